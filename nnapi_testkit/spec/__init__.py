@@ -1,0 +1,1 @@
+"""Operand types, quantization rules and feature levels of the NNAPI reference."""

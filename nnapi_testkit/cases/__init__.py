@@ -1,0 +1,1 @@
+"""Which cases an operation gets, and how each is built."""

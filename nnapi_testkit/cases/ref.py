@@ -1,0 +1,29 @@
+"""`CaseRef`: a case that costs nothing until it is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nnapi_testkit.model.case import Case
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRef:
+    """An entry of the case index.
+
+    Args:
+        id: `CONV_2D[quant8_signed-nchw-same-stride2]`.
+        operation: the operation under test.
+        cell: its type row, e.g. `quant8/per_channel`, `float32>quant8`.
+        level: NNAPI feature level the case needs.
+        kind: `positive`, `special`, `refusal`, `graph`.
+        make: builds the case; pure and deterministic.
+    """
+
+    id: str
+    operation: str
+    cell: str
+    level: int
+    kind: str
+    make: Callable[[], Case]

@@ -1,0 +1,1 @@
+"""From Answer and Result to a verdict with margin and evidence."""

@@ -30,7 +30,8 @@ OPAQUE = (
 
 def python_codes(table: dict[str, Any]) -> str:
     """The text of `nnapi_testkit/spec/codes.py`."""
-    lines = [f'"""NNAPI codes, limits and function levels. {NOTE}"""', "", "from enum import IntEnum", ""]
+    lines = ['"""NNAPI codes, limits and function levels.', "", NOTE, '"""', ""]
+    lines.extend(["from enum import IntEnum", ""])
 
     def enum(name: str, values: dict[str, int], doc: str) -> None:
         lines.extend(["", f"class {name}(IntEnum):", f'    """{doc}"""', ""])

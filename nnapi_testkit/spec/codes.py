@@ -1,4 +1,7 @@
-"""NNAPI codes, limits and function levels. Generated from nnapi.json by ci/generate_codes.py; do not edit."""
+"""NNAPI codes, limits and function levels.
+
+Generated from nnapi.json by ci/generate_codes.py; do not edit.
+"""
 
 from enum import IntEnum
 

@@ -1,0 +1,55 @@
+# `make conformance` judges the reference driver, `make test` runs the project's tests. Each works
+# alone on a fresh clone: virtual environment, build, run; later runs reuse what is there.
+#
+# PYTHON  the interpreter to begin with (3.10 or later)
+# ARGS    more arguments for `nnapi-testkit run` or pytest, as in make test ARGS='-k CONV_2D'
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+REPORT := build/report
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+CONSTRAINTS := -c ci/constraints.txt
+EXTRAS := torch,test,dev
+NATIVE := CMakeLists.txt $(shell find emulator -type f \( -name '*.cpp' -o -name '*.c' \
+	-o -name '*.h' -o -name '*.map' -o -name '*.cmake' -o -name CMakeLists.txt \))
+
+.PHONY: conformance test build lint clean help
+.DELETE_ON_ERROR:
+
+conformance: build
+	$(BIN)/nnapi-testkit run --report $(REPORT) $(ARGS)
+
+test: build
+	$(BIN)/python -m pytest tests $(ARGS)
+
+build: $(VENV)/build.stamp
+
+lint: build
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python ci/import_order.py
+	$(BIN)/python ci/generate_codes.py --check
+
+clean:
+	rm -rf build dist $(VENV)
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
+
+# The machine is looked at first: a missing compiler is one clear line, before any download.
+$(VENV)/tools.stamp: ci/constraints.txt
+	@ci/check_machine.sh $(PYTHON)
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install $(CONSTRAINTS) scikit-build-core cmake ninja
+	@touch $@
+
+# Only what changed is compiled again: the build folder stays. The stamp bears the time at which
+# the build began, so that a file edited meanwhile counts as newer.
+$(VENV)/build.stamp: pyproject.toml $(VENV)/tools.stamp $(NATIVE)
+	@ci/check_machine.sh $(PYTHON)
+	@touch $@.begun
+	$(PIP) install $(CONSTRAINTS) --no-build-isolation --editable '.[$(EXTRAS)]'
+	@mv $@.begun $@

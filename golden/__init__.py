@@ -1,0 +1,1 @@
+"""Frozen answers, one container per operation. Written by `nnapi-testkit golden update` only."""

@@ -1,0 +1,1 @@
+"""Data that travels with the package: `golden` is installed below this folder."""

@@ -1,0 +1,30 @@
+#include "arena.h"
+
+#include <algorithm>
+#include <new>
+
+namespace nnapi {
+
+void* Arena::take(size_t bytes) {
+    constexpr size_t kSmallest = 16384;
+    if (bytes > SIZE_MAX - kAlignment) throw std::bad_alloc();
+    const size_t rounded = (bytes + kAlignment - 1) & ~(kAlignment - 1);
+    while (current_ < blocks_.size()) {
+        Block& block = blocks_[current_];
+        if (block.size - used_ >= rounded) {
+            void* result = static_cast<uint8_t*>(block.bytes.get()) + used_;
+            used_ += rounded;
+            return result;
+        }
+        current_++;
+        used_ = 0;
+    }
+    const size_t size = std::max(rounded, kSmallest);
+    void* memory = std::aligned_alloc(kAlignment, size);
+    if (memory == nullptr) throw std::bad_alloc();
+    blocks_.push_back(Block{std::unique_ptr<void, Free>(memory), size});
+    used_ = rounded;
+    return memory;
+}
+
+}  // namespace nnapi

@@ -1,0 +1,102 @@
+// What a kernel's `prepare` and `execute` see: one operation of one running execution.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <span>
+
+#include "arena.h"
+#include "half.h"
+#include "tensor.h"
+
+namespace nnapi {
+
+class Context {
+public:
+    size_t inputCount() const { return inputs_.size(); }
+    size_t outputCount() const { return outputs_.size(); }
+    /// The operation code, for kernels that serve several operations.
+    int32_t code() const { return code_; }
+    /// float32 may be computed with the range and precision of float16. Computing float32 is fine.
+    bool relaxed() const { return relaxed_; }
+
+    /// True where the input is in the list and not omitted.
+    bool has(size_t i) const { return i < inputs_.size() && !inputs_[i]->omitted; }
+
+    const Tensor& input(size_t i) const { return *inputs_[i]; }
+    const Tensor& output(size_t i) const { return *outputs_[i]; }
+    const Shape& shape(size_t i) const { return inputs_[i]->shape; }
+    Type type(size_t i) const { return inputs_[i]->type; }
+
+    /// The elements of an input. T: float, Half, uint8_t (QUANT8_ASYMM, BOOL8), int8_t,
+    /// int16_t, uint16_t, int32_t.
+    template <class T>
+    const T* in(size_t i) const {
+        return static_cast<const T*>(inputs_[i]->data);
+    }
+    /// The elements of an output; only in `execute`.
+    template <class T>
+    T* out(size_t i) const {
+        return static_cast<T*>(outputs_[i]->data);
+    }
+
+    /// The value of a scalar input; with a default for an absent or omitted one.
+    template <class T>
+    T scalar(size_t i) const {
+        T value;
+        std::memcpy(&value, inputs_[i]->data, sizeof(T));
+        return value;
+    }
+    template <class T>
+    T scalar(size_t i, T absent) const {
+        return has(i) ? scalar<T>(i) : absent;
+    }
+    /// A BOOL scalar; false when absent.
+    bool flag(size_t i) const { return has(i) && scalar<uint8_t>(i) != 0; }
+    /// A FLOAT32 or FLOAT16 scalar as float.
+    float real(size_t i) const {
+        return type(i) == FLOAT16 ? toFloat(scalar<Half>(i)) : scalar<float>(i);
+    }
+    float real(size_t i, float absent) const { return has(i) ? real(i) : absent; }
+    /// An INT32 scalar that must lie in [least, most]: refuses with BAD_DATA otherwise.
+    int32_t integer(size_t i, int32_t least, int32_t most) const;
+    /// An INT32 scalar holding a FuseCode.
+    int32_t activation(size_t i) const { return integer(i, 0, 3); }
+
+    /// `prepare` calls this once for each output. Refuses with BAD_DATA what contradicts the
+    /// dimensions that the model or the caller gave.
+    void setShape(size_t i, const Shape& shape);
+
+    /// Uninitialised memory, aligned to 64 bytes, valid until the operation's `execute` returns
+    /// (or `prepare`, when taken there).
+    template <class T>
+    T* scratch(size_t count) {
+        return static_cast<T*>(scratch_->take(count * sizeof(T)));
+    }
+
+    /// What `Kernel::pack` returned for this operation; null when there is nothing.
+    template <class T>
+    const T* packed() const {
+        return static_cast<const T*>(packed_);
+    }
+
+    void require(bool holds, const char* rule) const {
+        if (!holds) refuse(rule);
+    }
+    /// Refuses with BAD_DATA: the values or shapes at hand break a documented rule.
+    [[noreturn]] void refuse(const char* rule) const;
+
+private:
+    friend class Executor;
+
+    int32_t code_ = 0;
+    bool relaxed_ = false;
+    const char* name_ = "";
+    std::span<Tensor* const> inputs_;
+    std::span<Tensor* const> outputs_;
+    std::span<const Shape* const> declared_;  // per output: dims the model gave, null: no rank
+    Arena* scratch_ = nullptr;
+    const void* packed_ = nullptr;
+};
+
+}  // namespace nnapi

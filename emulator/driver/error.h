@@ -1,0 +1,31 @@
+// Refusals: one exception type carries an NNAPI result code from wherever a rule is broken to the
+// C entry point, which turns it into a return value (guard.h). Nothing else is thrown on purpose.
+#pragma once
+
+#include <exception>
+#include <string>
+#include <utility>
+
+#include "nnapi.h"
+
+namespace nnapi {
+
+/// A documented rule was broken; `code` is the NNAPI result code that reports it.
+class Refusal : public std::exception {
+public:
+    Refusal(int code, std::string message) : code_(code), message_(std::move(message)) {}
+    int code() const noexcept { return code_; }
+    const char* what() const noexcept override { return message_.c_str(); }
+
+private:
+    int code_;
+    std::string message_;
+};
+
+/// Throws a Refusal with a printf-style message, kept for the log (see `logRefusal`).
+[[noreturn]] [[gnu::format(printf, 2, 3)]] void fail(int code, const char* format, ...);
+
+/// Writes one line to standard error when the environment variable NNAPI_TESTKIT_LOG is set.
+void logRefusal(const char* where, int code, const char* message) noexcept;
+
+}  // namespace nnapi

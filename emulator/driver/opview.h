@@ -1,0 +1,137 @@
+// What a kernel's `validate` sees: one operation of a model that is being finished.
+//
+// Every helper refuses with BAD_DATA when the rule is broken and stays silent when the model does
+// not say yet (unknown rank or dimension, value not constant): `prepare` decides then.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <initializer_list>
+#include <optional>
+#include <span>
+
+#include "model.h"
+
+namespace nnapi {
+
+/// Names an operand by its place in the operation: in(0), out(0).
+struct Ref {
+    bool output;
+    uint32_t index;
+};
+constexpr Ref in(size_t index) { return {false, static_cast<uint32_t>(index)}; }
+constexpr Ref out(size_t index) { return {true, static_cast<uint32_t>(index)}; }
+
+/// An operand type and the feature level (1 to 8) since which the operation takes it.
+struct Since {
+    Type type;
+    int level = 1;
+};
+
+class OpView {
+public:
+    OpView(std::span<const Operand> operands, Operation& operation, const char* name)
+        : operands_(operands), operation_(operation), name_(name) {}
+
+    // --- counts ---------------------------------------------------------------------------
+    size_t inputCount() const { return operation_.inputs.size(); }
+    size_t outputCount() const { return operation_.outputs.size(); }
+    /// Exactly one of these numbers of inputs.
+    void inputs(std::initializer_list<size_t> counts) const;
+    void inputs(size_t count) const { inputs({count}); }
+    void inputRange(size_t least, size_t most) const;
+    void outputs(std::initializer_list<size_t> counts) const;
+    void outputs(size_t count) const { outputs({count}); }
+
+    // --- operands -------------------------------------------------------------------------
+    const Operand& operator[](Ref ref) const;
+    /// True where the operand is in the list and not omitted. An optional input that is a model
+    /// input counts as present here; it may still be omitted at execution.
+    bool has(Ref ref) const;
+    /// Declares that an input may be omitted (no value). All others must be there.
+    void optional(Ref ref);
+
+    // --- types ----------------------------------------------------------------------------
+    /// One of these types; notes the level; returns the type.
+    Type type(Ref ref, std::initializer_list<Since> allowed);
+    Type type(Ref ref, Type only) { return type(ref, {Since{only, 1}}); }
+    void sameType(std::initializer_list<Ref> refs) const;
+    /// A scalar of this type (FLOAT32, INT32, UINT32, BOOL, FLOAT16).
+    void scalar(Ref ref, Type type) const;
+    /// FLOAT32 scalar for TENSOR_FLOAT32 and quantized tensors, FLOAT16 for TENSOR_FLOAT16.
+    void realScalar(Ref ref, Type tensor) const;
+
+    // --- shapes ---------------------------------------------------------------------------
+    /// least <= rank <= most.
+    void rank(Ref ref, uint32_t least, uint32_t most) const;
+    void rank(Ref ref, uint32_t exactly) const { rank(ref, exactly, exactly); }
+    /// The rank where the model knows it.
+    std::optional<uint32_t> rankOf(Ref ref) const;
+    /// A dimension where the model knows it.
+    std::optional<uint32_t> dimOf(Ref ref, uint32_t axis) const;
+    /// dims[axis] == size.
+    void dim(Ref ref, uint32_t axis, uint32_t size) const;
+    /// dims[axis] of both are equal.
+    void sameDim(Ref a, uint32_t axisA, Ref b, uint32_t axisB) const;
+    void sameRank(std::initializer_list<Ref> refs) const;
+    void sameShape(std::initializer_list<Ref> refs) const;
+    /// `result` has the broadcast shape of `a` and `b` (trailing dimensions, 1 stretches).
+    void broadcast(Ref a, Ref b, Ref result) const;
+
+    // --- values ---------------------------------------------------------------------------
+    /// The value of a constant scalar, or nothing when it is not constant.
+    template <class T>
+    std::optional<T> value(Ref ref) const {
+        const Operand* operand = constant(ref, sizeof(T));
+        if (operand == nullptr) return std::nullopt;
+        T result;
+        std::memcpy(&result, operand->data, sizeof(T));
+        return result;
+    }
+    /// The elements of a constant tensor; empty when it is not constant. Data may be unaligned
+    /// for T only if the caller handed unaligned memory: NNAPI forbids that.
+    template <class T>
+    std::span<const T> values(Ref ref) const {
+        const Operand* operand = constant(ref, 0);
+        if (operand == nullptr) return {};
+        return {static_cast<const T*>(operand->data), operand->length / sizeof(T)};
+    }
+    /// INT32 scalar, least <= value <= most.
+    void integer(Ref ref, int32_t least, int32_t most) const;
+    /// INT32 scalar holding a FuseCode.
+    void activation(Ref ref) const { integer(ref, 0, 3); }
+    /// INT32 scalar holding a PaddingCode.
+    void paddingScheme(Ref ref) const { integer(ref, 1, 2); }
+    /// BOOL scalar that may be missing or omitted and defaults to false; `level` counts if present.
+    void optionalFlag(Ref ref, int level);
+
+    // --- quantization ---------------------------------------------------------------------
+    /// Equal scale and zero point (nothing to check for other types).
+    void sameQuant(std::initializer_list<Ref> refs) const;
+    /// Exactly this scale and zero point, when the operand is quantized.
+    void quant(Ref ref, float scale, int32_t zeroPoint) const;
+    /// A bias for `input` and `filter`: same type for floats; for quantized inputs TENSOR_INT32
+    /// with zero point 0 and scale input.scale * filter.scale (0 for a per-channel filter).
+    void bias(Ref bias, Ref input, Ref filter) const;
+
+    // --- anything else --------------------------------------------------------------------
+    void require(bool holds, const char* rule) const {
+        if (!holds) refuse(rule);
+    }
+    [[noreturn]] void refuse(const char* rule) const;
+    /// This use of the operation is promised since this feature level.
+    void since(int level) { operation_.level = level > operation_.level ? level : operation_.level; }
+
+    /// Every input that was not declared optional has a value; called after `validate`.
+    void requireInputs() const;
+
+private:
+    const Operand* constant(Ref ref, size_t size) const;
+    [[noreturn]] void refuse(Ref ref, const char* rule) const;
+
+    std::span<const Operand> operands_;
+    Operation& operation_;
+    const char* name_;
+};
+
+}  // namespace nnapi

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Build the source distribution and, from it, the wheel; install that into an empty environment
+# without torch, and use it in an empty folder. Usage: ci/try_wheel.sh [PYTHON [MORE_PYTHONS...]]
+# The first interpreter must have the extra [dev] (it runs `python -m build`).
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+builder=${1:-$root/.venv/bin/python}
+shift || true
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+step() { printf '\n-- wheel: %s\n' "$*"; }
+
+step "sdist and wheel"
+export PIP_CONSTRAINT="$root/ci/constraints.txt" PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_QUIET=1
+"$builder" -m build --outdir "$work/dist" "$root"
+ls -l "$work/dist"
+
+for python in "$builder" "$@"; do
+    step "an empty environment: $("$python" --version)"
+    rm -rf "$work/venv" "$work/empty"
+    "$python" -m venv "$work/venv"
+    "$work/venv/bin/python" -m pip install "$work"/dist/*.whl
+    mkdir "$work/empty"
+    cd "$work/empty"
+    bin="$work/venv/bin"
+
+    if "$bin/python" -c 'import torch' 2>/dev/null; then
+        echo "torch came along with the core dependencies" >&2
+        exit 1
+    fi
+    site=$("$bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+    for generic in op_tests golden tests emulator data ci; do
+        if [ -e "$site/$generic" ]; then
+            echo "the wheel installs a generic top-level name: $generic" >&2
+            exit 1
+        fi
+    done
+    "$bin/nnapi-testkit" where
+    "$bin/nnapi-testkit" devices
+    "$bin/nnapi-testkit" run --nnapi-oracle golden --report report
+    for file in results.jsonl summary.json junit.xml index.html; do
+        [ -s "report/$file" ] || { echo "the run left no $file" >&2; exit 1; }
+    done
+    # The same cases by pytest, still without torch and with nothing of ours in the folder.
+    "$bin/python" -m pytest -q --nnapi-suite --nnapi-target host --nnapi-oracle golden -k 'ADD or CONV_2D'
+    cd "$root"
+done

@@ -1,0 +1,361 @@
+"""From an operation, a cell, a sample and variations to a `Case`.
+
+Everything here is deterministic and needs no torch: goldens judge the same case anywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nnapi_testkit.cases.draw import integers, key_of, magnitudes, uniform
+from nnapi_testkit.cases.quant import amplitude, default_quant, float_32, span_quant
+from nnapi_testkit.cases.special import special_values
+from nnapi_testkit.errors import KitError
+from nnapi_testkit.model.builder import Builder
+from nnapi_testkit.model.case import Case, Execution
+from nnapi_testkit.model.types import ChannelQuant
+from nnapi_testkit.op.declare import Cell, Choice, Facts, Given, Input, Op, Sample, Scalar, Tensor
+from nnapi_testkit.spec.codes import OperandCode
+from nnapi_testkit.spec.operands import (
+    CODE_RANGE,
+    DTYPE,
+    FLOATS,
+    Array,
+    is_quantized,
+    is_tensor,
+)
+
+PER_CHANNEL = OperandCode.TENSOR_QUANT8_SYMM_PER_CHANNEL
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What is varied around a sample.
+
+    Args:
+        words: variation names in the case id, in order.
+        activation: replaces the sample's fused activation.
+        regimes: data regime of each input set: uniform, magnitude, special.
+    """
+
+    words: tuple[str, ...] = ()
+    activation: int | None = None
+    regimes: tuple[str, ...] = ("uniform",)
+    level: int = 1
+
+    def __contains__(self, word: str) -> bool:
+        return word in self.words
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One operand of the operation as this case uses it."""
+
+    spec: Input
+    code: OperandCode
+    shape: tuple[int, ...]
+    quant: tuple[float, int]
+    channel_quant: ChannelQuant | None
+    value: Any
+    omitted: bool
+    key: str
+
+
+def build_case(op: Op, cell: Cell, sample: Sample, variant: Variant, case_id: str, seed: int) -> Case:
+    """The case called `case_id`.
+
+    Raises:
+        KitError: the sample does not fit any signature, or names an unknown operand.
+    """
+    slots, facts = plan_slots(op, cell, sample, variant, seed)
+    builder = Builder()
+    unknown = "unknown-dims" in variant
+    rankless = "unknown-rank" in variant
+    indexes: list[int] = []
+    fed: list[Slot] = []
+    tensors = 0
+    for slot in slots:
+        spec = slot.spec
+        if isinstance(spec, Scalar):
+            indexes.append(builder.constant(slot.code, slot.value))
+            continue
+        if slot.omitted:
+            indexes.append(builder.omitted(slot.code, (0,) * spec.rank[0], *slot.quant))
+            continue
+        tensors += 1
+        if _constant(spec, slot, tensors, variant):
+            data = draw(slot, key_of(seed, case_id, slot.key, 0), variant.regimes[0])
+            indexes.append(
+                builder.constant(slot.code, data, *slot.quant, channel_quant=slot.channel_quant)
+            )
+            continue
+        fed.append(slot)
+        dims = slot.shape
+        if not spec.weight and slot.code != PER_CHANNEL:
+            dims = () if rankless else (0,) * len(dims) if unknown else dims
+        indexes.append(
+            builder.input(slot.code, dims, *slot.quant, channel_quant=slot.channel_quant)
+        )
+    outputs, output_dims = [], []
+    for code, shape, quant in _outputs(op, cell, facts, variant):
+        dims = () if rankless else (0,) * len(shape) if unknown else shape
+        outputs.append(builder.output(code, dims, *quant))
+        output_dims.append(shape)
+    builder.operation(op.code, indexes, outputs)
+    sets = tuple(
+        Execution(
+            tuple(
+                draw(slot, key_of(seed, case_id, slot.key, number), regime) for slot in fed
+            ),
+            tuple(output_dims),
+        )
+        for number, regime in enumerate(variant.regimes)
+    )
+    return Case(case_id, builder.build("relaxed" in variant), sets)
+
+
+def _constant(spec: Tensor, slot: Slot, position: int, variant: Variant) -> bool:
+    if spec.weight:
+        if spec.type == "TENSOR_INT32":
+            return "runtime" not in variant
+        return "inputs" not in variant
+    return "const" in variant and position > 1
+
+
+def choose_signature(op: Op, sample: Sample) -> tuple[Input, ...]:
+    """The first signature that knows every operand the sample names and misses no required one."""
+    for signature in op.signatures:
+        names = {spec.name for spec in signature}
+        required = {
+            spec.name for spec in signature if not spec.optional
+        }
+        if set(sample.operands) <= names and required <= set(sample.operands) | {"activation"}:
+            return signature
+    raise KitError(
+        f"{op.name}: sample {sample.name!r} fits no signature; its operands are "
+        f"{sorted(sample.operands)}"
+    )
+
+
+def plan_slots(
+    op: Op, cell: Cell, sample: Sample, variant: Variant, seed: int
+) -> tuple[list[Slot], Facts]:
+    """The operands of the case and the facts its outputs follow from."""
+    signature = choose_signature(op, sample)
+    given = dict(sample.operands)
+    if variant.activation is not None:
+        given["activation"] = variant.activation
+    elif any(spec.name == "activation" for spec in signature):
+        given.setdefault("activation", 0)
+    if "nchw" in variant:
+        given["nchw"] = True
+    # Optional operands can only be left out from the end.
+    last = max(
+        (i for i, spec in enumerate(signature) if spec.name in given or not spec.optional),
+        default=-1,
+    )
+    channels_first = bool(given.get("nchw"))
+    facts = Facts(cell, [], {}, {}, {}, {})
+    slots: list[Slot] = []
+    for spec in signature[: last + 1]:
+        value = given.get(spec.name)
+        if isinstance(spec, Scalar):
+            if value is None:
+                value = spec.default
+            facts.values[spec.name] = value
+            code = cell.type_of(spec.name, spec.type)
+            slots.append(Slot(spec, code, (), (0.0, 0), None, value, False, spec.name))
+            continue
+        if spec.many:
+            _many(spec, cell, value, facts, slots, channels_first, (op.name, cell.name, sample.name))
+            continue
+        slots.append(
+            _tensor(spec, spec.name, cell, value, facts, channels_first, (op.name, cell.name, sample.name))
+        )
+    for name, value in given.items():
+        facts.values.setdefault(name, value)
+    return slots, facts
+
+
+def _many(
+    spec: Tensor,
+    cell: Cell,
+    values: Any,
+    facts: Facts,
+    slots: list[Slot],
+    channels_first: bool,
+    key: tuple[str, ...],
+) -> None:
+    made = [
+        _tensor(spec, f"{spec.name}[{i}]", cell, value, facts, channels_first, key)
+        for i, value in enumerate(values)
+    ]
+    slots.extend(made)
+    facts.inputs = [*facts.inputs, spec.name]
+    facts.shapes[spec.name] = [facts.shapes[slot.key] for slot in made]
+    facts.quants[spec.name] = made[0].quant
+    facts.amplitudes[spec.name] = max(facts.amplitudes[slot.key] for slot in made)
+
+
+def _tensor(
+    spec: Tensor,
+    name: str,
+    cell: Cell,
+    value: Any,
+    facts: Facts,
+    channels_first: bool,
+    key: tuple[str, ...],
+) -> Slot:
+    code = cell.type_of(spec.name, spec.type)
+    if value is None:
+        facts.values[name] = None
+        return Slot(spec, code, (), (0.0, 0), None, None, True, name)
+    explicit: Any = None
+    if isinstance(value, tuple):
+        shape = value
+    elif isinstance(value, Choice):
+        shape, explicit = value.shape, value
+    else:
+        values = value.values if isinstance(value, Given) else value
+        array = np.asarray(values, dtype=np.float64)
+        shape = value.shape if isinstance(value, Given) and value.shape is not None else array.shape
+        explicit = array.reshape(shape)
+    channel_quant = None
+    if code == PER_CHANNEL:
+        channel_quant = _channel_quant(shape[spec.channel_dim], spec.channel_dim, key)
+    quant = _quant(spec, code, facts, (*key, name))
+    facts.inputs = [*facts.inputs, name]
+    facts.shapes[name] = shape
+    facts.values[name] = explicit.tolist() if isinstance(explicit, np.ndarray) else value
+    facts.quants[name] = quant
+    facts.amplitudes[name] = (
+        max(channel_quant.scales) * 127 if channel_quant else amplitude(code, quant, spec.domain)
+    )
+    if spec.bias_of:
+        facts.amplitudes[name] = 1.0
+    stored = shape
+    if spec.spatial and channels_first:
+        stored = (shape[0], shape[3], shape[1], shape[2])
+        if isinstance(explicit, np.ndarray):
+            explicit = explicit.transpose(0, 3, 1, 2)
+    return Slot(spec, code, stored, quant, channel_quant, explicit, False, name)
+
+
+def _quant(spec: Tensor, code: OperandCode, facts: Facts, key: tuple[str, ...]) -> tuple[float, int]:
+    if spec.bias_of and code == OperandCode.TENSOR_INT32:
+        left, right = (facts.quants[name] for name in spec.bias_of)
+        # A per-channel filter leaves the bias scale at 0: scales[i] = input scale * filter scales[i].
+        return (float_32(left[0] * right[0]), 0)
+    if not is_quantized(code):
+        return (0.0, 0)
+    if spec.like:
+        return facts.quants[spec.like]
+    if callable(spec.quant):
+        return spec.quant(code, facts)
+    if spec.quant is not None:
+        return spec.quant
+    return default_quant(code, *key)
+
+
+def _channel_quant(count: int, dim: int, key: tuple[str, ...]) -> ChannelQuant:
+    scales = uniform(key_of("channel", *key), count, 0.006, 0.02)
+    return ChannelQuant(dim, tuple(float_32(float(scale)) for scale in scales))
+
+
+def _outputs(
+    op: Op, cell: Cell, facts: Facts, variant: Variant
+) -> list[tuple[OperandCode, tuple[int, ...], tuple[float, int]]]:
+    found = []
+    for spec in op.outputs:
+        code = cell.type_of(spec.name, spec.type)
+        shape = tuple(int(n) for n in spec.shape(facts))
+        if spec.spatial and facts.get("nchw"):
+            shape = (shape[0], shape[3], shape[1], shape[2])
+        quant = (0.0, 0)
+        if is_quantized(code):
+            if spec.like:
+                quant = facts.quants[spec.like]
+            elif callable(spec.quant):
+                quant = spec.quant(code, facts)
+            elif spec.quant is not None:
+                quant = spec.quant[code.name]
+            elif spec.span is not None:
+                quant = span_quant(code, *spec.span(facts))
+            else:
+                raise KitError(f"{op.name}: output {spec.name} needs like, quant or span")
+        count = spec.many(facts) if spec.many else 1
+        found.extend([(code, shape, quant)] * count)
+    return found
+
+
+def draw(slot: Slot, key: int, regime: str) -> Array:
+    """The data of a tensor operand, in its element type, shaped as stored."""
+    dtype = DTYPE[slot.code]
+    shape = slot.shape
+    count = math.prod(shape)
+    spec = slot.spec
+    assert isinstance(spec, Tensor)
+    if isinstance(slot.value, Choice):
+        return integers(key, count, slot.value.low, slot.value.high).astype(dtype).reshape(shape)
+    if slot.value is not None:
+        return _encode(np.asarray(slot.value, dtype=np.float64), slot).reshape(shape)
+    data = _generated(slot, spec, key, count, regime)
+    if regime == "special" and count:
+        _plant(data, slot, key)
+    return np.ascontiguousarray(data.reshape(shape))
+
+
+def _generated(slot: Slot, spec: Tensor, key: int, count: int, regime: str) -> Array:
+    code = slot.code
+    dtype = DTYPE[code]
+    if code in FLOATS:
+        if spec.domain is not None:
+            return uniform(key, count, *spec.domain).astype(dtype)
+        if regime == "magnitude":
+            return magnitudes(key, count).astype(dtype)
+        return uniform(key, count, -2.0, 2.0).astype(dtype)
+    if code in CODE_RANGE:
+        low, high = CODE_RANGE[code]
+        if code == PER_CHANNEL or code == OperandCode.TENSOR_QUANT8_SYMM:
+            low = -127
+        if spec.domain is not None and slot.quant[0]:
+            scale, zero = slot.quant
+            low = max(low, math.ceil(spec.domain[0] / scale) + zero)
+            high = min(high, math.floor(spec.domain[1] / scale) + zero)
+        codes = integers(key, count, low, high)
+        if regime == "magnitude" and slot.quant[0]:
+            # Mostly small numbers around the zero point, some at the limits.
+            near = np.clip(slot.quant[1] + codes % 9 - 4, low, high)
+            codes = np.where(codes % 5 == 0, np.where(codes % 2 == 0, low, high), near)
+        return codes.astype(dtype)
+    if code == OperandCode.TENSOR_INT32:
+        if spec.bias_of and (slot.quant[0] or code != spec.type):
+            reach = int(min(2.0**20, 1.0 / max(slot.quant[0] or 2e-4, 1e-6)))
+            return integers(key, count, -reach, reach).astype(dtype)
+        low, high = (int(n) for n in spec.domain) if spec.domain else (-100, 100)
+        return integers(key, count, low, high).astype(dtype)
+    return integers(key, count, 0, 1).astype(dtype)
+
+
+def _plant(data: Array, slot: Slot, key: int) -> None:
+    """Put special values at every fourth place, starting anywhere."""
+    assert is_tensor(slot.code)
+    values = special_values(slot.code, slot.quant[1])
+    flat = data.reshape(-1)
+    places = np.arange(key % 3, flat.size, 4)
+    flat[places] = values[(np.arange(places.size) + key % values.size) % values.size]
+
+
+def _encode(real: np.ndarray[Any, np.dtype[np.float64]], slot: Slot) -> Array:
+    """Real values in the element type of the slot; integers and booleans stay as they are."""
+    dtype = DTYPE[slot.code]
+    if slot.code in CODE_RANGE and slot.quant[0]:
+        low, high = CODE_RANGE[slot.code]
+        codes = np.rint(real / slot.quant[0]) + slot.quant[1]
+        return np.clip(codes, low, high).astype(dtype)
+    return np.ascontiguousarray(real.astype(dtype))
+

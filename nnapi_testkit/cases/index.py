@@ -1,0 +1,111 @@
+"""The index of all cases: ids that cost nothing, cases that are built when they run."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from functools import partial
+
+from nnapi_testkit.catalog import catalog, operation
+from nnapi_testkit.cases.build import Variant, build_case, choose_signature
+from nnapi_testkit.cases.graphs import graph_refs
+from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.op.declare import Cell, Input, Op, Sample, Scalar, Tensor
+from nnapi_testkit.spec.codes import OperandCode
+from nnapi_testkit.spec.operands import FLOATS, is_quantized
+
+ACTIVATIONS = ((1, "relu"), (2, "relu1"), (3, "relu6"))
+BOTH = ("uniform", "magnitude")
+
+
+def case_index(operations: Collection[str] | None = None, *, seed: int = 0) -> list[CaseRef]:
+    """Every case of the named operations (default all), in a fixed order.
+
+    Args:
+        seed: 0 is the frozen suite that the goldens answer; another number gives the same
+            cases other data.
+
+    Raises:
+        CatalogError: an unknown operation is named.
+    """
+    ops = catalog().values() if operations is None else [operation(n) for n in operations]
+    refs = [ref for op in ops for ref in _operation(op, seed)]
+    if len({ref.id for ref in refs}) != len(refs):
+        seen: set[str] = set()
+        for ref in refs:
+            assert ref.id not in seen, f"two cases are called {ref.id}"
+            seen.add(ref.id)
+    return refs
+
+
+def _operation(op: Op, seed: int) -> Iterator[CaseRef]:
+    for cell in op.cells:
+        if op.graphs is not None:
+            yield from graph_refs(op, cell, seed)
+        for number, sample in enumerate(op.samples_for(cell)):
+            signature = choose_signature(op, sample)
+            level = _level(op, cell, sample, signature)
+            for variant in _variants(cell, sample, signature, number):
+                words = "-".join((cell.name, *variant.words, sample.name))
+                case_id = f"{op.name}[{words}]"
+                kind = "special" if "special" in variant else "positive"
+                yield CaseRef(
+                    case_id,
+                    op.name,
+                    cell.name,
+                    max(level, variant.level),
+                    kind,
+                    partial(build_case, op, cell, sample, variant, case_id, seed),
+                )
+
+
+def _level(op: Op, cell: Cell, sample: Sample, signature: tuple[Input, ...]) -> int:
+    used = [spec.level for spec in signature if spec.name in sample.operands]
+    return max(op.since, cell.since, sample.level, *used, 1)
+
+
+def _variants(
+    cell: Cell, sample: Sample, signature: tuple[Input, ...], number: int
+) -> Iterator[Variant]:
+    """The base case and what is varied around it; `number` is the sample's position."""
+    names = {spec.name for spec in signature}
+    single = sample.large or sample.variations == ()
+    yield Variant(regimes=("uniform",) if single else BOTH)
+    if sample.variations == ():
+        return
+    relaxable = cell.main == OperandCode.TENSOR_FLOAT32
+    if relaxable:
+        yield Variant(("relaxed",), level=2)
+    if "nchw" in names and "nchw" not in sample.operands:
+        yield Variant(("nchw",), level=3)
+        if relaxable and number == 0:
+            yield Variant(("nchw", "relaxed"), level=3)
+    if "activation" in names and cell.main != OperandCode.TENSOR_INT32 and not sample.operands.get("activation"):
+        for position, (code, word) in enumerate(ACTIVATIONS):
+            if number == 0 or number % 3 == position:
+                yield Variant((word,), activation=code)
+    yield from _lifetimes(signature, sample, number)
+    if number in (0, 2):
+        yield Variant(("unknown-dims",), level=3)
+    if number == 1:
+        yield Variant(("unknown-rank",), level=3)
+    if cell.main in FLOATS or is_quantized(cell.main):
+        if number in (1, 3) or sample.large:
+            yield Variant(("special",), regimes=("special",))
+            if relaxable:
+                yield Variant(("special", "relaxed"), regimes=("special",), level=2)
+
+
+def _lifetimes(
+    signature: tuple[Input, ...], sample: Sample, number: int
+) -> Iterator[Variant]:
+    tensors = [
+        spec for spec in signature
+        if not isinstance(spec, Scalar) and sample.operands.get(spec.name) is not None
+    ]
+    weights = [spec for spec in tensors if isinstance(spec, Tensor) and spec.weight]
+    if number < 2 and any(spec.type != "TENSOR_INT32" for spec in weights):
+        yield Variant(("inputs",))
+    if number == 0 and any(spec.type == "TENSOR_INT32" for spec in weights):
+        yield Variant(("runtime",))
+    if number < 2 and sum(not spec.weight for spec in tensors) > 1:
+        yield Variant(("const",))

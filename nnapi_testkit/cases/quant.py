@@ -1,0 +1,52 @@
+"""Which scales and zero points generated operands get."""
+
+from __future__ import annotations
+
+from nnapi_testkit.cases.draw import key_of
+from nnapi_testkit.spec.codes import OperandCode
+from nnapi_testkit.spec.operands import ASYMMETRIC, CODE_RANGE, is_quantized
+
+# Powers of two and numbers that float32 cannot represent exactly, in units of a 2.5 half range.
+_SCALES = (1.0, 0.8, 1.27, 0.6640625)
+_SHIFTS = (0, -11, 23, 5)
+
+
+def default_quant(code: OperandCode, *key: object) -> tuple[float, int]:
+    """A scale and zero point that put real values within about [-3, 3]."""
+    if not is_quantized(code) or code == OperandCode.TENSOR_QUANT8_SYMM_PER_CHANNEL:
+        return 0.0, 0
+    low, high = CODE_RANGE[code]
+    pick = key_of("quant", *key)
+    scale = float_32(_SCALES[pick % 4] * 5.0 / (high - low))
+    if code not in ASYMMETRIC:
+        return scale, 0
+    shift = _SHIFTS[(pick >> 8) % 4] * (high - low + 1) // 256
+    return scale, (low + high + 1) // 2 + shift
+
+
+def span_quant(code: OperandCode, low: float, high: float) -> tuple[float, int]:
+    """The scale and zero point whose codes cover the real interval [low, high]."""
+    first, last = CODE_RANGE[code]
+    if code not in ASYMMETRIC:
+        return float_32(max(abs(low), abs(high)) / last), 0
+    low, high = min(low, 0.0), max(high, 0.0)
+    scale = float_32((high - low) / (last - first))
+    return scale, max(first, min(last, round(first - low / scale)))
+
+
+def amplitude(code: OperandCode, quant: tuple[float, int], domain: tuple[float, float] | None) -> float:
+    """Half the width of the real interval that generated data cover."""
+    if domain is not None and not is_quantized(code):
+        return max(abs(domain[0]), abs(domain[1]))
+    if is_quantized(code) and quant[0] > 0:
+        low, high = CODE_RANGE[code]
+        return quant[0] * (high - low) / 2
+    return 100.0 if code == OperandCode.TENSOR_INT32 else 2.0
+
+
+def float_32(value: float) -> float:
+    """`value` rounded to the float32 that the C API carries."""
+    import struct
+
+    rounded: float = struct.unpack("<f", struct.pack("<f", value))[0]
+    return rounded

@@ -1,0 +1,96 @@
+"""Everything an op file needs: how to declare an operation, its bounds and its samples.
+
+Op files import this module and nothing else; torch is handed to their references.
+"""
+
+from nnapi_testkit.op.bounds import (
+    SMALLEST,
+    Precision,
+    Situation,
+    dot,
+    exact,
+    propagated,
+    relative,
+    rounded,
+    rule_of,
+    selected,
+)
+from nnapi_testkit.op.cells import cells, convolution_cells, floats, numeric
+from nnapi_testkit.op.declare import (
+    Cell,
+    Choice,
+    Facts,
+    Given,
+    Input,
+    Op,
+    Output,
+    Sample,
+    Scalar,
+    Tensor,
+    activation,
+    ints,
+    layout,
+)
+from nnapi_testkit.op.fuse import LIMITS, NONE, RELU, RELU1, RELU6, fused
+from nnapi_testkit.op.graph import Feed, GraphSample
+from nnapi_testkit.op.samples import broadcast_pairs, unary
+from nnapi_testkit.op.shapes import (
+    SAME,
+    VALID,
+    axis_of,
+    broadcast,
+    broadcast_shape,
+    paddings_for,
+    same_as,
+    same_padding,
+    windowed,
+)
+
+__all__ = [
+    "LIMITS",
+    "NONE",
+    "RELU",
+    "RELU1",
+    "RELU6",
+    "SAME",
+    "SMALLEST",
+    "VALID",
+    "Cell",
+    "Choice",
+    "Facts",
+    "Feed",
+    "Given",
+    "GraphSample",
+    "Input",
+    "Op",
+    "Output",
+    "Precision",
+    "Sample",
+    "Scalar",
+    "Situation",
+    "Tensor",
+    "activation",
+    "axis_of",
+    "broadcast",
+    "broadcast_pairs",
+    "broadcast_shape",
+    "cells",
+    "convolution_cells",
+    "dot",
+    "exact",
+    "floats",
+    "fused",
+    "ints",
+    "layout",
+    "numeric",
+    "paddings_for",
+    "propagated",
+    "relative",
+    "rounded",
+    "rule_of",
+    "same_as",
+    "same_padding",
+    "selected",
+    "unary",
+    "windowed",
+]

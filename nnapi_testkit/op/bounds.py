@@ -1,0 +1,180 @@
+"""Acceptance rules: how far a legal result may be from the float64 value.
+
+Each combinator returns a `Bound`: a function of a `Situation` that yields one error tensor for
+each output, in real units, before the result is rounded to a quantized output type and after
+it is rounded to a float one. `u` is the unit roundoff of the arithmetic the driver may use
+(2^-24 for float32; 2^-11 for float16 and for relaxed float32; 2^-22 for the float32 scale
+arithmetic of quantized operations), `tiny` its smallest normal number: results below may be
+flushed to zero.
+
+A bound of exactly 0 means "this value and, for a zero, this sign of zero" (data that only
+move). `SMALLEST` means "this value, whatever the sign of zero".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from nnapi_testkit.op.declare import Bound
+
+SMALLEST = 5e-324
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """The arithmetic a driver may use for a cell.
+
+    Args:
+        u: unit roundoff. tiny: smallest normal number. maximum: largest finite number.
+        quantized: whether outputs are codes (rounded once more by the judge).
+        relaxed: whether float32 data may pass through float16.
+    """
+
+    u: float
+    tiny: float
+    maximum: float
+    quantized: bool = False
+    relaxed: bool = False
+
+
+FLOAT32 = Precision(2.0**-24, 2.0**-126, 3.4028234663852886e38)
+FLOAT16 = Precision(2.0**-11, 2.0**-14, 65504.0)
+RELAXED = Precision(2.0**-11, 2.0**-14, 65504.0, relaxed=True)
+# Quantized data: integer accumulation, real scales handled in float32 (three roundings).
+QUANTIZED = Precision(2.0**-22, 0.0, 3.4028234663852886e38, quantized=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a bound may look at.
+
+    Args:
+        torch: the module. args: the reference's operands by name. outputs: what the
+            reference returned for them, as a tuple of tensors.
+        reference: the reference itself. precision: the driver's arithmetic.
+        propagate: runs the reference on (value, error) pairs; returns error tensors.
+    """
+
+    torch: Any
+    args: dict[str, Any]
+    outputs: tuple[Any, ...]
+    reference: Callable[..., Any]
+    precision: Precision
+    propagate: Callable[[], tuple[Any, ...]]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def run(self, change: Callable[[Any], Any], **override: Any) -> tuple[Any, ...]:
+        """The reference again, each float tensor changed, some operands replaced."""
+
+        def changed(value: Any) -> Any:
+            if isinstance(value, list):
+                return [changed(item) for item in value]
+            is_data = self.torch.is_tensor(value) and value.is_floating_point()
+            return change(value) if is_data else value
+
+        args = {name: changed(value) for name, value in self.args.items()}
+        if "activation" in args:
+            args["activation"] = 0
+        args.update(override)
+        result = self.reference(self.torch, **args)
+        return result if isinstance(result, tuple) else (result,)
+
+
+def _named(bound: Bound, rule: str) -> Bound:
+    bound.rule = rule  # type: ignore[attr-defined]
+    return bound
+
+
+def exact() -> Bound:
+    """Data that only move: bit for bit. Relaxed float32 may pass through float16 once."""
+
+    def bound(s: Situation) -> tuple[Any, ...]:
+        if s.precision.relaxed:
+            # Half an ulp of float16; half its smallest subnormal; everything may be flushed.
+            return tuple(y.abs() * s.precision.u + s.precision.tiny for y in s.outputs)
+        return tuple(s.torch.zeros_like(y) for y in s.outputs)
+
+    return _named(bound, "bit for bit")
+
+
+def selected() -> Bound:
+    """Values chosen by comparison (max, min, clamp): exact, the sign of a zero left open."""
+
+    def bound(s: Situation) -> tuple[Any, ...]:
+        if s.precision.relaxed:
+            return tuple(y.abs() * s.precision.u + s.precision.tiny for y in s.outputs)
+        return tuple(s.torch.full_like(y, SMALLEST) for y in s.outputs)
+
+    return _named(bound, "exact values, sign of zero open")
+
+
+def rounded(count: float = 1, *, inputs: int = 2) -> Bound:
+    """`count` correctly rounded steps without cancellation: count * u * |y| + tiny.
+
+    For an elementary operation on exact inputs, |fl(y) - y| <= u|y| (Higham, Accuracy and
+    Stability, 2.2); relaxed float32 also rounds up to `inputs` inputs, which an addition
+    with cancellation feels in full: there the error is u times the absolute values' result.
+    """
+
+    def bound(s: Situation) -> tuple[Any, ...]:
+        p = s.precision
+        errors = tuple(y.abs() * (p.u * count) + p.tiny for y in s.outputs)
+        if p.relaxed:
+            scaled = s.run(lambda x: x.abs())
+            errors = tuple(
+                e + a.abs() * (p.u * inputs) for e, a in zip(errors, scaled, strict=True)
+            )
+        return errors
+
+    return _named(bound, f"{count:g} roundings: {count:g} u |y|")
+
+
+def relative(factor: Callable[[Situation], Any], rule: str, *, floor: float = 0.0) -> Bound:
+    """factor(s) * u * max(|y|, floor) + tiny, for functions with a known conditioning."""
+
+    def bound(s: Situation) -> tuple[Any, ...]:
+        p = s.precision
+        weight = factor(s)
+        return tuple(y.abs().clamp(min=floor) * weight * p.u + p.tiny for y in s.outputs)
+
+    return _named(bound, rule)
+
+
+def dot(terms: Callable[[Situation], Any] | None = None, extra: int = 2) -> Bound:
+    """Sums of products: (n + extra) u sum|x||w| + n tiny, n the number of terms.
+
+    Any order of summation of n products satisfies |fl(s) - s| <= gamma_n sum|x_i w_i|
+    (Higham, 3.1). The sum on the right is the operation on absolute values; n is the
+    operation on ones, unless `terms` gives it. `extra` covers the bias, the final rounding
+    and, for relaxed float32, the rounding of both factors.
+    """
+
+    def bound(s: Situation) -> tuple[Any, ...]:
+        p = s.precision
+        magnitude = s.run(lambda x: x.abs())
+        if terms is None:
+            counts = s.run(s.torch.ones_like)
+        else:
+            counts = tuple(terms(s) for _ in s.outputs)
+        more = extra + (2 if p.relaxed else 0)
+        return tuple(
+            m.abs() * ((n + more) * p.u) + n * p.tiny
+            for m, n in zip(magnitude, counts, strict=True)
+        )
+
+    return _named(bound, f"dot product: (n + {extra}) u sum|x||w|")
+
+
+def propagated(rule: str) -> Bound:
+    """Running error analysis: every step of the reference carries value and error along.
+
+    See `nnapi_testkit/oracle/propagate.py` for the rule of each torch function.
+    """
+    return _named(lambda s: s.propagate(), rule)
+
+
+def rule_of(bound: Bound) -> str:
+    """The acceptance rule in one line, for the documentation."""
+    return str(getattr(bound, "rule", bound.__name__))

@@ -1,0 +1,308 @@
+"""How an operation is declared: signatures, cells, outputs, samples.
+
+An op file in `op_tests/` builds one `Op` (or a tight family of them) from these parts. It says
+what the NNAPI reference promises and nothing else; the rooms above derive cases, refusals,
+answers and documentation from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from nnapi_testkit.spec.codes import OPERATION_SINCE, OperandCode, OperationCode
+from nnapi_testkit.spec.operands import SHORT_NAME
+
+Shape = tuple[int, ...]
+# `T` stands for the cell's main type; `real` for FLOAT16 in float16 cells, else FLOAT32.
+TypeName = str
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A tensor operand of a signature.
+
+    Args:
+        name: what samples and the reference call it.
+        type: `T`, an `OperandCode` name, or any name that cells map to a type.
+        rank: lowest and highest rank the documentation allows.
+        like: name of the tensor whose scale and zero point this one must share.
+        weight: constant by default (filters, biases, attribute tensors); a variation turns
+            weights into model inputs.
+        optional: may be omitted by `setOperandValue(null, 0)`, or left out when trailing.
+        many: stands for one or more consecutive tensors; handed over as a list.
+        spatial: follows the NHWC/NCHW flag. Samples give NHWC shapes; the reference always
+            sees NCHW.
+        domain: real interval that generated data stay in (floats; quantized codes outside
+            it are not drawn).
+        quant: fixed (scale, zero point), or a function of (type, sample facts).
+        bias_of: names of input and filter whose scales multiply to this tensor's scale.
+        channel_dim: channel dimension where a cell makes this tensor per-channel quantized.
+        level: feature level that introduced the operand.
+    """
+
+    name: str
+    type: TypeName = "T"
+    rank: tuple[int, int] = (1, 4)
+    like: str | None = None
+    weight: bool = False
+    optional: bool = False
+    many: bool = False
+    spatial: bool = False
+    domain: tuple[float, float] | None = None
+    quant: tuple[float, int] | Callable[[OperandCode, Facts], tuple[float, int]] | None = None
+    bias_of: tuple[str, str] | None = None
+    channel_dim: int = 0
+    level: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A scalar operand: always a constant of the model.
+
+    Args:
+        type: `INT32`, `FLOAT32`, `BOOL`, `real`, or a name that cells map to a type.
+        allowed: the legal values, if they are few (refusals are drawn from outside).
+        optional: may be left out when trailing; `default` is its documented default.
+    """
+
+    name: str
+    type: TypeName = "INT32"
+    allowed: tuple[int, ...] | None = None
+    minimum: float | None = None
+    optional: bool = False
+    default: int | float | bool | None = None
+    level: int = 1
+
+
+Input = Tensor | Scalar
+
+
+def activation(optional: bool = False) -> Scalar:
+    """The fused activation (`FuseCode`)."""
+    return Scalar("activation", allowed=(0, 1, 2, 3), optional=optional, default=0)
+
+
+def layout(level: int = 3, optional: bool = True) -> Scalar:
+    """The NCHW flag; NHWC when false or left out."""
+    return Scalar("nchw", "BOOL", optional=optional, default=False, level=level)
+
+
+def ints(name: str, *, rank: int = 1, weight: bool = True, optional: bool = False, level: int = 1) -> Tensor:
+    """A TENSOR_INT32 of attributes (axes, permutations, paddings, shapes)."""
+    return Tensor(
+        name, "TENSOR_INT32", rank=(rank, rank), weight=weight, optional=optional, level=level
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """An output: its type, its shape from the inputs, its quantization.
+
+    Args:
+        shape: function of the sample's facts giving the NHWC (or plain) shape.
+        like: name of the input whose scale and zero point it must share.
+        quant: fixed (scale, zero point) by type, or a function of (type, facts).
+        span: function of the facts giving the real interval a quantized output should
+            cover; scale and zero point follow from it.
+        many: length of a list of outputs, from the facts.
+    """
+
+    name: str = "out"
+    shape: Callable[[Facts], Shape] = lambda facts: facts.shape(0)
+    type: TypeName = "T"
+    like: str | None = None
+    quant: Mapping[str, tuple[float, int]] | Callable[[OperandCode, Facts], tuple[float, int]] | None = None
+    span: Callable[[Facts], tuple[float, float]] | None = None
+    spatial: bool = False
+    many: Callable[[Facts], int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One row of documented types.
+
+    Args:
+        main: the type `T` stands for.
+        since: NNAPI feature level.
+        types: type of each operand whose type is not `T` or fixed in the signature.
+    """
+
+    main: OperandCode
+    since: int
+    types: Mapping[str, OperandCode] = field(default_factory=dict)
+    label: str = ""
+
+    def type_of(self, name: str, declared: TypeName) -> OperandCode:
+        """The operand code of the operand called `name`, declared with type `declared`."""
+        if name in self.types:
+            return self.types[name]
+        if declared == "T":
+            return self.main
+        if declared == "real":
+            half = OperandCode.TENSOR_FLOAT16
+            return OperandCode.FLOAT16 if self.main == half else OperandCode.FLOAT32
+        if declared in self.types:
+            return self.types[declared]
+        return OperandCode[declared]
+
+    @property
+    def name(self) -> str:
+        """What case ids call the cell: `quant8`, `quant8/per_channel`, `float32>quant8`."""
+        return self.label or SHORT_NAME[self.main]
+
+
+class Sample:
+    """One set of shapes and attributes, named.
+
+    Args:
+        name: the last part of the case id.
+        level: feature level it needs beyond its cell and operands.
+        only: names of the cells it is for (default all); `skip`: those it is not for.
+        large: has at least 1,000 outputs (statistics are judged on it).
+        variations: extra variation names to apply, or `()` for the base case alone.
+        **operands: a tuple is a tensor's shape (data are generated), a list or `Given` its
+            values, a number a scalar, `None` omits an optional operand.
+    """
+
+    __slots__ = ("large", "level", "name", "only", "operands", "skip", "variations")
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        level: int = 1,
+        only: Iterable[str] = (),
+        skip: Iterable[str] = (),
+        large: bool = False,
+        variations: tuple[str, ...] | None = None,
+        **operands: Any,
+    ) -> None:
+        self.name = name
+        self.level = level
+        self.only = frozenset(only)
+        self.skip = frozenset(skip)
+        self.large = large
+        self.variations = variations
+        self.operands: dict[str, Any] = operands
+
+    def fits(self, cell: Cell) -> bool:
+        """Whether the sample is meant for `cell`."""
+        return (not self.only or cell.name in self.only) and cell.name not in self.skip
+
+    def __repr__(self) -> str:
+        return f"Sample({self.name!r}, {self.operands!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Explicit tensor values in a sample: real values, or codes for integers."""
+
+    values: Any
+    shape: Shape | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A tensor of generated integers, uniform in [low, high]: indexes, class ids, lengths."""
+
+    shape: Shape
+    low: int
+    high: int
+
+
+class Facts:
+    """What is known about a sample without its data: shapes, attributes, data ranges.
+
+    Attributes of the operation are reached by name: `facts["stride_w"]`.
+    """
+
+    __slots__ = ("amplitudes", "cell", "inputs", "quants", "shapes", "types", "values")
+
+    def __init__(
+        self,
+        cell: Cell,
+        inputs: Sequence[str],
+        shapes: dict[str, Any],
+        values: dict[str, Any],
+        amplitudes: dict[str, float],
+        quants: dict[str, tuple[float, int]],
+    ) -> None:
+        self.cell = cell
+        self.inputs = inputs
+        self.shapes = shapes
+        self.values = values
+        self.amplitudes = amplitudes
+        self.quants = quants
+
+    def shape(self, which: int | str) -> Shape:
+        """NHWC (or plain) shape of the input with this position or name."""
+        name = self.inputs[which] if isinstance(which, int) else which
+        return tuple(self.shapes[name])
+
+    def amplitude(self, which: int | str) -> float:
+        """Half the width of the real interval the input's data are drawn from."""
+        name = self.inputs[which] if isinstance(which, int) else which
+        return self.amplitudes.get(name, 1.0)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value of an attribute, or `default` if the sample leaves it out."""
+        value = self.values.get(name, default)
+        return default if value is None else value
+
+
+# A reference gets torch and its operands by name: float64 tensors of real values (NCHW where
+# spatial), int64 tensors for TENSOR_INT32 attributes, bool tensors, Python scalars, None for
+# omitted ones, lists for `many`. It returns a tensor or a tuple of them.
+Reference = Callable[..., Any]
+# A bound gets a `Situation` (see bounds.py) and returns one error tensor for each output.
+Bound = Callable[[Any], tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Op:
+    """An operation as the NNAPI reference describes it.
+
+    Args:
+        name: name in `OperationCode`.
+        signatures: its input lists; the first whose types fit is used.
+        outputs: its outputs.
+        cells: documented types.
+        reference: eager PyTorch; see `Reference`.
+        bound: acceptance rule; `rule` says it in one line for the docs.
+        samples: list, or function of the cell.
+        ambiguity: how an unclear passage of the documentation was read.
+        exempt: function of the situation: elements the documentation leaves open.
+        graphs: for control flow: function of the cell giving `GraphSample`s.
+    """
+
+    name: str
+    signatures: tuple[tuple[Input, ...], ...]
+    outputs: tuple[Output, ...]
+    cells: tuple[Cell, ...]
+    reference: Reference
+    bound: Bound
+    samples: Sequence[Sample] | Callable[[Cell], Sequence[Sample]]
+    ambiguity: str = ""
+    exempt: Callable[[Any], tuple[Any, ...]] | None = None
+    graphs: Callable[[Cell], Iterable[Any]] | None = None
+    level: int = 0
+
+    @property
+    def code(self) -> OperationCode:
+        """Its operation code."""
+        return OperationCode[self.name]
+
+    @property
+    def since(self) -> int:
+        """The feature level that introduced it."""
+        return OPERATION_SINCE[self.name]
+
+    def samples_for(self, cell: Cell) -> list[Sample]:
+        """The samples meant for `cell`."""
+        found = self.samples(cell) if callable(self.samples) else self.samples
+        return [sample for sample in found if sample.fits(cell)]

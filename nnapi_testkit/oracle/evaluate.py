@@ -1,0 +1,320 @@
+"""What a model computes: eager PyTorch in float64, with a bound for every element."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nnapi_testkit.model.case import Answer, Case, Execution, Expected
+from nnapi_testkit.model.types import Graph, Lifetime, Model, Operand, Operation
+from nnapi_testkit.op.bounds import FLOAT16, FLOAT32, QUANTIZED, RELAXED, Precision, Situation
+from nnapi_testkit.op.declare import Scalar
+from nnapi_testkit.oracle.bind import Binding, OracleError, bind, defaults
+from nnapi_testkit.oracle.control import run_if, run_while
+from nnapi_testkit.oracle.propagate import Bounded
+from nnapi_testkit.spec.codes import OperandCode, OperationCode
+from nnapi_testkit.spec.operands import CODE_RANGE, DTYPE, is_quantized
+
+INTEGER = Precision(0.0, 0.0, float("inf"))
+_HALF = (OperandCode.TENSOR_FLOAT16, OperandCode.FLOAT16)
+_SINGLE = (OperandCode.TENSOR_FLOAT32, OperandCode.FLOAT32)
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """An operand's value during evaluation.
+
+    Args:
+        data: float64 real values, int64 for TENSOR_INT32, bool for TENSOR_BOOL8, in the
+            operand's stored layout; a Python scalar for scalars; None if omitted.
+        error: how far a driver's real value may be from `data`; None if it is exact.
+        exempt: elements the documentation leaves open; None for none.
+    """
+
+    data: Any
+    error: Any = None
+    exempt: Any = None
+
+
+def answer_case(case: Case) -> Answer:
+    """The oracle's word on every input set of a case.
+
+    Raises:
+        OracleError: the model uses something that no op file declares.
+    """
+    return Answer(tuple(answer_set(case.model, execution) for execution in case.sets))
+
+
+def answer_set(model: Model, execution: Execution) -> tuple[Expected, ...]:
+    """The oracle's word on each output for one input set."""
+    inputs = []
+    for index, array in zip(model.main.inputs, execution.inputs, strict=True):
+        operand = model.main.operands[index]
+        inputs.append(Value(None) if array is None else decode(operand, array))
+    outputs = run_graph(model, model.main, inputs)
+    found = []
+    for index, value in zip(model.main.outputs, outputs, strict=True):
+        found.append(_expected(model.main.operands[index], value))
+    return tuple(found)
+
+
+def run_graph(model: Model, graph: Graph, inputs: list[Value]) -> list[Value]:
+    """The values of the graph's outputs; operations run as their inputs become known."""
+    values: dict[int, Value] = dict(zip(graph.inputs, inputs, strict=True))
+    for index, operand in enumerate(graph.operands):
+        if operand.lifetime == Lifetime.CONSTANT:
+            values[index] = _constant(operand)
+        elif operand.lifetime == Lifetime.OMITTED:
+            values[index] = Value(None)
+        elif operand.lifetime == Lifetime.SUBGRAPH:
+            values[index] = Value(model.subgraphs[operand.subgraph])
+    waiting = list(graph.operations)
+    while waiting:
+        ready = next((o for o in waiting if all(i in values for i in o.inputs)), None)
+        if ready is None:
+            raise OracleError("the model's operations depend on each other in a circle")
+        waiting.remove(ready)
+        results = _operation(model, graph, ready, [values[i] for i in ready.inputs])
+        values.update(zip(ready.outputs, results, strict=True))
+    return [values[index] for index in graph.outputs]
+
+
+def _operation(model: Model, graph: Graph, operation: Operation, inputs: list[Value]) -> list[Value]:
+    if operation.code == OperationCode.IF:
+        return run_if(lambda g, v: run_graph(model, g, v), inputs)
+    if operation.code == OperationCode.WHILE:
+        results = run_while(lambda g, v: run_graph(model, g, v), inputs)
+        return results[: len(operation.outputs)]
+    operands = [graph.operands[i] for i in operation.inputs]
+    outputs = [graph.operands[i] for i in operation.outputs]
+    binding = bind(
+        operation.code,
+        tuple(int(o.type) for o in operands),
+        tuple(int(o.type) for o in outputs),
+    )
+    args, errors, channels_first = _arguments(binding, operands, inputs)
+    precision = _precision(binding, outputs[0], model.relaxed)
+    situation = _situate(binding, args, precision, operands, outputs)
+    bounds = binding.op.bound(situation)
+    bounds = _flush(situation, bounds)
+    exempt = binding.op.exempt(situation) if binding.op.exempt else (None,) * len(bounds)
+    if errors:
+        carried = _carried(binding, args, errors)
+        bounds = tuple(b + c for b, c in zip(bounds, carried, strict=True))
+    results = []
+    for position, operand in enumerate(outputs):
+        spec = binding.op.outputs[min(position, len(binding.op.outputs) - 1)]
+        flip = spec.spatial and not channels_first
+        results.append(
+            _result(
+                operand, situation.outputs[position], bounds[position], exempt[position], flip
+            )
+        )
+    return results
+
+
+def _arguments(
+    binding: Binding, operands: list[Operand], inputs: list[Value]
+) -> tuple[dict[str, Any], dict[str, Any], bool]:
+    """The reference's operands by name, the errors they carry, and whether data are NCHW."""
+    args: dict[str, Any] = {}
+    errors: dict[str, Any] = {}
+    nchw = False
+    for spec, value in zip(binding.specs, inputs, strict=True):
+        if spec.name == "nchw":
+            nchw = bool(value.data)
+    for spec, operand, value in zip(binding.specs, operands, inputs, strict=True):
+        data, error = value.data, value.error
+        if isinstance(spec, Scalar):
+            if spec.name != "nchw":
+                args[spec.name] = data
+            continue
+        if data is not None and is_quantized(OperandCode(operand.type)) and error is not None:
+            data, error = _through_codes(operand, data, error)
+        if spec.bias_of and data is not None and operand.type == OperandCode.TENSOR_INT32:
+            data = data.to(torch.float64) * _bias_scale(binding, operands, spec.bias_of)
+        elif data is not None and operand.type == OperandCode.TENSOR_INT32 and spec.type == "T":
+            data = data.to(torch.float64)
+        if data is not None and spec.spatial and not nchw:
+            data = data.permute(0, 3, 1, 2)
+            error = error.permute(0, 3, 1, 2) if error is not None else None
+        if spec.many:
+            args.setdefault(spec.name, []).append(data)
+            errors.setdefault(spec.name, []).append(error)
+            continue
+        args[spec.name] = data
+        if error is not None:
+            errors[spec.name] = error
+    if not any(_has_error(error) for error in errors.values()):
+        errors = {}
+    for name, default in defaults(binding.op, binding.specs).items():
+        if name != "nchw":
+            args.setdefault(name, default)
+    return args, errors, nchw
+
+
+def _has_error(error: Any) -> bool:
+    if isinstance(error, list):
+        return any(_has_error(item) for item in error)
+    return error is not None
+
+
+def _bias_scale(binding: Binding, operands: list[Operand], names: tuple[str, str]) -> Any:
+    """Input scale times filter scale, for each output channel if the filter has many."""
+    found = {spec.name: operand for spec, operand in zip(binding.specs, operands, strict=True)}
+    left, right = (found[name] for name in names)
+    if right.channel_quant is not None:
+        return left.scale * torch.tensor(right.channel_quant.scales, dtype=torch.float64)
+    return left.scale * right.scale
+
+
+def _situate(
+    binding: Binding,
+    args: dict[str, Any],
+    precision: Precision,
+    operands: list[Operand],
+    outputs: list[Operand],
+) -> Situation:
+    result = binding.op.reference(torch, **args)
+    values = result if isinstance(result, tuple) else (result,)
+
+    def propagate() -> tuple[Any, ...]:
+        bounded = {name: _bounded(value, precision) for name, value in args.items()}
+        found = binding.op.reference(torch, **bounded)
+        found = found if isinstance(found, tuple) else (found,)
+        return tuple(
+            f.error if isinstance(f, Bounded) else torch.zeros_like(f) for f in found
+        )
+
+    facts = {"operands": operands, "outputs": outputs, "cell": binding.cell}
+    return Situation(torch, args, values, binding.op.reference, precision, propagate, facts)
+
+
+def _bounded(value: Any, precision: Precision) -> Any:
+    if isinstance(value, list):
+        return [_bounded(item, precision) for item in value]
+    if torch.is_tensor(value) and value.is_floating_point():
+        # Relaxed float32 may round each input to float16 first.
+        error = value.abs() * (precision.u if precision.relaxed else 0.0)
+        return Bounded(value, error, precision.u, precision.tiny)
+    return value
+
+
+def _carried(binding: Binding, args: dict[str, Any], errors: dict[str, Any]) -> tuple[Any, ...]:
+    """What the errors of the inputs become in the outputs, in exact arithmetic."""
+
+    def lift(value: Any, error: Any) -> Any:
+        if isinstance(value, list):
+            return [lift(v, e) for v, e in zip(value, error or [None] * len(value), strict=True)]
+        if torch.is_tensor(value) and value.is_floating_point():
+            return Bounded(value, torch.zeros_like(value) if error is None else error, 0.0, 0.0)
+        return value
+
+    bounded = {name: lift(value, errors.get(name)) for name, value in args.items()}
+    found = binding.op.reference(torch, **bounded)
+    found = found if isinstance(found, tuple) else (found,)
+    return tuple(f.error if isinstance(f, Bounded) else torch.zeros_like(f) for f in found)
+
+
+def _through_codes(operand: Operand, data: Any, error: Any) -> tuple[Any, Any]:
+    """A quantized intermediate: clamped to its codes' range, half a code further off."""
+    low, high = CODE_RANGE[OperandCode(operand.type)]
+    scale, zero = operand.scale, operand.zero_point
+    clamped = data.clamp((low - zero) * scale, (high - zero) * scale)
+    return clamped, error + scale / 2
+
+
+def _precision(binding: Binding, output: Operand, relaxed: bool) -> Precision:
+    code = OperandCode(output.type)
+    if code in _HALF:
+        return FLOAT16
+    if code in _SINGLE:
+        if binding.cell.main in _HALF:
+            return FLOAT16
+        return RELAXED if relaxed else FLOAT32
+    return QUANTIZED if is_quantized(code) else INTEGER
+
+
+def _flush(situation: Situation, bounds: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Drivers may read subnormal inputs as zero: widen the bound to what that gives."""
+    tiny = situation.precision.tiny
+    if not tiny:
+        return bounds
+
+    def subnormal(value: Any) -> bool:
+        if isinstance(value, list):
+            return any(subnormal(item) for item in value)
+        if not (torch.is_tensor(value) and value.is_floating_point()):
+            return False
+        size = value.abs()
+        return bool(((size > 0) & (size < tiny)).any())
+
+    if not any(subnormal(value) for value in situation.args.values()):
+        return bounds
+    activation = situation.args.get("activation")
+    override = {} if activation is None else {"activation": activation}
+    flushed = situation.run(
+        lambda x: torch.where(x.abs() < tiny, torch.zeros_like(x), x), **override
+    )
+    widened = []
+    for bound, value, other in zip(bounds, situation.outputs, flushed, strict=True):
+        gap = (value - other).abs()
+        same = (value == other) | (value.isnan() & other.isnan())
+        widened.append(torch.where(same, bound, torch.maximum(bound, gap.nan_to_num(torch.inf))))
+    return tuple(widened)
+
+
+def _result(operand: Operand, value: Any, bound: Any, exempt: Any, flip: bool) -> Value:
+    if flip:
+        value, bound = value.permute(0, 2, 3, 1), bound.permute(0, 2, 3, 1)
+        exempt = exempt.permute(0, 2, 3, 1) if exempt is not None else None
+    if value.dtype == torch.bool or operand.type == OperandCode.TENSOR_INT32:
+        whole = value if value.dtype == torch.bool else value.round().to(torch.int64)
+        return Value(whole, None, exempt)
+    return Value(value, bound, exempt)
+
+
+def decode(operand: Operand, array: NDArray[np.generic]) -> Value:
+    """Codes or floats of an operand as exact real values."""
+    code = OperandCode(operand.type)
+    if code == OperandCode.TENSOR_BOOL8:
+        return Value(torch.from_numpy(np.ascontiguousarray(array != 0)))
+    if code == OperandCode.TENSOR_INT32:
+        return Value(torch.from_numpy(array.astype(np.int64)))
+    data = torch.from_numpy(array.astype(np.float64))
+    if operand.channel_quant is not None:
+        shape = [1] * data.ndim
+        shape[operand.channel_quant.dim] = -1
+        scales = torch.tensor(operand.channel_quant.scales, dtype=torch.float64)
+        return Value(data * scales.reshape(shape))
+    if is_quantized(code):
+        return Value((data - operand.zero_point) * operand.scale)
+    return Value(data)
+
+
+def _constant(operand: Operand) -> Value:
+    code = OperandCode(operand.type)
+    array = np.frombuffer(operand.value, dtype=DTYPE[code])
+    if not operand.dims and array.size == 1:
+        item = array[0].item()
+        return Value(bool(item) if code == OperandCode.BOOL else item)
+    return decode(operand, array.reshape(operand.dims))
+
+
+def _expected(operand: Operand, value: Value) -> Expected:
+    data = value.data.to(torch.float64).contiguous()
+    bound = torch.zeros_like(data) if value.error is None else value.error.contiguous()
+    exempt = value.exempt
+    values = data.numpy()
+    limits = np.broadcast_to(bound.numpy(), values.shape)
+    # Where the float64 value itself is infinite or NaN, that is what a driver must give, unless
+    # an intermediate sum could overflow on the way (bound not finite although the value is).
+    special = ~np.isfinite(values)
+    open_ = ~np.isfinite(limits) & ~special
+    limits = np.where(special | open_, 0.0, limits)
+    mask = open_ if exempt is None else open_ | exempt.numpy()
+    return Expected(values, limits, mask if mask.any() else None)

@@ -40,6 +40,7 @@ ROOMS = (
     "session",
     "report",
     "mobile",
+    "commands",
 )
 THIN = ("plugin", "cli", "__main__")  # any room, but not each other
 ONLY = {"op": ("spec",)}  # narrower than the order

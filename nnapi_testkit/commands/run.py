@@ -1,0 +1,144 @@
+"""`nnapi-testkit run`: judge a driver, show progress, write the report."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import time
+from collections.abc import Generator, Sequence
+
+from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.commands.screen import Screen
+from nnapi_testkit.errors import KitError
+from nnapi_testkit.judge.verdict import Record
+from nnapi_testkit.report.files import write_whole
+from nnapi_testkit.report.store import Store
+from nnapi_testkit.report.summary import RunFacts, process_start, summarize
+from nnapi_testkit.session.engine import Session
+from nnapi_testkit.session.floors import Floors
+from nnapi_testkit.session.ledger import Ledger
+from nnapi_testkit.session.plan import Selection, select
+from nnapi_testkit.session.settings import STANDARD, OracleMode, Settings, Shard
+from nnapi_testkit.session.waivers import Waivers
+
+__all__ = ["run"]
+
+
+def run(options: argparse.Namespace) -> int:
+    """Execute the command; returns its exit code. Raises KitError."""
+    process_started = process_start()
+    started = time.time()
+    selection = _selection(options)
+    waivers = Waivers.read(options.waivers) if options.waivers else Waivers()
+    floors = _floors(options, selection)
+    settings = Settings(
+        target=options.target,
+        oracle=OracleMode(options.oracle),
+        profile=options.profile,
+        isolate=options.isolate,
+        memory_limit_mb=options.memory_limit,
+        operations=selection.wanted_operations(),
+        seed=options.seed,
+        services=options.services or STANDARD,
+    )
+    session = Session(settings, options.jobs)
+    index = session.refs()
+    refs = select(index, selection)
+    screen = Screen(len(refs), show=options.show)
+    if session.notice:
+        screen.notice(session.notice)
+    store = Store(options.report) if options.report else None
+    ledger = Ledger()
+    interrupted = False
+    try:
+        with screen, contextlib.closing(_records(session, refs, options.fail_fast)) as records:
+            for record in records:
+                entered = waivers.apply(record)
+                ledger.add(entered)
+                if store:
+                    store.add(entered)
+                screen.add(entered)
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        if store:
+            store.close()
+    ended = time.time()
+    if interrupted:
+        ledger.problems.append("the run was interrupted")
+    ledger.close(
+        waivers=waivers,
+        floors=None if interrupted else floors,
+        index={ref.id for ref in index} if settings.operations is None else None,
+        planned=len(refs),
+    )
+    facts = RunFacts(
+        settings=settings,
+        jobs=options.jobs,
+        oracle=session.oracle.value,
+        started=started,
+        first_verdict=session.first_verdict,
+        ended=ended,
+        process_started=process_started,
+        device=_device(session),
+        selection=_words(options),
+        planned=len(refs),
+    )
+    summary = summarize(ledger, facts)
+    if store:
+        store.finish(ledger.records, summary)
+    if options.write_floor:
+        write_whole(options.write_floor, Floors.of(ledger.records).dump())
+    screen.finish(ledger, summary, matrix=options.matrix, report=options.report)
+    return int(ledger.exit_code())
+
+
+def _records(
+    session: Session, refs: Sequence[CaseRef], fail_fast: int
+) -> Generator[Record, None, None]:
+    failures = 0
+    with contextlib.closing(session.run(refs)) as records:
+        for record in records:
+            yield record
+            failures += record.verdict.is_failure or record.verdict.is_error
+            if fail_fast and failures >= fail_fast:
+                return
+
+
+def _selection(options: argparse.Namespace) -> Selection:
+    return Selection(
+        names=tuple(options.names),
+        keyword=options.keyword,
+        operations=tuple(options.operation),
+        level=options.level,
+        kinds=tuple(options.kind),
+        shard=Shard.parse(options.shard) if options.shard else None,
+    )
+
+
+def _floors(options: argparse.Namespace, selection: Selection) -> Floors | None:
+    if not (options.floor or options.write_floor):
+        return None
+    if not selection.whole:
+        raise KitError(
+            "floors belong to a whole run: leave the selection out, or leave out"
+            " --floor and --write-floor"
+        )
+    return Floors.read(options.floor) if options.floor else None
+
+
+def _device(session: Session) -> dict[str, object]:
+    try:
+        return dict(session.describe())
+    except KitError as error:
+        return {"error": str(error)}
+
+
+def _words(options: argparse.Namespace) -> str:
+    words = list(options.names)
+    words += [f"-k {options.keyword}"] if options.keyword else []
+    words += [f"--operation {name}" for name in options.operation]
+    words += [f"--level {options.level}"] if options.level is not None else []
+    words += [f"--kind {name}" for name in options.kind]
+    words += [f"--shard {options.shard}"] if options.shard else []
+    return " ".join(words)

@@ -1,0 +1,133 @@
+"""`summary.json`: a run in one page of numbers."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import Any
+
+import nnapi_testkit
+from nnapi_testkit.judge.verdict import Verdict
+from nnapi_testkit.session.ledger import Ledger
+from nnapi_testkit.session.settings import Settings
+
+__all__ = ["SCHEMA", "RunFacts", "process_start", "summarize"]
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What the records do not say about a run.
+
+    Args:
+        settings, jobs: what was asked for.
+        oracle: `live` or `golden`, as resolved.
+        started, first_verdict, ended: `time.time()`; `first_verdict` is `None` without one.
+        process_started: when the process began, so imports count.
+        device: facts about the device.
+        selection: how cases were chosen, "" for all.
+        planned: cases chosen.
+    """
+
+    settings: Settings
+    jobs: int
+    oracle: str
+    started: float
+    first_verdict: float | None
+    ended: float
+    process_started: float
+    device: Mapping[str, object] = field(default_factory=dict)
+    selection: str = ""
+    planned: int = 0
+
+
+def summarize(ledger: Ledger, facts: RunFacts) -> dict[str, Any]:
+    """Return the summary as JSON values; numbers that JSON lacks become strings."""
+    after_first = facts.ended - (facts.first_verdict or facts.ended)
+    rate = (len(ledger.records) - 1) / after_first if after_first > 0 else 0.0
+    code = ledger.exit_code()
+    return {
+        "schema": SCHEMA,
+        "outcome": code.name.lower(),
+        "exit_code": int(code),
+        "problems": list(ledger.problems),
+        "operations": len({record.operation for record in ledger.records}),
+        "cells": len({(record.operation, record.cell) for record in ledger.records}),
+        "cases": len(ledger.records),
+        "planned": facts.planned,
+        "executed": ledger.executed,
+        "compared": ledger.compared,
+        "elements": ledger.elements,
+        "verdicts": {verdict.value: ledger.verdicts[verdict] for verdict in Verdict},
+        "order_dependent": sum(
+            1 for record in ledger.records if record.message.startswith("ORDER-DEPENDENT")
+        ),
+        "worst_margins": [
+            {
+                "operation": cell.operation,
+                "cell": cell.cell,
+                "level": cell.level,
+                "cases": cell.cases,
+                "margin": cell.margin if cell.margin - cell.margin == 0 else str(cell.margin),
+                "id": cell.margin_id,
+            }
+            for cell in ledger.worst()
+        ],
+        "seconds": round(facts.ended - facts.started, 3),
+        "seconds_to_first_verdict": (
+            None
+            if facts.first_verdict is None
+            else round(facts.first_verdict - facts.process_started, 3)
+        ),
+        "cases_per_second": round(rate, 1),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(facts.started)),
+        "target": facts.settings.target,
+        "devices": sorted({record.device for record in ledger.records if record.device}),
+        "device": dict(facts.device),
+        "profile": facts.settings.profile,
+        "oracle": facts.oracle,
+        "oracles": _oracles(ledger),
+        "jobs": facts.jobs,
+        "isolate": facts.settings.isolate,
+        "seed": facts.settings.seed,
+        "selection": facts.selection,
+        "versions": versions(),
+        "platform": platform.platform(),
+    }
+
+
+def _oracles(ledger: Ledger) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for record in ledger.records:
+        if record.evidence.oracle:
+            counts[record.evidence.oracle] = counts.get(record.evidence.oracle, 0) + 1
+    return dict(sorted(counts.items()))
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the kit and of what it computes with, without importing them."""
+    found = {"nnapi-testkit": nnapi_testkit.__version__, "python": platform.python_version()}
+    for name in ("numpy", "torch"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def process_start() -> float:
+    """Return when this process began, as `time.time()`; now, where the system does not say."""
+    try:
+        with open("/proc/self/stat", encoding="utf-8") as stream:
+            ticks = int(stream.read().rpartition(")")[2].split()[19])
+        with open("/proc/uptime", encoding="utf-8") as stream:
+            uptime = float(stream.read().split()[0])
+        age = uptime - ticks / os.sysconf("SC_CLK_TCK")
+        return time.time() - max(age, 0.0)
+    except (OSError, ValueError, IndexError):
+        return time.time()

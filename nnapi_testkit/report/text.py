@@ -1,0 +1,99 @@
+"""What a terminal shows of records: failure details, counts, the coverage matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from nnapi_testkit.judge.verdict import Difference, Record, Verdict
+from nnapi_testkit.session.ledger import Cell
+
+__all__ = ["count_line", "details", "difference_line", "matrix_lines", "number", "one_line"]
+
+
+def number(value: float) -> str:
+    """Return a number with 6 digits."""
+    return f"{value:.6g}"
+
+
+def one_line(record: Record) -> str:
+    """Return verdict, id and message."""
+    message = record.message.splitlines()[0] if record.message else ""
+    return f"{record.verdict.value} {record.id}" + (f": {message}" if message else "")
+
+
+def details(record: Record) -> Iterator[str]:
+    """Yield the lines that explain a record which did not pass."""
+    where = f"{record.operation} on {record.device or 'an unattributed device'}"
+    yield f"{record.verdict.value}  {record.id}  ({where}, cell {record.cell})"
+    if record.message:
+        yield from (f"  {line}" for line in record.message.splitlines())
+    if record.stage:
+        code = f", code {record.code}" if record.code else ""
+        yield f"  stage: {record.stage}{code}"
+    if record.isolated is not None:
+        yield f"  alone in a fresh worker: {record.isolated.value}"
+    evidence = record.evidence
+    if record.differences:
+        total = record.mismatched or len(record.differences)
+        yield f"  {total} of {evidence.compared} elements are outside their legal set; first:"
+        yield from (f"    {difference_line(item)}" for item in record.differences)
+    if evidence.minimum_tolerance:
+        yield (
+            f"  minimum tolerance that would pass: {number(evidence.minimum_tolerance)} absolute"
+            f" (error / bound: {number(evidence.margin)})"
+        )
+    if record.text:
+        yield "  the driver printed last:"
+        yield from (f"    | {line}" for line in record.text.splitlines()[-10:])
+    if record.repro:
+        yield f"  again: {record.repro}"
+
+
+def difference_line(item: Difference) -> str:
+    """Return one element: where, what, how far and how far was allowed."""
+    place = ", ".join(map(str, item.index))
+    output = f"set {item.set} output {item.output}[{place}]"
+    got = number(item.actual)
+    if item.actual_code is not None:
+        got += f" (code {item.actual_code})"
+    want = number(item.expected)
+    if item.legal_codes is not None:
+        low, high = item.legal_codes
+        want += f" (code {low})" if low == high else f" (codes {low} to {high})"
+    error, bound = number(item.error), number(item.bound)
+    return f"{output}: {got}, expected {want}, error {error}, bound {bound}"
+
+
+def count_line(verdicts: Iterable[tuple[Verdict, int]]) -> str:
+    """Return `3 MISMATCH, 120 PASS`: what is bad comes first."""
+    order = {verdict: at for at, verdict in enumerate(Verdict)}
+    counted = [(verdict, count) for verdict, count in verdicts if count]
+    counted.sort(key=lambda item: (not item[0].is_failure, not item[0].is_error, order[item[0]]))
+    return ", ".join(f"{count} {verdict.value}" for verdict, count in counted) or "no case"
+
+
+def matrix_lines(cells: Iterable[Cell]) -> Iterator[str]:
+    """Yield the coverage matrix as plain text: operation, cell, level, counts, worst margin."""
+    rows = sorted(cells, key=lambda cell: (cell.operation, cell.level, cell.cell))
+    if not rows:
+        return
+    wide = max(max(len(row.operation) for row in rows), 9)
+    cell_wide = max(max(len(row.cell) for row in rows), 4)
+    yield (
+        f"{'operation':<{wide}}  {'cell':<{cell_wide}}  level  cases   pass   fail  error  other"
+        "  worst margin"
+    )
+    last = ""
+    for row in rows:
+        passed = row.verdicts[Verdict.PASS]
+        failed = sum(n for verdict, n in row.verdicts.items() if verdict.is_failure)
+        errors = sum(n for verdict, n in row.verdicts.items() if verdict.is_error)
+        other = row.cases - passed - failed - errors
+        name = row.operation if row.operation != last else ""
+        last = row.operation
+        margin = number(row.margin) if row.margin_id else "-"
+        yield (
+            f"{name:<{wide}}  {row.cell:<{cell_wide}}  {row.level:>5}  {row.cases:>5}"
+            f"  {passed or '·':>5}  {failed or '·':>5}  {errors or '·':>5}  {other or '·':>5}"
+            f"  {margin:>12}"
+        )

@@ -1,0 +1,78 @@
+"""`Session`: case references in, records out; one engine behind command line and plugin."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Mapping, Sequence
+
+from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.errors import KitError
+from nnapi_testkit.judge.verdict import Record
+from nnapi_testkit.session.answering import resolve
+from nnapi_testkit.session.lane import Lane
+from nnapi_testkit.session.plan import block_sizes
+from nnapi_testkit.session.pool import run_pool
+from nnapi_testkit.session.services import Services, load
+from nnapi_testkit.session.settings import OracleMode, Settings
+
+__all__ = ["Session"]
+
+
+class Session:
+    """A run on one target.
+
+    Args:
+        settings: what to do; travels to the lanes.
+        jobs: lanes; 1 runs in this process, synchronously, and starts no thread.
+
+    Raises KitError for settings that cannot work here.
+    """
+
+    def __init__(self, settings: Settings, jobs: int = 1) -> None:
+        if jobs < 1:
+            raise KitError(f"{jobs} jobs cannot run anything: use 1 or more")
+        self.settings = settings
+        self.jobs = jobs
+        self._services: Services = load(settings.services)
+        self.oracle, self.notice = resolve(settings.oracle, self._services)
+        self.first_verdict: float | None = None  # time.time() of it
+
+    def refs(self) -> Sequence[CaseRef]:
+        """Return the case index of the settings."""
+        return self._services.index(self.settings.operations, self.settings.seed)
+
+    def describe(self) -> Mapping[str, object]:
+        """Return facts about the device. Raises KitError if it cannot be asked."""
+        return self._services.describe(self.settings.target)
+
+    def run(self, refs: Sequence[CaseRef]) -> Generator[Record, None, None]:
+        """Yield one record for each reference, in about their order.
+
+        Close the iterator to stop early: the lanes end with it. Raises KitError if the target
+        cannot be used at all, or if no reference is given.
+        """
+        if not refs:
+            raise KitError("there is nothing to judge: no case was selected")
+        records = self._alone(refs) if self.jobs == 1 else self._together(refs)
+        try:
+            for record in records:
+                if self.first_verdict is None:
+                    self.first_verdict = time.time()
+                yield record
+        finally:
+            records.close()
+
+    def _alone(self, refs: Sequence[CaseRef]) -> Generator[Record, None, None]:
+        with Lane(self.settings, self._services) as lane:
+            at = 0
+            for size in block_sizes(len(refs)):
+                yield from lane.run(refs[at : at + size])
+                at += size
+
+    def _together(self, refs: Sequence[CaseRef]) -> Generator[Record, None, None]:
+        yield from run_pool(self.settings, self.jobs, refs)
+
+    @property
+    def live(self) -> bool:
+        """Whether eager PyTorch answers in this run."""
+        return self.oracle is OracleMode.LIVE

@@ -1,0 +1,59 @@
+"""Entry point of a lane process: `python -m nnapi_testkit.session.lane_process FD`.
+
+It receives settings, then lists of case ids; it sends `("records", lines)`, `("done", None)` after
+each block, and `("error", message)` before it gives up.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from multiprocessing.connection import Connection
+
+from nnapi_testkit.errors import KitError
+from nnapi_testkit.session.lane import Lane
+from nnapi_testkit.session.record import encode
+from nnapi_testkit.session.services import load
+from nnapi_testkit.session.settings import Settings
+
+__all__ = ["main"]
+
+CHUNK = 64  # records in one message
+CHUNK_SECONDS = 0.2
+
+
+def main(descriptor: int) -> None:
+    """Serve blocks until the parent closes the connection."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted and closes
+    connection: Connection = Connection(descriptor)
+    settings: Settings = connection.recv()
+    try:
+        _serve(connection, settings)
+    except KitError as error:
+        connection.send(("error", str(error)))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return
+
+
+def _serve(connection: Connection, settings: Settings) -> None:
+    services = load(settings.services)
+    index = {ref.id: ref for ref in services.index(settings.operations, settings.seed)}
+    with Lane(settings, services) as lane:
+        while True:
+            ids: list[str] = connection.recv()
+            lines: list[str] = []
+            sent = time.monotonic()
+            for record in lane.run([index[case_id] for case_id in ids]):
+                lines.append(encode(record))
+                now = time.monotonic()
+                if len(lines) >= CHUNK or now - sent > CHUNK_SECONDS:
+                    connection.send(("records", lines))
+                    lines, sent = [], now
+            if lines:
+                connection.send(("records", lines))
+            connection.send(("done", None))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

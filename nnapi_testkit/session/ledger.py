@@ -1,0 +1,119 @@
+"""The books of a run: counts, worst margins, and the exit code."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from nnapi_testkit.judge.verdict import Record, Verdict
+from nnapi_testkit.session.floors import Floors
+from nnapi_testkit.session.waivers import Waivers
+
+__all__ = ["Cell", "Exit", "Ledger"]
+
+
+class Exit(IntEnum):
+    """Exit codes of the command line."""
+
+    PASS = 0
+    FAIL = 1  # the driver broke a promise
+    ERROR = 2  # usage, infrastructure, floors, waivers, or nothing judged
+
+
+@dataclass(slots=True)
+class Cell:
+    """What a run says about one cell at one feature level."""
+
+    operation: str
+    cell: str
+    level: int
+    verdicts: Counter[Verdict]
+    margin: float = 0.0
+    margin_id: str = ""
+
+    @property
+    def cases(self) -> int:
+        """Cases of the cell."""
+        return self.verdicts.total()
+
+
+class Ledger:
+    """Takes the records of a run one by one, waivers already applied."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.verdicts: Counter[Verdict] = Counter()
+        self.cells: dict[tuple[str, str, int], Cell] = {}
+        self.compared = 0
+        self.elements = 0
+        self.problems: list[str] = []
+
+    def add(self, record: Record) -> None:
+        """Enter a record."""
+        self.records.append(record)
+        verdict = record.verdict
+        self.verdicts[verdict] += 1
+        key = (record.operation, record.cell, record.level)
+        cell = self.cells.get(key)
+        if cell is None:
+            cell = self.cells[key] = Cell(*key, verdicts=Counter())
+        cell.verdicts[verdict] += 1
+        evidence = record.evidence
+        if evidence.compared:
+            self.compared += 1
+            self.elements += evidence.compared
+            margin = evidence.margin
+            # Not `>`: a margin that is no number is worse than any.
+            if not margin <= cell.margin:
+                cell.margin, cell.margin_id = margin, record.id
+
+    @property
+    def executed(self) -> int:
+        """Cases with a word about the driver."""
+        return sum(count for verdict, count in self.verdicts.items() if not verdict.is_error)
+
+    @property
+    def judged(self) -> int:
+        """Cases that say anything about what the driver computes or refuses."""
+        return self.executed - self.verdicts[Verdict.UNSUPPORTED]
+
+    def close(
+        self,
+        *,
+        waivers: Waivers,
+        floors: Floors | None,
+        index: Collection[str] | None,
+        planned: int,
+    ) -> None:
+        """Check what a whole run must hold; fills `problems`.
+
+        Args:
+            waivers, floors: of the run.
+            index: every case id there is, `None` if only a part is known.
+            planned: cases that were selected.
+        """
+        if self.judged == 0:
+            self.problems.append(
+                f"nothing was judged: {len(self.records)} of {planned} cases have a record, none"
+                " of them was computed or refused by the device"
+            )
+        if len(self.records) < planned:
+            self.problems.append(f"{planned - len(self.records)} of {planned} cases were not run")
+        self.problems += waivers.problems(self.records, index)
+        if floors is not None:
+            self.problems += floors.problems(self.records)
+
+    def exit_code(self) -> Exit:
+        """Return what the run ends with; errors weigh more than failures."""
+        if self.problems or any(verdict.is_error for verdict in self.verdicts):
+            return Exit.ERROR
+        if any(verdict.is_failure for verdict in self.verdicts):
+            return Exit.FAIL
+        return Exit.PASS
+
+    def worst(self) -> Sequence[Cell]:
+        """Return the compared cells, worst margin first."""
+        cells = [cell for cell in self.cells.values() if cell.margin_id]
+        return sorted(cells, key=lambda cell: (-cell.margin, cell.operation, cell.cell))

@@ -1,0 +1,208 @@
+"""Which cases a run executes: selection, shards, blocks."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.errors import KitError
+from nnapi_testkit.session.settings import Shard
+
+__all__ = ["FIRST_BLOCK", "FULL_BLOCK", "Selection", "block_sizes", "expression", "glob", "select"]
+
+FIRST_BLOCK = 25  # small, so that the first verdict comes at once
+FULL_BLOCK = 500  # what one runner worker serves before it is replaced
+
+Predicate = Callable[[str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What the user asked for; an empty selection is everything.
+
+    Args:
+        names: case ids, operations, or patterns with `*` and `?` (brackets are literal).
+        keyword: an expression of substrings with `and`, `or`, `not` and parentheses.
+        operations: operations.
+        level: only cases that need at most this feature level.
+        kinds: `positive`, `special`, `refusal`, `graph`.
+        shard: one part of what is left.
+    """
+
+    names: tuple[str, ...] = ()
+    keyword: str = ""
+    operations: tuple[str, ...] = ()
+    level: int | None = None
+    kinds: tuple[str, ...] = ()
+    shard: Shard | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is left out."""
+        return self == Selection()
+
+    def wanted_operations(self) -> tuple[str, ...] | None:
+        """Return the operations that the names allow; `None` if any."""
+        if self.operations:
+            return tuple(dict.fromkeys(self.operations))
+        if not self.names:
+            return None
+        operations = [name.partition("[")[0] for name in self.names]
+        if any("*" in name or "?" in name for name in operations):
+            return None
+        return tuple(dict.fromkeys(operations))
+
+
+def select(refs: Sequence[CaseRef], selection: Selection) -> list[CaseRef]:
+    """Return the selected references in their order.
+
+    Raises KitError if a name matches nothing or nothing is left.
+    """
+    chosen = list(refs)
+    if selection.operations:
+        _known(selection.operations, {ref.operation for ref in chosen}, "operation")
+        wanted = set(selection.operations)
+        chosen = [ref for ref in chosen if ref.operation in wanted]
+    if selection.names:
+        chosen = _by_name(chosen, selection.names)
+    if selection.keyword:
+        matches = expression(selection.keyword)
+        chosen = [ref for ref in chosen if matches(ref.id)]
+    if selection.level is not None:
+        chosen = [ref for ref in chosen if ref.level <= selection.level]
+    if selection.kinds:
+        _known(selection.kinds, {ref.kind for ref in refs}, "kind")
+        chosen = [ref for ref in chosen if ref.kind in selection.kinds]
+    if not chosen:
+        raise KitError("no case is selected: list what there is with nnapi-testkit ops --cases")
+    if selection.shard:
+        # Neighbours are alike in cost, so dealing them out in turn balances the shards.
+        chosen = chosen[selection.shard.index - 1 :: selection.shard.count]
+        if not chosen:
+            raise KitError(
+                f"shard {selection.shard.index}/{selection.shard.count} is empty: use fewer shards"
+            )
+    return chosen
+
+
+def _by_name(refs: Sequence[CaseRef], names: Sequence[str]) -> list[CaseRef]:
+    ids = {ref.id for ref in refs}
+    operations = {ref.operation for ref in refs}
+    keep: set[str] = set()
+    for name in names:
+        if name in ids:
+            keep.add(name)
+            continue
+        if name in operations:
+            keep.update(ref.id for ref in refs if ref.operation == name)
+            continue
+        matches = glob(name)
+        found = [ref.id for ref in refs if matches(ref.id) or matches(ref.operation)]
+        if not found:
+            _known([name], ids if "[" in name else operations, "case")
+        keep.update(found)
+    return [ref for ref in refs if ref.id in keep]
+
+
+def _known(names: Collection[str], known: Collection[str], what: str) -> None:
+    for name in names:
+        if name not in known:
+            close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
+            hint = f"did you mean {close[0]}?" if close else "see nnapi-testkit ops --cases"
+            raise KitError(f"{what} {name!r} is unknown: {hint}")
+
+
+def glob(pattern: str) -> Predicate:
+    """Return a matcher for `*` and `?`; everything else, brackets too, is literal."""
+    return _glob(pattern)
+
+
+@lru_cache(maxsize=256)
+def _glob(pattern: str) -> Predicate:
+    parts = {"*": ".*", "?": "."}
+    compiled = re.compile("".join(parts.get(c, re.escape(c)) for c in pattern), re.DOTALL)
+    return lambda text: compiled.fullmatch(text) is not None
+
+
+_TOKEN = re.compile(r"\s*([()]|[^\s()]+)")
+
+
+def expression(text: str) -> Predicate:
+    """Compile a keyword expression. Words match as substrings, without regard to case.
+
+    Raises KitError if the expression is not well formed.
+    """
+    tokens = _TOKEN.findall(text)
+    parser = _Parser(tokens, text)
+    predicate = parser.disjunction()
+    if parser.peek():
+        raise KitError(f"-k {text!r}: unexpected {parser.peek()!r}")
+    return predicate
+
+
+class _Parser:
+    """Recursive descent: or, and, not, parentheses, words."""
+
+    def __init__(self, tokens: list[str], text: str) -> None:
+        self._tokens = tokens
+        self._text = text
+        self._at = 0
+
+    def peek(self) -> str:
+        return self._tokens[self._at] if self._at < len(self._tokens) else ""
+
+    def _take(self) -> str:
+        token = self.peek()
+        self._at += 1
+        return token
+
+    def disjunction(self) -> Predicate:
+        terms = [self._conjunction()]
+        while self.peek() == "or":
+            self._take()
+            terms.append(self._conjunction())
+        return terms[0] if len(terms) == 1 else lambda name: any(term(name) for term in terms)
+
+    def _conjunction(self) -> Predicate:
+        terms = [self._negation()]
+        while self.peek() == "and":
+            self._take()
+            terms.append(self._negation())
+        return terms[0] if len(terms) == 1 else lambda name: all(term(name) for term in terms)
+
+    def _negation(self) -> Predicate:
+        token = self._take()
+        if token == "not":
+            inner = self._negation()
+            return lambda name: not inner(name)
+        if token == "(":
+            inner = self.disjunction()
+            if self._take() != ")":
+                raise KitError(f"-k {self._text!r}: a parenthesis is not closed")
+            return inner
+        if token in ("", ")", "and", "or"):
+            raise KitError(f"-k {self._text!r}: a word is missing before {token or 'the end'!r}")
+        word = token.lower()
+        return lambda name: word in name.lower()
+
+
+def block_sizes(total: int, lanes: int = 1) -> Iterator[int]:
+    """Yield sizes of consecutive blocks that sum up to `total`.
+
+    The first block of each lane is small; with several lanes the last ones shrink too, so that
+    all lanes end together.
+    """
+    left = total
+    first = lanes
+    while left > 0:
+        size = FIRST_BLOCK if first > 0 else FULL_BLOCK
+        if lanes > 1:
+            size = min(size, max(FIRST_BLOCK, left // (2 * lanes)))
+        first -= 1
+        size = min(size, left)
+        left -= size
+        yield size

@@ -1,0 +1,163 @@
+"""The rooms that the engine works with, behind one small interface.
+
+Tests and other programs hand in their own by naming a function in `Settings.services`; worker
+processes resolve the same name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.errors import KitError
+from nnapi_testkit.judge.verdict import Record
+from nnapi_testkit.model.case import Answer, Case, Result
+
+__all__ = [
+    "AnswerFunction",
+    "GoldenFunction",
+    "JudgeFunction",
+    "RunnerLike",
+    "Services",
+    "load",
+    "standard",
+]
+
+AnswerFunction = Callable[[CaseRef, Case], Answer]
+GoldenFunction = Callable[[CaseRef, Case], "Answer | None"]
+
+
+class RunnerLike(Protocol):
+    """An open runner: results come back in the order of the cases."""
+
+    def run(self, cases: Sequence[Case]) -> Iterator[Result]:
+        """Execute the cases, yielding each result as soon as it is known."""
+        ...
+
+    def close(self) -> None:
+        """End the runner and its workers."""
+        ...
+
+
+class JudgeFunction(Protocol):
+    """Answer and result to a record."""
+
+    def __call__(
+        self,
+        ref: CaseRef,
+        case: Case,
+        answer: Answer | None,
+        result: Result,
+        *,
+        profile: str = ...,
+        target: str = ...,
+    ) -> Record:
+        """Judge one case."""
+        ...
+
+
+class OpenRunner(Protocol):
+    """Opens a runner on a target."""
+
+    def __call__(self, target: str, *, isolate: bool, memory_limit_mb: int | None) -> RunnerLike:
+        """Raise KitError when the target cannot be used."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the engine asks of the other rooms.
+
+    Args:
+        index: case references of some operations (`None`: all), for a seed.
+        open_runner: opens a runner on a target.
+        describe: facts about a target's device, JSON values only.
+        judge: answer and result to a record.
+        has_live: whether the live oracle can be imported; must not import it.
+        live: imports the live oracle and returns it.
+        golden: opens the goldens and returns them as an oracle that knows no answer (`None`)
+            where there is no golden; a stale or corrupt one raises KitError.
+    """
+
+    index: Callable[[Collection[str] | None, int], Sequence[CaseRef]]
+    open_runner: OpenRunner
+    describe: Callable[[str], Mapping[str, object]]
+    judge: JudgeFunction
+    has_live: Callable[[], bool]
+    live: Callable[[], AnswerFunction]
+    golden: Callable[[], GoldenFunction]
+
+
+def load(name: str) -> Services:
+    """Return the services that `module:function` makes. Raises KitError for a wrong name."""
+    module, _, function = name.partition(":")
+    try:
+        make = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise KitError(f"services {name!r} cannot be loaded: {error}") from error
+    return cast(Services, make())
+
+
+def standard() -> Services:
+    """Return the kit's own rooms; nothing heavy is imported before it is used."""
+    return Services(
+        index=_index,
+        open_runner=_open_runner,
+        describe=_describe,
+        judge=_judge(),
+        has_live=lambda: importlib.util.find_spec("torch") is not None,
+        live=_live,
+        golden=_golden,
+    )
+
+
+def _index(operations: Collection[str] | None, seed: int) -> Sequence[CaseRef]:
+    from nnapi_testkit.cases.index import case_index
+
+    return case_index(operations, seed=seed)
+
+
+def _open_runner(target: str, *, isolate: bool, memory_limit_mb: int | None) -> RunnerLike:
+    from nnapi_testkit.targets import parse_target
+
+    place = parse_target(target)
+    if memory_limit_mb is None:
+        return cast(RunnerLike, place.open(isolate=isolate))
+    return cast(RunnerLike, place.open(isolate=isolate, memory_limit_mb=memory_limit_mb))
+
+
+def _describe(target: str) -> Mapping[str, object]:
+    from nnapi_testkit.targets import parse_target
+
+    return cast("Mapping[str, object]", parse_target(target).describe())
+
+
+def _judge() -> JudgeFunction:
+    from nnapi_testkit.judge.judge import judge
+
+    return judge
+
+
+def _live() -> AnswerFunction:
+    from nnapi_testkit.oracle import answer
+
+    return answer
+
+
+def _golden() -> GoldenFunction:
+    from nnapi_testkit.answers import MissingGolden, open_goldens
+    from nnapi_testkit.paths import golden_dir
+
+    goldens = open_goldens(golden_dir())
+
+    def get(ref: CaseRef, case: Case) -> Answer | None:
+        try:
+            return goldens.get(ref, case)
+        except MissingGolden:
+            return None
+
+    return get

@@ -1,0 +1,204 @@
+"""A small world for the engine: cases whose names say what happens to them.
+
+Words in a case id: `wrong` (the driver computes 1 too much), `crash`, `leak` (wrong in a batch,
+right alone), `refuse` (must be refused), `nogolden`, `stale`, `badoracle`, `badmake`, `badjudge`,
+`gone` (the runner is lost whenever it meets the case), `flaky` (lost the first time only),
+`unsupported`, `suicide` (the lane process dies).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Sequence
+from functools import partial
+
+import numpy as np
+
+from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.errors import KitError
+from nnapi_testkit.judge.verdict import Difference, Evidence, Record, Verdict
+from nnapi_testkit.model.case import (
+    Answer,
+    Case,
+    Ending,
+    Execution,
+    Expected,
+    Output,
+    Result,
+    SetResult,
+    Stage,
+)
+from nnapi_testkit.model.types import Graph, Lifetime, Model, Operand, Operation
+from nnapi_testkit.session.services import Services
+from nnapi_testkit.spec.codes import OperandCode
+
+OPERATIONS = ("ADD", "MUL", "RELU")
+COUNT = int(os.environ.get("FAKE_CASES", "40"))
+SPECIAL: tuple[str, ...] = tuple(filter(None, os.environ.get("FAKE_SPECIAL", "").split(",")))
+STATE: dict[str, int] = {}  # what the runners have seen, by word
+OPENED: list[tuple[str, bool]] = []
+
+_TENSOR = Operand(OperandCode.TENSOR_FLOAT32, (4,), lifetime=Lifetime.INPUT)
+_MODEL = Model(
+    Graph(
+        (_TENSOR, Operand(OperandCode.TENSOR_FLOAT32, (4,), lifetime=Lifetime.OUTPUT)),
+        (Operation(19, (0,), (1,)),),
+        (0,),
+        (1,),
+    )
+)
+
+
+def make(case_id: str) -> Case:
+    if "badmake" in case_id:
+        raise ValueError("no such shape")
+    values = np.arange(4, dtype=np.float32)
+    expect = Stage.MODEL if "refuse" in case_id else Stage.DONE
+    return Case(case_id, _MODEL, (Execution((values,), ((4,),)),), expect=expect)
+
+
+def refs(special: Sequence[str] = SPECIAL, count: int = COUNT) -> list[CaseRef]:
+    found = []
+    for at in range(count):
+        operation = OPERATIONS[at * len(OPERATIONS) // max(count, 1)]
+        word = special[at] if at < len(special) and special[at] else "plain"
+        case_id = f"{operation}[float32-{word}-{at}]"
+        found.append(
+            CaseRef(case_id, operation, "float32", 1 + at % 3, "positive", partial(make, case_id))
+        )
+    return found
+
+
+def index(operations: Collection[str] | None, seed: int) -> Sequence[CaseRef]:
+    return [ref for ref in refs() if operations is None or ref.operation in operations]
+
+
+class FakeRunner:
+    def __init__(self, isolate: bool) -> None:
+        self.isolate = isolate
+        self.closed = False
+
+    def run(self, cases: Sequence[Case]) -> Iterator[Result]:
+        for at, case in enumerate(cases):
+            yield self._one(at, case)
+
+    def _one(self, at: int, case: Case) -> Result:
+        name = case.id
+        seen = STATE[name] = STATE.get(name, 0) + 1
+        if "suicide" in name:
+            os._exit(7)
+        if "gone" in name or ("flaky" in name and seen == 1):
+            raise KitError("the runner was killed (signal 9): start it again")
+        if "crash" in name:
+            return Result(at, Ending.CRASHED, Stage.EXECUTION, 11, "fake", text="segfault")
+        if "unsupported" in name:
+            return Result(at, Ending.UNSUPPORTED, Stage.SUPPORT, 0, "fake")
+        if "refuse" in name:
+            return Result(at, Ending.STOPPED, Stage.MODEL, 4, "fake")
+        values = np.asarray(case.sets[0].inputs[0])
+        if "wrong" in name or ("leak" in name and not self.isolate):
+            values = values + np.float32(1)
+        output = Output((4,), values.astype(np.float32).tobytes())
+        return Result(
+            at,
+            Ending.COMPLETED,
+            Stage.DONE,
+            0,
+            "fake",
+            executions=(SetResult(0, (output,)),),
+            nanoseconds=1000,
+        )
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def open_runner(target: str, *, isolate: bool, memory_limit_mb: int | None) -> FakeRunner:
+    if target != "host":
+        raise KitError(f"target {target!r} is unknown: use host")
+    OPENED.append((target, isolate))
+    return FakeRunner(isolate)
+
+
+def live(ref: CaseRef, case: Case) -> Answer:
+    if "badoracle" in ref.id:
+        raise RuntimeError("no kernel")
+    values = np.arange(4, dtype=np.float64)
+    return Answer(((Expected(values, np.full(4, 1e-6)),),))
+
+
+def golden(ref: CaseRef, case: Case) -> Answer | None:
+    if "nogolden" in ref.id:
+        return None
+    if "corrupt" in ref.id:
+        raise KitError("golden ADD is corrupt: restore it")
+    values = np.arange(4, dtype=np.float64) + ("stale" in ref.id) * 1e-8
+    return Answer(((Expected(values, np.full(4, 1.05e-6)),),), source="golden")
+
+
+def judge(
+    ref: CaseRef,
+    case: Case,
+    answer: Answer | None,
+    result: Result,
+    *,
+    profile: str = "standard",
+    target: str = "",
+) -> Record:
+    def record(
+        verdict: Verdict,
+        evidence: Evidence,
+        message: str = "",
+        differences: tuple[Difference, ...] = (),
+    ) -> Record:
+        return Record(
+            ref.id,
+            ref.operation,
+            ref.cell,
+            ref.level,
+            verdict,
+            evidence,
+            device=result.device,
+            target=target,
+            kind=ref.kind,
+            message=message,
+            differences=differences,
+            mismatched=len(differences),
+            stage=result.stage.name,
+            code=result.code,
+            nanoseconds=result.nanoseconds,
+            text=result.text,
+        )
+
+    if "badjudge" in ref.id:
+        raise ZeroDivisionError("by zero")
+    if result.ending is Ending.CRASHED:
+        return record(Verdict.CRASH_RUNNER, Evidence(), "killed by signal 11")
+    if result.ending is Ending.UNSUPPORTED:
+        return record(Verdict.UNSUPPORTED, Evidence(), "RELU is not claimed")
+    if case.expect is not Stage.DONE:
+        return record(Verdict.PASS, Evidence(status_checked=1, oracle="expected-refusal"))
+    assert answer is not None
+    expected = answer.sets[0][0]
+    actual = np.frombuffer(result.executions[0].outputs[0].data, np.float32)
+    error = np.abs(actual - expected.value)
+    margin = float((error / expected.bound).max())
+    evidence = Evidence(
+        compared=4, margin=margin, minimum_tolerance=float(error.max()), oracle=answer.source
+    )
+    if margin <= 1:
+        return record(Verdict.PASS, evidence)
+    first = Difference(0, 0, (0,), float(actual[0]), 0.0, float(error[0]), 1e-6)
+    return record(Verdict.MISMATCH, evidence, "4 of 4 elements differ", (first,))
+
+
+def services() -> Services:
+    return Services(
+        index=index,
+        open_runner=open_runner,
+        describe=lambda target: {"name": "fake", "feature_level": 8},
+        judge=judge,
+        has_live=lambda: "FAKE_NO_TORCH" not in os.environ,
+        live=lambda: live,
+        golden=lambda: golden,
+    )

@@ -1,0 +1,161 @@
+#include "model.h"
+
+#include "memory.h"
+
+void enter_stage(struct run* run, enum stage stage) {
+    run->stage = stage;
+    atomic_store_explicit(&run->driver->progress->stage, stage, memory_order_relaxed);
+}
+
+static bool end_as(struct run* run, enum ending ending, enum function_id function, int code) {
+    run->last_code = code;
+    if (run->ending != ENDING_COMPLETED) return false;
+    run->ending = ending;
+    run->function = function;
+    run->code = code;
+    return false;
+}
+
+bool stop(struct run* run, enum function_id function, int code) {
+    return end_as(run, ENDING_STOPPED, function, code);
+}
+
+bool missing(struct run* run, enum function_id function) {
+    return end_as(run, ENDING_UNSUPPORTED, function, 0);
+}
+
+bool bad_case(struct run* run, const char* format, ...) {
+    if (run->ending == ENDING_COMPLETED) {
+        va_list list;
+        va_start(list, format);
+        vsnprintf(run->text, sizeof run->text, format, list);
+        va_end(list);
+    }
+    return end_as(run, ENDING_BAD_CASE, FN_NONE, 0);
+}
+
+/* Constants that NNAPI only refers to move into one region of shared memory. */
+static bool share_constants(struct run* run) {
+    if (run->c->memory == MEMORY_POINTER) return true;
+    size_t total = 0;
+    for (uint32_t g = 0; g < run->c->graph_count; g++)
+        for (uint32_t i = 0; i < run->c->graphs[g].operand_count; i++) {
+            const struct operand* o = &run->c->graphs[g].operands[i];
+            if (o->lifetime == LIFE_CONSTANT &&
+                o->value_length > ANEURALNETWORKS_MAX_SIZE_OF_IMMEDIATELY_COPIED_VALUES)
+                total += region_slot(o->value_length);
+        }
+    if (total == 0) return true;
+    run->constants = arena_alloc(run->arena, 1, sizeof *run->constants);
+    if (run->constants == NULL || !region_create(run->constants, total)) {
+        run->constants = NULL;
+        return bad_case(run, "no shared memory of %zu bytes: %s", total, strerror(errno));
+    }
+    TRY(run, ANeuralNetworksMemory_createFromFd, run->constants->size, PROT_READ,
+        run->constants->fd, 0, &run->constants_memory);
+    return true;
+}
+
+static bool set_value(struct run* run, ANeuralNetworksModel* model, int32_t index,
+                      const struct operand* o) {
+    switch ((enum lifetime)o->lifetime) {
+        case LIFE_OMITTED:
+            TRY(run, ANeuralNetworksModel_setOperandValue, model, index, NULL, 0);
+            return true;
+        case LIFE_SUBGRAPH:
+            TRY(run, ANeuralNetworksModel_setOperandValueFromModel, model, index,
+                run->models[o->subgraph]);
+            return true;
+        case LIFE_CONSTANT:
+            break;
+        case LIFE_TEMPORARY:
+        case LIFE_INPUT:
+        case LIFE_OUTPUT:
+            return true;
+    }
+    if (o->value_length <= ANEURALNETWORKS_MAX_SIZE_OF_IMMEDIATELY_COPIED_VALUES) {
+        /* The value is copied during the call: give it a buffer that is gone afterwards. */
+        max_align_t room[ANEURALNETWORKS_MAX_SIZE_OF_IMMEDIATELY_COPIED_VALUES /
+                                 sizeof(max_align_t) + 1];
+        if (o->value_length > 0) memcpy(room, o->value, o->value_length);
+        int code = run->api->has[FN_ANeuralNetworksModel_setOperandValue]
+                           ? CALL(run, ANeuralNetworksModel_setOperandValue, model, index, room,
+                                  o->value_length)
+                           : ANEURALNETWORKS_BAD_STATE;
+        memset(room, 0xa5, sizeof room);
+        if (code != ANEURALNETWORKS_NO_ERROR)
+            return stop(run, FN_ANeuralNetworksModel_setOperandValue, code);
+        return true;
+    }
+    if (run->constants != NULL) {
+        size_t offset;
+        uint8_t* at = region_take(run->constants, o->value_length, &offset);
+        if (at == NULL) return bad_case(run, "shared memory is too small for the constants");
+        memcpy(at, o->value, o->value_length);
+        TRY(run, ANeuralNetworksModel_setOperandValueFromMemory, model, index,
+            run->constants_memory, offset, o->value_length);
+        return true;
+    }
+    void* copy = arena_alloc(run->arena, o->value_length, 1);
+    if (copy == NULL) return bad_case(run, "out of memory for a constant");
+    memcpy(copy, o->value, o->value_length);
+    TRY(run, ANeuralNetworksModel_setOperandValue, model, index, copy, o->value_length);
+    return true;
+}
+
+static bool build_graph(struct run* run, uint32_t which) {
+    const struct graph* g = &run->c->graphs[which];
+    TRY(run, ANeuralNetworksModel_create, &run->models[which]);
+    ANeuralNetworksModel* model = run->models[which];
+    for (uint32_t i = 0; i < g->operand_count; i++) {
+        const struct operand* o = &g->operands[i];
+        ANeuralNetworksOperandType type = {
+                .type = o->type,
+                .dimensionCount = o->rank,
+                .dimensions = o->rank > 0 ? o->dims : NULL,
+                .scale = o->scale,
+                .zeroPoint = o->zero_point,
+        };
+        TRY(run, ANeuralNetworksModel_addOperand, model, &type);
+        if (o->channel_quant) {
+            ANeuralNetworksSymmPerChannelQuantParams quant = {
+                    .channelDim = o->channel_dim,
+                    .scaleCount = o->channel_count,
+                    .scales = o->channel_scales,
+            };
+            TRY(run, ANeuralNetworksModel_setOperandSymmPerChannelQuantParams, model, (int32_t)i,
+                &quant);
+        }
+        if (!set_value(run, model, (int32_t)i, o)) return false;
+    }
+    for (uint32_t i = 0; i < g->operation_count; i++) {
+        const struct operation* o = &g->operations[i];
+        TRY(run, ANeuralNetworksModel_addOperation, model, o->code, o->input_count, o->inputs,
+            o->output_count, o->outputs);
+    }
+    TRY(run, ANeuralNetworksModel_identifyInputsAndOutputs, model, g->input_count, g->inputs,
+        g->output_count, g->outputs);
+    if (run->c->flags & CASE_RELAXED)
+        TRY(run, ANeuralNetworksModel_relaxComputationFloat32toFloat16, model, true);
+    TRY(run, ANeuralNetworksModel_finish, model);
+    return true;
+}
+
+bool build_models(struct run* run) {
+    enter_stage(run, STAGE_MODEL);
+    run->models = arena_alloc(run->arena, run->c->graph_count, sizeof *run->models);
+    if (run->models == NULL) return bad_case(run, "out of memory");
+    memset(run->models, 0, run->c->graph_count * sizeof *run->models);
+    if (!share_constants(run)) return false;
+    for (uint32_t i = 0; i < run->c->graph_count; i++)
+        if (!build_graph(run, i)) return false;
+    return true;
+}
+
+void free_models(struct run* run) {
+    for (uint32_t i = run->models != NULL ? run->c->graph_count : 0; i-- > 0;)
+        if (run->models[i] != NULL) CALL(run, ANeuralNetworksModel_free, run->models[i]);
+    if (run->constants_memory != NULL)
+        CALL(run, ANeuralNetworksMemory_free, run->constants_memory);
+    if (run->constants != NULL) region_free(run->constants);
+}

@@ -1,0 +1,46 @@
+/* Every libc facility the runner uses, in one place.
+ *
+ * Only functions that bionic has at API 27 appear here; newer kernel services go through
+ * syscall(). A build without an NDK replaces these includes by declarations of its own.
+ */
+#ifndef NNAPI_RUNNER_PLATFORM_H
+#define NNAPI_RUNNER_PLATFORM_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <dlfcn.h>       /* dlopen dlsym dlerror dladdr */
+#include <errno.h>       /* errno EINTR EAGAIN */
+#include <fcntl.h>       /* open fcntl */
+#include <poll.h>        /* poll */
+#include <signal.h>      /* kill signal */
+#include <stdio.h>       /* snprintf vsnprintf */
+#include <stdlib.h>      /* malloc realloc free exit getenv strtoul mkdtemp */
+#include <string.h>      /* memcpy memmove memset memcmp strlen strnlen strcmp strerror */
+#include <sys/mman.h>    /* mmap munmap */
+#include <sys/prctl.h>   /* prctl */
+#include <sys/stat.h>    /* fstat */
+#include <sys/syscall.h> /* SYS_memfd_create */
+#include <sys/wait.h>    /* waitpid */
+#include <time.h>        /* clock_gettime */
+#include <unistd.h>      /* read write close pipe2 fork dup2 ftruncate unlink syscall _exit ... */
+
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "the wire format and NNAPI's targets are little-endian"
+#endif
+
+/* Nanoseconds of the monotonic clock. */
+static inline uint64_t now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+#endif

@@ -1,0 +1,30 @@
+/* The runner's parent process: it never loads a driver and never calls NNAPI. */
+#ifndef NNAPI_RUNNER_SUPERVISOR_H
+#define NNAPI_RUNNER_SUPERVISOR_H
+
+#include "platform.h"
+
+struct options {
+    const char* library;
+    const char* device;    /* "" chooses the first */
+    const char* cache_dir; /* or NULL */
+    bool isolate;          /* a worker for each case */
+    bool list_devices;     /* stop after the LIBRARY frame */
+    bool serve;            /* read batches until the end of input, not only one */
+    uint32_t memory_limit_mb;
+    uint32_t load_deadline_ms;
+};
+
+/* What the process exits with. */
+enum exit_status {
+    STATUS_DONE = 0,
+    STATUS_USAGE = 2,
+    STATUS_DAMAGED = 3, /* the input is not what the wire format allows */
+    STATUS_LIBRARY = 4, /* the library or the device cannot be used */
+    STATUS_SYSTEM = 5,  /* the machine refused something (fork, memory) */
+};
+
+/* Reads batches from descriptor `in`, writes frames to `out`. */
+int supervise(const struct options* options, int in, int out);
+
+#endif

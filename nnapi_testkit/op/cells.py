@@ -55,7 +55,9 @@ def convolution_cells(float32: int = 1, quant8: int = 1) -> tuple[Cell, ...]:
 
 
 
-def numeric(float32: int = 1, quant8: int = 1, *, int32: int = 0, signed: int = 4) -> tuple[Cell, ...]:
+def numeric(
+    float32: int = 1, quant8: int = 1, *, int32: int = 0, signed: int = 4
+) -> tuple[Cell, ...]:
     """FLOAT32, FLOAT16, QUANT8_ASYMM, QUANT8_ASYMM_SIGNED and perhaps INT32 rows."""
     table = f"FLOAT32:{float32} FLOAT16:3 QUANT8_ASYMM:{quant8} QUANT8_ASYMM_SIGNED:{signed}"
     return cells(table + (f" INT32:{int32}" if int32 else ""))

@@ -240,31 +240,40 @@ def _precision(binding: Binding, output: Operand, relaxed: bool) -> Precision:
 
 
 def _flush(situation: Situation, bounds: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Drivers may read subnormal inputs as zero: widen the bound to what that gives."""
-    tiny = situation.precision.tiny
-    if not tiny:
+    """Widen the bound where drivers may read inputs differently.
+
+    Subnormal inputs may be read as zero; under relaxed float32, inputs too large for float16
+    may become infinite.
+    """
+    precision = situation.precision
+    if not precision.tiny:
         return bounds
 
-    def subnormal(value: Any) -> bool:
+    def odd(value: Any) -> bool:
         if isinstance(value, list):
-            return any(subnormal(item) for item in value)
+            return any(odd(item) for item in value)
         if not (torch.is_tensor(value) and value.is_floating_point()):
             return False
         size = value.abs()
-        return bool(((size > 0) & (size < tiny)).any())
+        small = (size > 0) & (size < precision.tiny)
+        large = (size > precision.maximum) & size.isfinite()
+        return bool((small | large).any())
 
-    if not any(subnormal(value) for value in situation.args.values()):
+    if not any(odd(value) for value in situation.args.values()):
         return bounds
+
+    def read(x: Any) -> Any:
+        x = torch.where(x.abs() < precision.tiny, torch.zeros_like(x), x)
+        return torch.where(x.abs() > precision.maximum, x * torch.inf, x)
+
     activation = situation.args.get("activation")
     override = {} if activation is None else {"activation": activation}
-    flushed = situation.run(
-        lambda x: torch.where(x.abs() < tiny, torch.zeros_like(x), x), **override
-    )
+    others = situation.run(read, **override)
     widened = []
-    for bound, value, other in zip(bounds, situation.outputs, flushed, strict=True):
-        gap = (value - other).abs()
+    for bound, value, other in zip(bounds, situation.outputs, others, strict=True):
+        gap = (value - other).abs().nan_to_num(torch.inf, torch.inf)
         same = (value == other) | (value.isnan() & other.isnan())
-        widened.append(torch.where(same, bound, torch.maximum(bound, gap.nan_to_num(torch.inf))))
+        widened.append(torch.where(same, bound, torch.maximum(bound, gap)))
     return tuple(widened)
 
 

@@ -1,0 +1,191 @@
+"""One output against one `Expected`: which elements are legal, and by what margin."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnapi_testkit.judge.profiles import CTS_CODES, CTS_FLOAT16, CTS_FLOAT32, Profile
+from nnapi_testkit.model.case import Expected
+from nnapi_testkit.model.types import Operand
+from nnapi_testkit.op.bounds import SMALLEST
+from nnapi_testkit.spec.codes import OperandCode
+from nnapi_testkit.spec.operands import CODE_RANGE, DTYPE, FLOATS
+
+Reals = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+_MAXIMUM = {
+    OperandCode.TENSOR_FLOAT32: 3.4028234663852886e38,
+    OperandCode.TENSOR_FLOAT16: 65504.0,
+}
+# Half an ulp above the largest finite number: from here on rounding gives infinity.
+_OVERFLOW = {
+    OperandCode.TENSOR_FLOAT32: 3.4028235677973366e38,
+    OperandCode.TENSOR_FLOAT16: 65520.0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What comparing one output found.
+
+    Args:
+        wrong: mask of illegal elements, in the output's shape. nan: those of them where
+            exactly one side is NaN.
+        compared, exempt: element counts.
+        margin: worst error over allowance of the legal and illegal elements alike.
+        tolerance: the smallest absolute error (real units) that would pass all elements.
+        actual: real values; codes: the codes of a quantized output; low, high: legal codes.
+        bias: mean distance from exact rounding in codes, and the limit it had to keep.
+    """
+
+    wrong: Mask
+    nan: Mask
+    compared: int
+    exempt: int
+    margin: float
+    tolerance: float
+    actual: Reals
+    allowed: Reals
+    codes: NDArray[np.int64] | None = None
+    low: NDArray[np.int64] | None = None
+    high: NDArray[np.int64] | None = None
+    bias: float | None = None
+    bias_limit: float = math.inf
+
+    @property
+    def ok(self) -> bool:
+        """Whether every element is legal and the errors have no bias."""
+        biased = self.bias is not None and abs(self.bias) > self.bias_limit
+        return not biased and not self.wrong.any()
+
+
+def compare(
+    operand: Operand, expected: Expected, data: bytes, profile: Profile, relaxed: bool
+) -> Comparison:
+    """Judge the bytes of one output.
+
+    Args:
+        operand: the output operand: its type and quantization.
+        data: the output's bytes; at least the expected shape's.
+        relaxed: the model allows float32 to be computed as float16.
+    """
+    code = OperandCode(operand.type)
+    shape = expected.value.shape
+    raw = np.frombuffer(data, dtype=DTYPE[code], count=math.prod(shape)).reshape(shape)
+    with np.errstate(all="ignore"):
+        if code in FLOATS:
+            return _floats(code, expected, raw.astype(np.float64), profile, relaxed)
+        if code in CODE_RANGE:
+            return _quantized(code, operand, expected, raw.astype(np.int64), profile)
+        if code == OperandCode.TENSOR_BOOL8:
+            raw = raw != 0
+        return _integers(expected, raw.astype(np.float64), profile, code)
+
+
+def _finish(
+    expected: Expected, wrong: Mask, nan: Mask, margin: Reals, error: Reals, **more: Any
+) -> Comparison:
+    exempt = 0
+    if expected.exempt is not None:
+        wrong = wrong & ~expected.exempt
+        nan = nan & ~expected.exempt
+        margin = np.where(expected.exempt, 0.0, margin)
+        error = np.where(expected.exempt, 0.0, error)
+        exempt = int(expected.exempt.sum())
+    size = wrong.size
+    return Comparison(
+        wrong=wrong,
+        nan=nan,
+        compared=size - exempt,
+        exempt=exempt,
+        margin=float(margin.max()) if size else 0.0,
+        tolerance=float(error.max()) if size else 0.0,
+        **more,
+    )
+
+
+def _floats(
+    code: OperandCode, expected: Expected, actual: Reals, profile: Profile, relaxed: bool
+) -> Comparison:
+    value = expected.value
+    bound = expected.bound
+    if profile.fixed:
+        half = relaxed or code == OperandCode.TENSOR_FLOAT16
+        atol, rtol = CTS_FLOAT16 if half else CTS_FLOAT32
+        allowed = atol + rtol * np.abs(value)
+    else:
+        allowed = bound * profile.float_factor
+    error = np.abs(actual - value)
+    legal = error <= allowed
+    if not legal.all() or not np.isfinite(value).all():
+        legal |= np.isnan(value) & np.isnan(actual)
+        legal |= np.isinf(value) & (actual == value)
+        limit = 65520.0 if relaxed else _OVERFLOW[code]
+        may_overflow = (np.abs(value) + allowed >= limit) & np.isfinite(value)
+        legal |= np.isinf(actual) & may_overflow & (np.sign(actual) == np.sign(value))
+    exact_zero = (bound == 0) & (value == 0)
+    if exact_zero.any():
+        legal &= ~exact_zero | (np.signbit(actual) == np.signbit(value))
+    error = np.where(legal & ~np.isfinite(error), 0.0, error)
+    error = np.nan_to_num(error, nan=np.inf, posinf=np.inf)
+    margin = np.where(error > 0, error / np.maximum(allowed, SMALLEST), 0.0)
+    margin = np.where(legal, np.minimum(margin, 1.0), np.maximum(margin, 1.0 + 1e-9))
+    nan = ~legal & (np.isnan(actual) != np.isnan(value))
+    return _finish(expected, ~legal, nan, margin, error, actual=actual, allowed=allowed)
+
+
+def _quantized(
+    code: OperandCode, operand: Operand, expected: Expected, actual: NDArray[np.int64], profile: Profile
+) -> Comparison:
+    first, last = CODE_RANGE[code]
+    scale, zero = operand.scale, operand.zero_point
+    real = expected.value / scale + zero
+    # NaN has no code: any is legal. Infinities saturate.
+    open_ = np.isnan(real)
+    real = np.clip(np.nan_to_num(real, nan=float(zero)), first - 2.0, last + 2.0)
+    slack = np.minimum(expected.bound / scale, float(last - first))
+    extra = np.where(expected.bound > 0, CTS_CODES if profile.fixed else profile.codes, 0)
+    if profile.fixed:
+        extra = np.full(real.shape, CTS_CODES)
+    # Round to nearest; a tie may go either way. The division above is itself off by 2 roundings.
+    reach = 0.5 + slack + np.abs(real) * 4.5e-16
+    low = np.clip(np.ceil(real - reach).astype(np.int64), first, last) - extra
+    high = np.clip(np.floor(real + reach).astype(np.int64), first, last) + extra
+    legal = ((actual >= low) & (actual <= high)) | open_
+    inside = np.clip(real, first, last)
+    error = np.where(open_, 0.0, np.abs(actual - inside))
+    margin = error / (reach + extra)
+    margin = np.where(legal, np.minimum(margin, 1.0), np.maximum(margin, 1.0 + 1e-9))
+    bias, limit = None, math.inf
+    if profile.bias_sigmas and real.size >= profile.bias_outputs:
+        counted = (extra > 0) & (real > first + 1) & (real < last - 1) & ~open_
+        if expected.exempt is not None:
+            counted &= ~expected.exempt
+        number = int(counted.sum())
+        if number >= profile.bias_outputs // 2:
+            bias = float((actual - np.rint(real))[counted].mean())
+            limit = profile.bias_sigmas * math.sqrt(1 / 12 / number)
+    allowed = (reach + extra) * scale
+    mask = open_ if expected.exempt is None else open_ | expected.exempt
+    judged = Expected(expected.value, expected.bound, mask if mask.any() else None)
+    return _finish(
+        judged, ~legal, np.zeros_like(legal), margin, error * scale,
+        actual=(actual - zero) * scale, allowed=allowed, codes=actual, low=low, high=high,
+        bias=bias, bias_limit=limit,
+    )
+
+
+def _integers(expected: Expected, actual: Reals, profile: Profile, code: OperandCode) -> Comparison:
+    allowed = expected.bound.copy()
+    if profile.fixed and code == OperandCode.TENSOR_INT32:
+        allowed = np.maximum(allowed, 1.0)
+    error = np.nan_to_num(np.abs(actual - expected.value), nan=0.0)
+    legal = error <= allowed
+    margin = np.where(legal, 0.0, 1.0 + error)
+    nothing = np.zeros_like(legal)
+    return _finish(expected, ~legal, nothing, margin, error, actual=actual, allowed=allowed)

@@ -109,22 +109,40 @@ class Output:
 
     Args:
         dims: dimensions the driver reports; `None` if it reports none.
-        data: the buffer's bytes as the driver left them (full offered length).
-        unwritten: bytes that both fills of the sentinel show untouched; -1 if not known.
+        data: the buffer's bytes as the driver left them (full offered length); empty where the
+            execution failed.
+        unwritten: bytes, among those that the reported dimensions need, that both fills of the
+            sentinel show untouched; -1 if not known.
+        overrun: guard bytes around the buffer that the driver overwrote.
+        dims_code: result code of asking for rank and dimensions.
     """
 
     dims: tuple[int, ...] | None
     data: bytes
     unwritten: int = -1
+    overrun: int = 0
+    dims_code: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class SetResult:
-    """One execution of one input set."""
+    """One execution of one input set.
+
+    Args:
+        code: NNAPI result code, 0 for success.
+        outputs: one for each model output; empty if the execution could not be started.
+        nanoseconds: how long the execution took, as the runner saw it.
+        hardware_ns, driver_ns: `DURATION_ON_HARDWARE` and `DURATION_IN_DRIVER` of
+            `Case.measure`; -1 where there is none.
+        modified_inputs: inputs whose bytes changed, which no driver may do.
+    """
 
     code: int
     outputs: tuple[Output, ...]
     nanoseconds: int = 0
+    hardware_ns: int = -1
+    driver_ns: int = -1
+    modified_inputs: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +154,12 @@ class Result:
         ending, stage, code: how it ended, where, with which NNAPI result code, signal or
             exit status.
         device: name of the device that ran it; empty if it cannot be attributed.
-        executions: sets × repetitions, in that order.
-        function: the NNAPI function that returned the error, for STOPPED.
-        text: what the driver printed last, for a worker that died.
+        executions: sets × repetitions, in that order; fewer where a set could not go on.
+        function: the NNAPI function that returned the error, for STOPPED; that was in flight,
+            for a worker that died; that the library lacks, for UNSUPPORTED (then `code` is 0,
+            otherwise it is the operation that is not claimed).
+        nanoseconds: the whole case, building and freeing included.
+        text: what the driver printed last, for a worker that died; the reason of BAD_CASE.
     """
 
     index: int

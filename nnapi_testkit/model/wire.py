@@ -1,0 +1,37 @@
+"""The wire format: cases to the runner, results back (docs/wire-format.md).
+
+Little-endian frames of fields, each with tag and length, each frame with a checksum. What is not
+known, too long, cut off or damaged is a `WireError`, on either side.
+"""
+
+from nnapi_testkit.model.wire_decode import (
+    Bye,
+    Decoder,
+    Device,
+    End,
+    Failure,
+    Hello,
+    Library,
+    Message,
+    decode_results,
+)
+from nnapi_testkit.model.wire_encode import encode_batch, encode_case
+from nnapi_testkit.model.wire_format import MAX_REPETITIONS, VERSION, Trouble, WireError
+
+__all__ = [
+    "MAX_REPETITIONS",
+    "VERSION",
+    "Bye",
+    "Decoder",
+    "Device",
+    "End",
+    "Failure",
+    "Hello",
+    "Library",
+    "Message",
+    "Trouble",
+    "WireError",
+    "decode_results",
+    "encode_batch",
+    "encode_case",
+]

@@ -1,0 +1,150 @@
+"""All goldens of a folder: looking up, checking, updating."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from nnapi_testkit.answers.container import SUFFIX, Container, CorruptGolden, pack, write
+from nnapi_testkit.answers.stale import case_hash, moved
+from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.errors import KitError
+from nnapi_testkit.model.case import Answer, Case
+
+
+class GoldenError(KitError):
+    """A golden cannot serve; the message names it and says what to do."""
+
+
+class MissingGolden(GoldenError):
+    """No answer is frozen for a case."""
+
+
+class StaleGolden(GoldenError):
+    """The case has changed since its answer was frozen."""
+
+
+_REMEDY = "run nnapi-testkit golden update"
+
+
+class Goldens:
+    """The golden files of one folder; each is opened when an operation's first case asks."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._open: dict[str, Container | None] = {}
+
+    def container(self, operation: str) -> Container | None:
+        """The container of an operation, or None if there is no file."""
+        if operation not in self._open:
+            path = self.folder / f"{operation}{SUFFIX}"
+            self._open[operation] = Container(path) if path.exists() else None
+        return self._open[operation]
+
+    def get(self, ref: CaseRef, case: Case) -> Answer:
+        """The frozen answer to `case`.
+
+        Raises:
+            MissingGolden, StaleGolden, CorruptGolden: naming the golden and the remedy.
+        """
+        container = self.container(ref.operation)
+        if container is None or ref.id not in container.index:
+            raise MissingGolden(f"no golden answers {ref.id}: {_REMEDY}")
+        if container.hash_of(ref.id) != case_hash(case):
+            raise StaleGolden(
+                f"the golden of {ref.id} answers other inputs or another model: {_REMEDY}"
+            )
+        return container.answer(ref.id)
+
+
+def open_goldens(folder: Path) -> Goldens:
+    """The goldens of `folder`; nothing is read yet."""
+    return Goldens(folder)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One golden that is not as it should be: `missing`, `stale`, `unused` or `corrupt`."""
+
+    kind: str
+    name: str
+    message: str
+
+
+def check(
+    folder: Path, refs: Iterable[CaseRef], live: Callable[[CaseRef, Case], Answer] | None
+) -> list[Finding]:
+    """Everything wrong with the goldens of `folder`, against the whole suite `refs`.
+
+    Args:
+        live: computes the answers to compare with; None compares input hashes only.
+    """
+    goldens = open_goldens(folder)
+    findings = []
+    wanted: dict[str, set[str]] = {}
+    damaged: set[str] = set()
+    for ref in refs:
+        wanted.setdefault(ref.operation, set()).add(ref.id)
+        if ref.operation in damaged:
+            continue
+        case = ref.make()
+        try:
+            frozen = goldens.get(ref, case)
+        except MissingGolden as error:
+            findings.append(Finding("missing", ref.id, str(error)))
+        except StaleGolden as error:
+            findings.append(Finding("stale", ref.id, str(error)))
+        except CorruptGolden as error:
+            damaged.add(ref.operation)
+            findings.append(Finding("corrupt", f"{ref.operation}{SUFFIX}", str(error)))
+        else:
+            difference = moved(frozen, live(ref, case)) if live else ""
+            if difference:
+                text = f"the golden of {ref.id} is stale ({difference}): {_REMEDY}"
+                findings.append(Finding("stale", ref.id, text))
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        if path.stem in damaged:
+            continue
+        if path.stem not in wanted:
+            text = f"golden {path.name} answers no operation: delete it"
+            findings.append(Finding("unused", path.name, text))
+            continue
+        container = goldens.container(path.stem)
+        assert container is not None
+        for case_id in sorted(set(container.index) - wanted[path.stem]):
+            text = f"golden {path.name} answers {case_id}, which is no case: {_REMEDY}"
+            findings.append(Finding("unused", case_id, text))
+    return findings
+
+
+def update(
+    folder: Path, refs: Iterable[CaseRef], live: Callable[[CaseRef, Case], Answer]
+) -> list[str]:
+    """Freeze the answers of whole operations; returns the names of the files that changed.
+
+    An answer that has not moved keeps its bytes, so a regeneration changes only what it must.
+
+    Raises:
+        CorruptGolden: a file to be written is damaged; nothing of it is overwritten.
+    """
+    goldens = open_goldens(folder)
+    changed = []
+    for operation, group in groupby(refs, key=lambda ref: ref.operation):
+        container = goldens.container(operation)
+        entries = {}
+        for ref in group:
+            case = ref.make()
+            answer = live(ref, case)
+            digest = case_hash(case)
+            kept = container is not None and ref.id in container.index
+            if kept and container is not None and container.hash_of(ref.id) == digest:
+                if not moved(container.answer(ref.id), answer):
+                    entries[ref.id] = (digest, *container.blob(ref.id))
+                    continue
+            entries[ref.id] = (digest, *pack(answer))
+        path = folder / f"{operation}{SUFFIX}"
+        if write(path, entries):
+            changed.append(path.name)
+    return changed

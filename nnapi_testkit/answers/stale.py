@@ -1,0 +1,73 @@
+"""When a frozen answer no longer answers the case."""
+
+from __future__ import annotations
+
+import struct
+from hashlib import blake2b
+
+import numpy as np
+
+from nnapi_testkit.model.case import Answer, Case
+from nnapi_testkit.model.types import Graph
+
+# A live answer that moved by more than this share of its bound makes a golden stale.
+SHARE = 1e-3
+
+
+def case_hash(case: Case) -> str:
+    """A digest of everything the answer depends on: model, quantization, constants, inputs."""
+    digest = blake2b(digest_size=8)
+    digest.update(bytes([case.model.relaxed]))
+    for graph in (case.model.main, *case.model.subgraphs):
+        _hash_graph(digest, graph)
+    for execution in case.sets:
+        for array in execution.inputs:
+            digest.update(b"-" if array is None else array.tobytes())
+            digest.update(b"" if array is None else str(array.shape).encode())
+    return digest.hexdigest()
+
+
+def _hash_graph(digest: blake2b, graph: Graph) -> None:
+    for operand in graph.operands:
+        digest.update(
+            struct.pack(
+                f"<iifii{len(operand.dims)}I",
+                operand.type, operand.zero_point, operand.scale, operand.lifetime,
+                operand.subgraph, *operand.dims,
+            )
+        )
+        if operand.value:
+            digest.update(operand.value)
+        quant = operand.channel_quant
+        if quant is not None:
+            digest.update(struct.pack(f"<i{len(quant.scales)}f", quant.dim, *quant.scales))
+    for operation in graph.operations:
+        digest.update(repr((operation.code, operation.inputs, operation.outputs)).encode())
+    digest.update(repr((graph.inputs, graph.outputs)).encode())
+
+
+def moved(golden: Answer, live: Answer) -> str:
+    """What differs between a golden and the live answer; empty if they agree."""
+    if len(golden.sets) != len(live.sets):
+        return f"{len(golden.sets)} input sets frozen, {len(live.sets)} live"
+    for number, (frozen, fresh) in enumerate(zip(golden.sets, live.sets, strict=True)):
+        for position, (old, new) in enumerate(zip(frozen, fresh, strict=True)):
+            where = f"set {number}, output {position}"
+            if old.value.shape != new.value.shape:
+                return f"{where}: shape {old.value.shape} frozen, {new.value.shape} live"
+            with np.errstate(invalid="ignore"):
+                off = np.abs(old.value - new.value)
+                same = (old.value == new.value) | (np.isnan(old.value) & np.isnan(new.value))
+                bad = ~same & ~(off <= new.bound * SHARE)
+            if new.exempt is not None:
+                bad &= ~new.exempt
+            if bad.any():
+                return f"{where}: the live value moved by {float(np.nanmax(off[bad])):.3g}"
+            # Bounds are stored rounded up to an eighth of a power of two.
+            if (new.bound > old.bound * (1 + 1e-9)).any() or (old.bound > new.bound * 1.1).any():
+                return f"{where}: the live bound differs"
+            if (old.exempt is None) != (new.exempt is None) or (
+                old.exempt is not None and (old.exempt != new.exempt).any()
+            ):
+                return f"{where}: other elements are exempt"
+    return ""

@@ -1,5 +1,4 @@
-// Bump allocation for one execution: blocks are kept and reused, so a warm execution of a model
-// allocates nothing.
+// Bump allocation: blocks are kept and reused, so a warm execution of a model allocates nothing.
 #pragma once
 
 #include <cstddef>
@@ -10,28 +9,39 @@
 
 namespace nnapi {
 
+inline constexpr size_t kAlignment = 64;
+
+/// Deleter for memory from aligned_alloc.
+struct FreeBytes {
+    void operator()(void* block) const noexcept { std::free(block); }
+};
+
+/// Uninitialised memory aligned to 64 bytes; throws std::bad_alloc. Never null.
+std::unique_ptr<void, FreeBytes> allocateBytes(size_t bytes);
+
 class Arena {
 public:
-    static constexpr size_t kAlignment = 64;
-
     Arena() = default;
     Arena(const Arena&) = delete;
     Arena& operator=(const Arena&) = delete;
 
     /// Uninitialised memory aligned to 64 bytes; throws std::bad_alloc.
     void* take(size_t bytes);
-    /// Forgets what was taken; the blocks stay.
-    void reset() noexcept {
-        current_ = 0;
-        used_ = 0;
+
+    /// A moment to return to: everything taken after `mark` is forgotten by `release`.
+    struct Mark {
+        size_t block;
+        size_t used;
+    };
+    Mark mark() const noexcept { return {current_, used_}; }
+    void release(Mark mark) noexcept {
+        current_ = mark.block;
+        used_ = mark.used;
     }
 
 private:
-    struct Free {
-        void operator()(void* block) const noexcept { std::free(block); }
-    };
     struct Block {
-        std::unique_ptr<void, Free> bytes;
+        std::unique_ptr<void, FreeBytes> bytes;
         size_t size;
     };
     std::vector<Block> blocks_;

@@ -52,7 +52,9 @@ bool OpView::has(Ref ref) const {
 }
 
 void OpView::optional(Ref ref) {
-    if (!ref.output && ref.index < 64) operation_.optionalInputs |= uint64_t{1} << ref.index;
+    if (ref.index >= 64) return;
+    uint64_t& mask = ref.output ? operation_.optionalOutputs : operation_.optionalInputs;
+    mask |= uint64_t{1} << ref.index;
 }
 
 void OpView::requireInputs() const {

@@ -48,7 +48,7 @@ public:
     /// True where the operand is in the list and not omitted. An optional input that is a model
     /// input counts as present here; it may still be omitted at execution.
     bool has(Ref ref) const;
-    /// Declares that an input may be omitted (no value). All others must be there.
+    /// Declares that an operand may be omitted (no value). All others must be there.
     void optional(Ref ref);
 
     // --- types ----------------------------------------------------------------------------

@@ -1,20 +1,12 @@
-// ADD: element-wise with broadcasting and a fused activation.
+// ADD, SUB, MUL, DIV: element-wise with broadcasting and a fused activation.
 
-#include "broadcast.h"
 #include "kernel.h"
-#include "quantize.h"
+#include "maps.h"
 
 namespace nnapi {
 namespace {
 
-void validate(OpView& v) {
-    v.inputs(3);
-    v.outputs(1);
-    const Type type = v.type(in(0), {{TENSOR_FLOAT16, 3},
-                                     {TENSOR_FLOAT32, 1},
-                                     {TENSOR_QUANT8_ASYMM, 1},
-                                     {TENSOR_QUANT8_ASYMM_SIGNED, 4},
-                                     {TENSOR_INT32, 4}});
+void validateCommon(OpView& v, Type type) {
     v.sameType({in(0), in(1), out(0)});
     v.rank(in(0), 1, 4);
     v.rank(in(1), 1, 4);
@@ -23,86 +15,148 @@ void validate(OpView& v) {
     if (type == TENSOR_INT32) v.integer(in(2), 0, 0);  // FUSED_NONE only
 }
 
+void validateAdd(OpView& v) {
+    v.inputs(3);
+    v.outputs(1);
+    validateCommon(v, v.type(in(0), {{TENSOR_FLOAT16, 3},
+                                     {TENSOR_FLOAT32, 1},
+                                     {TENSOR_QUANT8_ASYMM, 1},
+                                     {TENSOR_QUANT8_ASYMM_SIGNED, 4},
+                                     {TENSOR_INT32, 4}}));
+}
+
+void validateSub(OpView& v) {
+    v.inputs(3);
+    v.outputs(1);
+    validateCommon(v, v.type(in(0), {{TENSOR_FLOAT16, 3},
+                                     {TENSOR_FLOAT32, 2},
+                                     {TENSOR_QUANT8_ASYMM, 3},
+                                     {TENSOR_QUANT8_ASYMM_SIGNED, 4},
+                                     {TENSOR_INT32, 4}}));
+}
+
+void validateMul(OpView& v) {
+    validateAdd(v);  // the same types and levels
+    if (!isQuantized(v[in(0)].type)) return;
+    // In float, as callers compute the product: a scale equal to it is refused.
+    const float product = v[in(0)].scale * v[in(1)].scale;
+    v.require(v[out(0)].scale > product,
+              "the output scale must be above the product of the input scales");
+}
+
+void validateDiv(OpView& v) {
+    v.inputs(3);
+    v.outputs(1);
+    validateCommon(v,
+                   v.type(in(0), {{TENSOR_FLOAT16, 3}, {TENSOR_FLOAT32, 2}, {TENSOR_INT32, 4}}));
+}
+
 void prepare(Context& c) {
-    const auto shape = broadcastShape(c.shape(0), c.shape(1));
-    c.require(shape.has_value(), "the dimensions of the inputs are not compatible");
     const int32_t fuse = c.activation(2);
     c.require(c.type(0) != TENSOR_INT32 || fuse == ANEURALNETWORKS_FUSED_NONE,
               "TENSOR_INT32 takes FUSED_NONE only");
-    c.setShape(0, *shape);
+    prepareBroadcast(c, 4);
 }
 
-void addFloat(const float* a, const float* b, float* sum, Context& c, FloatRange range) {
-    const Shape& result = c.output(0).shape;
-    forEachRow(c.shape(0), c.shape(1), result,
-               [&](size_t ia, size_t ib, size_t io, size_t n, size_t stepA, size_t stepB) {
-                   for (size_t i = 0; i < n; i++) {
-                       const float value = a[ia + i * stepA] + b[ib + i * stepB];
-                       sum[io + i] = clampFloat(value, range);
-                   }
-               });
-}
+// Integer overflow is left open by the reference and undefined in C++: these wrap around.
+struct Add {
+    static float real(float a, float b) { return a + b; }
+    static double exact(double a, double b) { return a + b; }
+    static int32_t integer(int32_t a, int32_t b) {
+        return static_cast<int32_t>(static_cast<uint32_t>(a) + static_cast<uint32_t>(b));
+    }
+};
 
-void addHalf(Context& c, FloatRange range) {
-    const size_t countA = c.input(0).count(), countB = c.input(1).count();
-    const size_t count = c.output(0).count();
-    float* a = c.scratch<float>(countA);
-    float* b = c.scratch<float>(countB);
-    float* sum = c.scratch<float>(count);
-    toFloat(c.in<Half>(0), a, countA);
-    toFloat(c.in<Half>(1), b, countB);
-    addFloat(a, b, sum, c, range);
-    toHalf(sum, c.out<Half>(0), count);
-}
+struct Sub {
+    static float real(float a, float b) { return a - b; }
+    static double exact(double a, double b) { return a - b; }
+    static int32_t integer(int32_t a, int32_t b) {
+        return static_cast<int32_t>(static_cast<uint32_t>(a) - static_cast<uint32_t>(b));
+    }
+};
 
-void addInt(Context& c) {
-    const int32_t* a = c.in<int32_t>(0);
-    const int32_t* b = c.in<int32_t>(1);
-    int32_t* sum = c.out<int32_t>(0);
-    forEachRow(c.shape(0), c.shape(1), c.output(0).shape,
-               [&](size_t ia, size_t ib, size_t io, size_t n, size_t stepA, size_t stepB) {
-                   for (size_t i = 0; i < n; i++) {
-                       // Unsigned: overflow is left open by the reference, undefined in C++.
-                       sum[io + i] = static_cast<int32_t>(
-                           static_cast<uint32_t>(a[ia + i * stepA]) +
-                           static_cast<uint32_t>(b[ib + i * stepB]));
-                   }
-               });
-}
+struct Mul {
+    static float real(float a, float b) { return a * b; }
+    static int32_t integer(int32_t a, int32_t b) {
+        return static_cast<int32_t>(static_cast<uint32_t>(a) * static_cast<uint32_t>(b));
+    }
+};
 
-template <class T>
-void addQuant(Context& c, int32_t fuse) {
-    const Tensor &left = c.input(0), &right = c.input(1), &output = c.output(0);
-    const T* a = c.in<T>(0);
-    const T* b = c.in<T>(1);
-    T* sum = c.out<T>(0);
-    const double scaleA = left.scale, scaleB = right.scale;
-    const CodeRange range = activationCodes(output.type, output.scale, output.zeroPoint, fuse);
-    forEachRow(left.shape, right.shape, output.shape,
-               [&](size_t ia, size_t ib, size_t io, size_t n, size_t stepA, size_t stepB) {
-                   for (size_t i = 0; i < n; i++) {
-                       const double real = (a[ia + i * stepA] - left.zeroPoint) * scaleA +
-                                           (b[ib + i * stepB] - right.zeroPoint) * scaleB;
-                       sum[io + i] = static_cast<T>(
-                           quantize(real, output.scale, output.zeroPoint, range));
-                   }
-               });
-}
+struct Div {
+    static float real(float a, float b) { return a / b; }
+    static int32_t integer(int32_t a, int32_t b) {
+        // Reading: the reference does not say what dividing by zero gives; 0, not a crash.
+        if (b == 0) return 0;
+        const int64_t x = a, y = b;
+        const int64_t floored = x / y - ((x % y != 0 && (x < 0) != (y < 0)) ? 1 : 0);
+        return static_cast<int32_t>(floored);  // INT32_MIN / -1 wraps around
+    }
+};
 
-void execute(Context& c) {
-    const int32_t fuse = c.activation(2);
+template <class Op>
+void executeReal(Context& c, int32_t fuse) {
     const FloatRange range = activationRange(fuse);
-    switch (c.type(0)) {
-        case TENSOR_FLOAT32:
-            return addFloat(c.in<float>(0), c.in<float>(1), c.out<float>(0), c, range);
-        case TENSOR_FLOAT16: return addHalf(c, range);
-        case TENSOR_INT32: return addInt(c);
-        case TENSOR_QUANT8_ASYMM: return addQuant<uint8_t>(c, fuse);
-        default: return addQuant<int8_t>(c, fuse);
+    if (c.type(0) == TENSOR_INT32) {
+        mapPairs<int32_t, int32_t>(c, Op::integer);
+    } else if (c.type(0) == TENSOR_FLOAT16) {
+        mapHalfPairs(c, [range](float a, float b) { return clampFloat(Op::real(a, b), range); });
+    } else if (fuse == ANEURALNETWORKS_FUSED_NONE) {
+        mapPairs<float, float>(c, Op::real);
+    } else {
+        mapPairs<float, float>(
+            c, [range](float a, float b) { return clampFloat(Op::real(a, b), range); });
     }
 }
 
-const Register registered({{ANEURALNETWORKS_ADD, "ADD", validate, prepare, execute}});
+template <class Op, class T>
+void sumQuantized(Context& c, int32_t fuse) {
+    const Tensor &left = c.input(0), &right = c.input(1), &output = c.output(0);
+    const double scaleA = left.scale, scaleB = right.scale;
+    const CodeRange range = activationCodes(output.type, output.scale, output.zeroPoint, fuse);
+    mapPairs<T, T>(c, [&](T a, T b) {
+        const double real =
+            Op::exact((a - left.zeroPoint) * scaleA, (b - right.zeroPoint) * scaleB);
+        return static_cast<T>(quantize(real, output.scale, output.zeroPoint, range));
+    });
+}
+
+template <class T>
+void productQuantized(Context& c, int32_t fuse) {
+    const Tensor &left = c.input(0), &right = c.input(1), &output = c.output(0);
+    const double factor = static_cast<double>(left.scale) * right.scale;
+    const Requantizer requantize(factor, output, fuse);
+    mapPairs<T, T>(c, [&](T a, T b) {
+        return static_cast<T>(requantize((a - left.zeroPoint) * (b - right.zeroPoint)));
+    });
+}
+
+template <class Op>
+void executeSum(Context& c) {
+    const int32_t fuse = c.activation(2);
+    switch (c.type(0)) {
+        case TENSOR_QUANT8_ASYMM: return sumQuantized<Op, uint8_t>(c, fuse);
+        case TENSOR_QUANT8_ASYMM_SIGNED: return sumQuantized<Op, int8_t>(c, fuse);
+        default: return executeReal<Op>(c, fuse);
+    }
+}
+
+void executeMul(Context& c) {
+    const int32_t fuse = c.activation(2);
+    switch (c.type(0)) {
+        case TENSOR_QUANT8_ASYMM: return productQuantized<uint8_t>(c, fuse);
+        case TENSOR_QUANT8_ASYMM_SIGNED: return productQuantized<int8_t>(c, fuse);
+        default: return executeReal<Mul>(c, fuse);
+    }
+}
+
+void executeDiv(Context& c) { executeReal<Div>(c, c.activation(2)); }
+
+const Register registered({
+    {ANEURALNETWORKS_ADD, "ADD", validateAdd, prepare, executeSum<Add>},
+    {ANEURALNETWORKS_SUB, "SUB", validateSub, prepare, executeSum<Sub>},
+    {ANEURALNETWORKS_MUL, "MUL", validateMul, prepare, executeMul},
+    {ANEURALNETWORKS_DIV, "DIV", validateDiv, prepare, executeDiv},
+});
 
 }  // namespace
 }  // namespace nnapi

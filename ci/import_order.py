@@ -109,7 +109,8 @@ def declared(root: Path) -> set[str]:
     text = (root / "pyproject.toml").read_text()
     # Python 3.10 has no tomllib; the file is ours and each requirement is a quoted name.
     project = text.split("[project.scripts]")[0].split("[project]", 1)[-1]
-    return {name.lower() for name in re.findall(r'"([A-Za-z0-9_.-]+?)(?:\[[^"]*\])?>=', project)}
+    names = re.findall(r"""["']([A-Za-z0-9_.-]+?)(?:\[[^"]*\])?>=""", project)
+    return {name.lower() for name in names}
 
 
 def check_module(path: Path, root: Path, known: set[str]) -> Iterator[str]:

@@ -6,7 +6,12 @@ OP = Op(
     name="TANH",
     signatures=((Tensor("input"),),),
     outputs=(
-        Output(quant={"TENSOR_QUANT8_ASYMM": (1 / 128, 128), "TENSOR_QUANT8_ASYMM_SIGNED": (1 / 128, 0)}),
+        Output(
+            quant={
+                "TENSOR_QUANT8_ASYMM": (1 / 128, 128),
+                "TENSOR_QUANT8_ASYMM_SIGNED": (1 / 128, 0),
+            }
+        ),
     ),
     cells=numeric(quant8=3),
     reference=lambda torch, input: torch.tanh(input),

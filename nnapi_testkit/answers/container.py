@@ -144,7 +144,9 @@ def _value_type(expected: Expected) -> str:
     for kind in _TYPES[:-1]:
         with np.errstate(all="ignore"):
             back = value.astype(kind).astype(np.float64)
-        if kind[-2] == "i" and not (np.isfinite(value).all() and not np.signbit(value[value == 0]).any()):
+        if kind[-2] == "i" and not (
+            np.isfinite(value).all() and not np.signbit(value[value == 0]).any()
+        ):
             continue
         off = np.abs(back - value)
         same = (back == value) | (np.isnan(back) & np.isnan(value))

@@ -32,8 +32,12 @@ def _hash_graph(digest: blake2b, graph: Graph) -> None:
         digest.update(
             struct.pack(
                 f"<iifii{len(operand.dims)}I",
-                operand.type, operand.zero_point, operand.scale, operand.lifetime,
-                operand.subgraph, *operand.dims,
+                operand.type,
+                operand.zero_point,
+                operand.scale,
+                operand.lifetime,
+                operand.subgraph,
+                *operand.dims,
             )
         )
         if operand.value:

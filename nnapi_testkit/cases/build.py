@@ -65,7 +65,9 @@ class Slot:
     key: str
 
 
-def build_case(op: Op, cell: Cell, sample: Sample, variant: Variant, case_id: str, seed: int) -> Case:
+def build_case(
+    op: Op, cell: Cell, sample: Sample, variant: Variant, case_id: str, seed: int
+) -> Case:
     """The case called `case_id`.
 
     Raises:
@@ -108,9 +110,7 @@ def build_case(op: Op, cell: Cell, sample: Sample, variant: Variant, case_id: st
     builder.operation(op.code, indexes, outputs)
     sets = tuple(
         Execution(
-            tuple(
-                draw(slot, key_of(seed, case_id, slot.key, number), regime) for slot in fed
-            ),
+            tuple(draw(slot, key_of(seed, case_id, slot.key, number), regime) for slot in fed),
             tuple(output_dims),
         )
         for number, regime in enumerate(variant.regimes)
@@ -130,9 +130,7 @@ def choose_signature(op: Op, sample: Sample) -> tuple[Input, ...]:
     """The first signature that knows every operand the sample names and misses no required one."""
     for signature in op.signatures:
         names = {spec.name for spec in signature}
-        required = {
-            spec.name for spec in signature if not spec.optional
-        }
+        required = {spec.name for spec in signature if not spec.optional}
         if set(sample.operands) <= names and required <= set(sample.operands) | {"activation"}:
             return signature
     raise KitError(
@@ -171,10 +169,20 @@ def plan_slots(
             slots.append(Slot(spec, code, (), (0.0, 0), None, value, False, spec.name))
             continue
         if spec.many:
-            _many(spec, cell, value, facts, slots, channels_first, (op.name, cell.name, sample.name))
+            _many(
+                spec, cell, value, facts, slots, channels_first, (op.name, cell.name, sample.name)
+            )
             continue
         slots.append(
-            _tensor(spec, spec.name, cell, value, facts, channels_first, (op.name, cell.name, sample.name))
+            _tensor(
+                spec,
+                spec.name,
+                cell,
+                value,
+                facts,
+                channels_first,
+                (op.name, cell.name, sample.name),
+            )
         )
     for name, value in given.items():
         facts.values.setdefault(name, value)
@@ -245,7 +253,9 @@ def _tensor(
     return Slot(spec, code, stored, quant, channel_quant, explicit, False, name)
 
 
-def _quant(spec: Tensor, code: OperandCode, facts: Facts, key: tuple[str, ...]) -> tuple[float, int]:
+def _quant(
+    spec: Tensor, code: OperandCode, facts: Facts, key: tuple[str, ...]
+) -> tuple[float, int]:
     if spec.bias_of and code == OperandCode.TENSOR_INT32:
         left, right = (facts.quants[name] for name in spec.bias_of)
         # A per-channel filter leaves the bias scale at 0: scales[i] = input scale * filter scales[i].
@@ -304,8 +314,8 @@ def draw(slot: Slot, key: int, regime: str) -> Array:
     if slot.value is not None:
         return _encode(np.asarray(slot.value, dtype=np.float64), slot).reshape(shape)
     data = _generated(slot, spec, key, count, regime)
-    if regime == "special" and count:
-        _plant(data, slot, key)
+    if regime.startswith("special") and count:
+        _plant(data, slot, key, half=regime == "special-half")
     return np.ascontiguousarray(data.reshape(shape))
 
 
@@ -341,10 +351,14 @@ def _generated(slot: Slot, spec: Tensor, key: int, count: int, regime: str) -> A
     return integers(key, count, 0, 1).astype(dtype)
 
 
-def _plant(data: Array, slot: Slot, key: int) -> None:
-    """Put special values at every fourth place, starting anywhere."""
+def _plant(data: Array, slot: Slot, key: int, half: bool) -> None:
+    """Put special values at every fourth place, starting anywhere.
+
+    `half`: those of float16, for float32 tensors that may be computed as float16.
+    """
     assert is_tensor(slot.code)
-    values = special_values(slot.code, slot.quant[1])
+    like = OperandCode.TENSOR_FLOAT16 if half and slot.code in FLOATS else slot.code
+    values = special_values(like, slot.quant[1]).astype(DTYPE[slot.code])
     flat = data.reshape(-1)
     places = np.arange(key % 3, flat.size, 4)
     flat[places] = values[(np.arange(places.size) + key % values.size) % values.size]
@@ -358,4 +372,3 @@ def _encode(real: np.ndarray[Any, np.dtype[np.float64]], slot: Slot) -> Array:
         codes = np.rint(real / slot.quant[0]) + slot.quant[1]
         return np.clip(codes, low, high).astype(dtype)
     return np.ascontiguousarray(real.astype(dtype))
-

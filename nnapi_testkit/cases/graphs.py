@@ -28,7 +28,11 @@ def graph_refs(op: Op, cell: Cell, seed: int) -> Iterator[CaseRef]:
             case_id = f"{op.name}[{'-'.join(words)}]"
             level = max(op.since, cell.since, sample.level)
             yield CaseRef(
-                case_id, op.name, cell.name, level, "graph",
+                case_id,
+                op.name,
+                cell.name,
+                level,
+                "graph",
                 partial(build_graph, sample, flag, case_id, seed),
             )
 
@@ -48,8 +52,14 @@ def build_graph(sample: GraphSample, relaxed: bool, case_id: str, seed: int) -> 
                 arrays.append(np.ascontiguousarray(feed.inputs[position], dtype=DTYPE[code]))
                 continue
             slot = Slot(
-                Tensor(f"input{position}", code.name), code, operand.dims,
-                (operand.scale, operand.zero_point), None, None, False, f"input{position}",
+                Tensor(f"input{position}", code.name),
+                code,
+                operand.dims,
+                (operand.scale, operand.zero_point),
+                None,
+                None,
+                False,
+                f"input{position}",
             )
             arrays.append(draw(slot, key_of(seed, case_id, position, number), "uniform"))
         sets.append(Execution(tuple(arrays), feed.output_dims))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from functools import partial
 
-from nnapi_testkit.catalog import catalog, operation
 from nnapi_testkit.cases.build import Variant, build_case, choose_signature
 from nnapi_testkit.cases.graphs import graph_refs
 from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.catalog import catalog, operation
 from nnapi_testkit.op.declare import Cell, Input, Op, Sample, Scalar, Tensor
 from nnapi_testkit.spec.codes import OperandCode
 from nnapi_testkit.spec.operands import FLOATS, is_quantized
@@ -79,7 +79,11 @@ def _variants(
         yield Variant(("nchw",), level=3)
         if relaxable and number == 0:
             yield Variant(("nchw", "relaxed"), level=3)
-    if "activation" in names and cell.main != OperandCode.TENSOR_INT32 and not sample.operands.get("activation"):
+    if (
+        "activation" in names
+        and cell.main != OperandCode.TENSOR_INT32
+        and not sample.operands.get("activation")
+    ):
         for position, (code, word) in enumerate(ACTIVATIONS):
             if number == 0 or number % 3 == position:
                 yield Variant((word,), activation=code)
@@ -92,14 +96,13 @@ def _variants(
         if number in (1, 3) or sample.large:
             yield Variant(("special",), regimes=("special",))
             if relaxable:
-                yield Variant(("special", "relaxed"), regimes=("special",), level=2)
+                yield Variant(("special", "relaxed"), regimes=("special-half",), level=2)
 
 
-def _lifetimes(
-    signature: tuple[Input, ...], sample: Sample, number: int
-) -> Iterator[Variant]:
+def _lifetimes(signature: tuple[Input, ...], sample: Sample, number: int) -> Iterator[Variant]:
     tensors = [
-        spec for spec in signature
+        spec
+        for spec in signature
         if not isinstance(spec, Scalar) and sample.operands.get(spec.name) is not None
     ]
     weights = [spec for spec in tensors if isinstance(spec, Tensor) and spec.weight]

@@ -34,7 +34,9 @@ def span_quant(code: OperandCode, low: float, high: float) -> tuple[float, int]:
     return scale, max(first, min(last, round(first - low / scale)))
 
 
-def amplitude(code: OperandCode, quant: tuple[float, int], domain: tuple[float, float] | None) -> float:
+def amplitude(
+    code: OperandCode, quant: tuple[float, int], domain: tuple[float, float] | None
+) -> float:
     """Half the width of the real interval that generated data cover."""
     if domain is not None and not is_quantized(code):
         return max(abs(domain[0]), abs(domain[1]))

@@ -17,9 +17,25 @@ def special_values(code: OperandCode, zero_point: int = 0) -> NDArray[np.generic
     if code in (OperandCode.TENSOR_FLOAT32, OperandCode.TENSOR_FLOAT16):
         info = _F32 if code == OperandCode.TENSOR_FLOAT32 else _F16
         values = [
-            np.nan, np.inf, -np.inf, 0.0, -0.0, float(info.max), -float(info.max),
-            float(info.tiny), -float(info.tiny), float(info.smallest_subnormal),
-            -float(info.tiny) / 2, 1.0, -1.0, float(1 + info.eps), 0.5, -0.5, 2.5, -2.5, 6.0,
+            np.nan,
+            np.inf,
+            -np.inf,
+            0.0,
+            -0.0,
+            float(info.max),
+            -float(info.max),
+            float(info.tiny),
+            -float(info.tiny),
+            float(info.smallest_subnormal),
+            -float(info.tiny) / 2,
+            1.0,
+            -1.0,
+            float(1 + info.eps),
+            0.5,
+            -0.5,
+            2.5,
+            -2.5,
+            6.0,
             float(np.sqrt(float(info.max))),
         ]
         return np.array(values).astype(DTYPE[code])

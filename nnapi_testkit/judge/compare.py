@@ -140,7 +140,11 @@ def _floats(
 
 
 def _quantized(
-    code: OperandCode, operand: Operand, expected: Expected, actual: NDArray[np.int64], profile: Profile
+    code: OperandCode,
+    operand: Operand,
+    expected: Expected,
+    actual: NDArray[np.int64],
+    profile: Profile,
 ) -> Comparison:
     first, last = CODE_RANGE[code]
     scale, zero = operand.scale, operand.zero_point
@@ -174,9 +178,18 @@ def _quantized(
     mask = open_ if expected.exempt is None else open_ | expected.exempt
     judged = Expected(expected.value, expected.bound, mask if mask.any() else None)
     return _finish(
-        judged, ~legal, np.zeros_like(legal), margin, error * scale,
-        actual=(actual - zero) * scale, allowed=allowed, codes=actual, low=low, high=high,
-        bias=bias, bias_limit=limit,
+        judged,
+        ~legal,
+        np.zeros_like(legal),
+        margin,
+        error * scale,
+        actual=(actual - zero) * scale,
+        allowed=allowed,
+        codes=actual,
+        low=low,
+        high=high,
+        bias=bias,
+        bias_limit=limit,
     )
 
 

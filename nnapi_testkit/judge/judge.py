@@ -8,9 +8,19 @@ import numpy as np
 
 from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.judge.compare import Comparison, compare
-from nnapi_testkit.judge.profiles import Profile, profile as profile_called
+from nnapi_testkit.judge.profiles import Profile
+from nnapi_testkit.judge.profiles import profile as profile_called
 from nnapi_testkit.judge.verdict import Difference, Evidence, Record, Verdict
-from nnapi_testkit.model.case import Answer, Case, Ending, Expected, Output, Result, SetResult, Stage
+from nnapi_testkit.model.case import (
+    Answer,
+    Case,
+    Ending,
+    Expected,
+    Output,
+    Result,
+    SetResult,
+    Stage,
+)
 from nnapi_testkit.spec.codes import ResultCode
 
 MOST_DIFFERENCES = 8
@@ -91,7 +101,9 @@ def _by_ending(case: Case, result: Result) -> Found | None:
         verdict = Verdict.EXEC_ERROR if result.stage >= Stage.EXECUTION else Verdict.REFUSED
         if result.stage <= Stage.DEVICE:
             verdict = Verdict.INFRA
-        return _bare(verdict, f"{result.function or result.stage.name} gave {code_name(result.code)}", 1)
+        return _bare(
+            verdict, f"{result.function or result.stage.name} gave {code_name(result.code)}", 1
+        )
     return None
 
 
@@ -147,8 +159,11 @@ def _by_outputs(case: Case, answer: Answer, result: Result, profile: Profile) ->
             differences.extend(_differences(number, position, want, found))
             if not found.wrong.any():
                 problems.append(
-                    (Verdict.MISMATCH, f"the errors are biased: mean {found.bias:+.4f} codes over "
-                     f"{found.compared} outputs, allowed {found.bias_limit:.4f}")
+                    (
+                        Verdict.MISMATCH,
+                        f"the errors are biased: mean {found.bias:+.4f} codes over "
+                        f"{found.compared} outputs, allowed {found.bias_limit:.4f}",
+                    )
                 )
     evidence = Evidence(
         compared=compared,

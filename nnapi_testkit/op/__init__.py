@@ -45,6 +45,12 @@ from nnapi_testkit.op.shapes import (
     same_padding,
     windowed,
 )
+from nnapi_testkit.op.window import (
+    both_paddings,
+    convolution_data,
+    products_span,
+    window_sample,
+)
 
 __all__ = [
     "LIMITS",
@@ -71,11 +77,13 @@ __all__ = [
     "Tensor",
     "activation",
     "axis_of",
+    "both_paddings",
     "broadcast",
     "broadcast_pairs",
     "broadcast_shape",
     "cells",
     "convolution_cells",
+    "convolution_data",
     "dot",
     "exact",
     "floats",
@@ -84,6 +92,7 @@ __all__ = [
     "layout",
     "numeric",
     "paddings_for",
+    "products_span",
     "propagated",
     "relative",
     "rounded",
@@ -92,5 +101,6 @@ __all__ = [
     "same_padding",
     "selected",
     "unary",
+    "window_sample",
     "windowed",
 ]

@@ -54,7 +54,6 @@ def convolution_cells(float32: int = 1, quant8: int = 1) -> tuple[Cell, ...]:
     return tuple(rows)
 
 
-
 def numeric(
     float32: int = 1, quant8: int = 1, *, int32: int = 0, signed: int = 4
 ) -> tuple[Cell, ...]:

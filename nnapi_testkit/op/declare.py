@@ -89,7 +89,9 @@ def layout(level: int = 3, optional: bool = True) -> Scalar:
     return Scalar("nchw", "BOOL", optional=optional, default=False, level=level)
 
 
-def ints(name: str, *, rank: int = 1, weight: bool = True, optional: bool = False, level: int = 1) -> Tensor:
+def ints(
+    name: str, *, rank: int = 1, weight: bool = True, optional: bool = False, level: int = 1
+) -> Tensor:
     """A TENSOR_INT32 of attributes (axes, permutations, paddings, shapes)."""
     return Tensor(
         name, "TENSOR_INT32", rank=(rank, rank), weight=weight, optional=optional, level=level
@@ -113,7 +115,9 @@ class Output:
     shape: Callable[[Facts], Shape] = lambda facts: facts.shape(0)
     type: TypeName = "T"
     like: str | None = None
-    quant: Mapping[str, tuple[float, int]] | Callable[[OperandCode, Facts], tuple[float, int]] | None = None
+    quant: (
+        Mapping[str, tuple[float, int]] | Callable[[OperandCode, Facts], tuple[float, int]] | None
+    ) = None
     span: Callable[[Facts], tuple[float, float]] | None = None
     spatial: bool = False
     many: Callable[[Facts], int] | None = None

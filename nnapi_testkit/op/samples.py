@@ -5,7 +5,9 @@ from __future__ import annotations
 from nnapi_testkit.op.declare import Sample, Shape
 
 
-def unary(name: str = "input", *, ranks: tuple[int, int] = (1, 4), **attributes: object) -> list[Sample]:
+def unary(
+    name: str = "input", *, ranks: tuple[int, int] = (1, 4), **attributes: object
+) -> list[Sample]:
     """Element-wise samples: every rank, odd sizes, one large, an empty batch."""
     shapes: list[tuple[str, Shape, int]] = [
         ("rank1", (17,), 1),

@@ -81,7 +81,9 @@ def paddings_for(
     return left, right, top, bottom
 
 
-def windowed(input: str, window: Callable[[Facts], tuple[int, int]], depth: Callable[[Facts], int]) -> ShapeRule:
+def windowed(
+    input: str, window: Callable[[Facts], tuple[int, int]], depth: Callable[[Facts], int]
+) -> ShapeRule:
     """Shape [batch, out_height, out_width, depth] of a convolution or pooling.
 
     out = (in + pad_head + pad_tail - (window - 1) * dilation - 1) // stride + 1

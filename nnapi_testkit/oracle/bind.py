@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from nnapi_testkit.catalog import catalog
 from nnapi_testkit.errors import KitError
@@ -29,7 +29,7 @@ class Binding:
     specs: tuple[Input, ...]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _by_code() -> dict[int, Op]:
     return {int(op.code): op for op in catalog().values()}
 
@@ -64,7 +64,9 @@ def _outputs_fit(op: Op, cell: Cell, outputs: tuple[int, ...]) -> bool:
     return True
 
 
-def _fit(signature: tuple[Input, ...], cell: Cell, types: tuple[int, ...]) -> tuple[Input, ...] | None:
+def _fit(
+    signature: tuple[Input, ...], cell: Cell, types: tuple[int, ...]
+) -> tuple[Input, ...] | None:
     found: list[Input] = []
     position = 0
     for number, spec in enumerate(signature):

@@ -83,7 +83,9 @@ def run_graph(model: Model, graph: Graph, inputs: list[Value]) -> list[Value]:
     return [values[index] for index in graph.outputs]
 
 
-def _operation(model: Model, graph: Graph, operation: Operation, inputs: list[Value]) -> list[Value]:
+def _operation(
+    model: Model, graph: Graph, operation: Operation, inputs: list[Value]
+) -> list[Value]:
     if operation.code == OperationCode.IF:
         return run_if(lambda g, v: run_graph(model, g, v), inputs)
     if operation.code == OperationCode.WHILE:
@@ -110,9 +112,7 @@ def _operation(model: Model, graph: Graph, operation: Operation, inputs: list[Va
         spec = binding.op.outputs[min(position, len(binding.op.outputs) - 1)]
         flip = spec.spatial and not channels_first
         results.append(
-            _result(
-                operand, situation.outputs[position], bounds[position], exempt[position], flip
-            )
+            _result(operand, situation.outputs[position], bounds[position], exempt[position], flip)
         )
     return results
 
@@ -186,9 +186,7 @@ def _situate(
         bounded = {name: _bounded(value, precision) for name, value in args.items()}
         found = binding.op.reference(torch, **bounded)
         found = found if isinstance(found, tuple) else (found,)
-        return tuple(
-            f.error if isinstance(f, Bounded) else torch.zeros_like(f) for f in found
-        )
+        return tuple(f.error if isinstance(f, Bounded) else torch.zeros_like(f) for f in found)
 
     facts = {"operands": operands, "outputs": outputs, "cell": binding.cell}
     return Situation(torch, args, values, binding.op.reference, precision, propagate, facts)

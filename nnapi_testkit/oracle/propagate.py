@@ -19,9 +19,39 @@ Rule = Callable[..., Any]
 _RULES: dict[str, Rule] = {}
 # Functions that only move elements: applied to value and error alike.
 _MOVING = frozenset(
-    "reshape view permute transpose t squeeze unsqueeze flatten expand expand_as cat concat stack"
-    " split chunk unbind index_select narrow select flip roll tile repeat gather contiguous clone"
-    " __getitem__ broadcast_to repeat_interleave movedim swapaxes".split()
+    [
+        "reshape",
+        "view",
+        "permute",
+        "transpose",
+        "t",
+        "squeeze",
+        "unsqueeze",
+        "flatten",
+        "expand",
+        "expand_as",
+        "cat",
+        "concat",
+        "stack",
+        "split",
+        "chunk",
+        "unbind",
+        "index_select",
+        "narrow",
+        "select",
+        "flip",
+        "roll",
+        "tile",
+        "repeat",
+        "gather",
+        "contiguous",
+        "clone",
+        "__getitem__",
+        "broadcast_to",
+        "repeat_interleave",
+        "movedim",
+        "swapaxes",
+    ]
 )
 
 
@@ -198,7 +228,9 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 
 def _compare(func: Any, a: Any, b: Any) -> Any:
     x, y = _pair(a, b)
-    if bool(((x.value - y.value).abs() <= x.error + y.error).logical_and(x.error + y.error > 0).any()):
+    if bool(
+        ((x.value - y.value).abs() <= x.error + y.error).logical_and(x.error + y.error > 0).any()
+    ):
         raise OracleError("a comparison depends on rounding: the documentation leaves it open")
     return func(x.value, y.value)
 
@@ -261,9 +293,7 @@ def _linear(x: Any, w: Any, bias: Any = None) -> Any:
 
 @rule("conv2d")
 def _conv2d(x: Any, w: Any, bias: Any = None, *args: Any, **kwargs: Any) -> Any:
-    result = _bilinear(
-        lambda p, q: torch.nn.functional.conv2d(p, q, None, *args, **kwargs), x, w
-    )
+    result = _bilinear(lambda p, q: torch.nn.functional.conv2d(p, q, None, *args, **kwargs), x, w)
     return result if bias is None else result + bias.reshape(1, -1, 1, 1)
 
 

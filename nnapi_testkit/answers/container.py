@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from nnapi_testkit.answers.stale import moved
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.model.case import Answer, Expected
 
@@ -67,6 +68,11 @@ class Container:
     def hash_of(self, case_id: str) -> str:
         """The hash of the case this answer was computed for."""
         return str(self.index[case_id][0])
+
+    def unmoved(self, case_id: str, digest: str, live: Answer) -> bool:
+        """Whether the stored answer still answers a case with this hash."""
+        known = case_id in self.index and self.hash_of(case_id) == digest
+        return known and not moved(self.answer(case_id), live)
 
     def blob(self, case_id: str) -> tuple[list[Any], bytes]:
         """The layout and bytes of an answer, checked against its checksum."""

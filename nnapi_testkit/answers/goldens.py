@@ -138,11 +138,9 @@ def update(
             case = ref.make()
             answer = live(ref, case)
             digest = case_hash(case)
-            kept = container is not None and ref.id in container.index
-            if kept and container is not None and container.hash_of(ref.id) == digest:
-                if not moved(container.answer(ref.id), answer):
-                    entries[ref.id] = (digest, *container.blob(ref.id))
-                    continue
+            if container is not None and container.unmoved(ref.id, digest, answer):
+                entries[ref.id] = (digest, *container.blob(ref.id))
+                continue
             entries[ref.id] = (digest, *pack(answer))
         path = folder / f"{operation}{SUFFIX}"
         if write(path, entries):

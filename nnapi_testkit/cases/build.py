@@ -258,7 +258,7 @@ def _quant(
 ) -> tuple[float, int]:
     if spec.bias_of and code == OperandCode.TENSOR_INT32:
         left, right = (facts.quants[name] for name in spec.bias_of)
-        # A per-channel filter leaves the bias scale at 0: scales[i] = input scale * filter scales[i].
+        # A per-channel filter leaves the bias scale at 0: each channel has its own product.
         return (float_32(left[0] * right[0]), 0)
     if not is_quantized(code):
         return (0.0, 0)

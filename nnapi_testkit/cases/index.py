@@ -92,11 +92,10 @@ def _variants(
         yield Variant(("unknown-dims",), level=3)
     if number == 1:
         yield Variant(("unknown-rank",), level=3)
-    if cell.main in FLOATS or is_quantized(cell.main):
-        if number in (1, 3) or sample.large:
-            yield Variant(("special",), regimes=("special",))
-            if relaxable:
-                yield Variant(("special", "relaxed"), regimes=("special-half",), level=2)
+    if (cell.main in FLOATS or is_quantized(cell.main)) and (number in (1, 3) or sample.large):
+        yield Variant(("special",), regimes=("special",))
+        if relaxable:
+            yield Variant(("special", "relaxed"), regimes=("special-half",), level=2)
 
 
 def _lifetimes(signature: tuple[Input, ...], sample: Sample, number: int) -> Iterator[Variant]:

@@ -154,10 +154,8 @@ def dot(terms: Callable[[Situation], Any] | None = None, extra: int = 2) -> Boun
     def bound(s: Situation) -> tuple[Any, ...]:
         p = s.precision
         magnitude = s.run(lambda x: x.abs())
-        if terms is None:
-            counts = s.run(s.torch.ones_like)
-        else:
-            counts = tuple(terms(s) for _ in s.outputs)
+        given = [terms(s)] * len(s.outputs) if terms else None
+        counts = given or s.run(s.torch.ones_like)
         more = extra + (2 if p.relaxed else 0)
         return tuple(
             m.abs() * ((n + more) * p.u) + n * p.tiny

@@ -9,6 +9,7 @@ the unit roundoff and `tiny` the smallest normal number of the driver's arithmet
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ Rule = Callable[..., Any]
 _RULES: dict[str, Rule] = {}
 # Functions that only move elements: applied to value and error alike.
 _MOVING = frozenset(
-    [
+    {
         "reshape",
         "view",
         "permute",
@@ -51,7 +52,8 @@ _MOVING = frozenset(
         "repeat_interleave",
         "movedim",
         "swapaxes",
-    ]
+        "unfold",
+    }
 )
 
 
@@ -71,26 +73,33 @@ class Bounded:
 
     @property
     def shape(self) -> Any:
+        """Shape of the values."""
         return self.value.shape
 
     @property
     def ndim(self) -> int:
+        """Rank of the values."""
         return int(self.value.ndim)
 
     @property
     def dtype(self) -> Any:
+        """Element type of the values."""
         return self.value.dtype
 
     def dim(self) -> int:
+        """Rank of the values."""
         return int(self.value.dim())
 
     def size(self, *args: Any) -> Any:
+        """Size, as of a tensor."""
         return self.value.size(*args)
 
     def numel(self) -> int:
+        """Number of elements."""
         return int(self.value.numel())
 
     def is_floating_point(self) -> bool:
+        """Bounded values are real numbers."""
         return True
 
     @classmethod
@@ -228,15 +237,14 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 
 def _compare(func: Any, a: Any, b: Any) -> Any:
     x, y = _pair(a, b)
-    if bool(
-        ((x.value - y.value).abs() <= x.error + y.error).logical_and(x.error + y.error > 0).any()
-    ):
+    room = x.error + y.error
+    if bool((((x.value - y.value).abs() <= room) & (room > 0)).any()):
         raise OracleError("a comparison depends on rounding: the documentation leaves it open")
     return func(x.value, y.value)
 
 
 for _name in ("lt", "gt", "le", "ge", "eq", "ne"):
-    _RULES[_name] = lambda a, b, _f=getattr(torch, _name): _compare(_f, a, b)
+    _RULES[_name] = partial(_compare, getattr(torch, _name))
 
 
 @rule("add")

@@ -46,6 +46,7 @@ struct supervisor {
     struct buffer held; /* --isolate: the result, until its worker has left */
     bool library_told;
     const char* suspicion; /* why the worker was killed, when no ending says it */
+    uint64_t measured_ns; /* when the worker's size was last looked at */
     uint32_t workers;
     uint32_t deaths;
     uint32_t load_deaths;
@@ -453,7 +454,11 @@ static void watch_worker(struct supervisor* s) {
         if (worker_deadline(s) == deadline) process_kill(p, ENDING_TIMED_OUT);
     }
     uint32_t limit = memory_limit(s);
-    if (limit != 0 && process_resident_mb(p) > limit) process_kill(p, ENDING_OUT_OF_MEMORY);
+    uint64_t now = now_ns();
+    if (limit != 0 && now - s->measured_ns >= (uint64_t)MEMORY_POLL_MS * 1000000) {
+        s->measured_ns = now;
+        if (process_resident_mb(p) > limit) process_kill(p, ENDING_OUT_OF_MEMORY);
+    }
     if (process_gone(p)) worker_gone(s);
 }
 

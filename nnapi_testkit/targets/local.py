@@ -1,0 +1,95 @@
+"""Targets on this machine: the bundled reference driver, or any library by its path."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnapi_testkit import paths
+from nnapi_testkit.targets.base import DEFAULT_MEMORY_LIMIT_MB, TargetError
+from nnapi_testkit.targets.session import RunnerSession
+
+__all__ = ["LocalTarget", "host_target", "library_target"]
+
+MACHINES = {
+    3: "x86 (32 bit)",
+    8: "mips",
+    40: "arm (32 bit)",
+    62: "x86_64",
+    183: "arm64",
+    243: "riscv",
+}
+
+
+@dataclass(frozen=True)
+class LocalTarget:
+    """A driver in a shared library on this machine.
+
+    Args:
+        name: the target as the user wrote it.
+        find: gives the library's path, or raises KitError with what to do.
+        device: name of the NNAPI device; empty for the first that is listed.
+    """
+
+    name: str
+    find: Callable[[], Path]
+    device: str = ""
+
+    def open(
+        self, *, isolate: bool = False, memory_limit_mb: int = DEFAULT_MEMORY_LIMIT_MB
+    ) -> RunnerSession:
+        """Start a runner and load the library. Raises TargetError or InfraError."""
+        runner = paths.runner()
+        library = self.find()
+        check_library(library, runner)
+
+        def command(cache: str) -> list[str]:
+            words = [str(runner), "--serve", "--library", str(library), "--cache-dir", cache]
+            return words + (["--device", self.device] if self.device else [])
+
+        return RunnerSession(command, self.name, isolate=isolate, memory_limit_mb=memory_limit_mb)
+
+    def describe(self) -> dict[str, object]:
+        """Return facts about library and device, JSON values only."""
+        with self.open() as runner:
+            return runner.describe()
+
+
+def host_target(name: str = "host", device: str = "") -> LocalTarget:
+    """The reference driver that comes with the kit."""
+    return LocalTarget(name, paths.driver_library, device)
+
+
+def library_target(name: str, path: str, device: str = "") -> LocalTarget:
+    """Any Linux library with the NNAPI C ABI."""
+    if not path:
+        raise TargetError("the target lib: names no library: write lib:/path/to/library.so")
+    # dlopen searches the system for a bare name; a path the user wrote means this file.
+    return LocalTarget(name, lambda: Path(path).expanduser().absolute(), device)
+
+
+def check_library(library: Path, runner: Path) -> None:
+    """Raise TargetError for a file that this machine's runner cannot load, saying why."""
+    try:
+        if library.is_dir():
+            raise TargetError(f"{library} is a folder: name the library in it")
+        with library.open("rb") as file:
+            head = file.read(20)
+        with runner.open("rb") as file:
+            own = file.read(20)
+    except FileNotFoundError:
+        raise TargetError(f"there is no library {library}: check the path") from None
+    except OSError as error:
+        raise TargetError(f"{library} cannot be read: {os.strerror(error.errno or 0)}") from None
+    if len(head) < 20 or head[:4] != b"\x7fELF":
+        raise TargetError(f"{library} is not a shared library (ELF): name the driver's .so file")
+    (machine,) = struct.unpack_from("<H", head, 18)
+    (wanted,) = struct.unpack_from("<H", own, 18)
+    if (head[4], machine) != (own[4], wanted):
+        raise TargetError(
+            f"{library} is built for {MACHINES.get(machine, machine)}, this machine's runner for"
+            f" {MACHINES.get(wanted, wanted)}: name a library built for this machine"
+        )

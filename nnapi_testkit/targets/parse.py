@@ -1,0 +1,44 @@
+"""From the text a user writes to a target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import cast
+
+from nnapi_testkit.targets.base import Target, TargetError
+from nnapi_testkit.targets.local import host_target, library_target
+
+__all__ = ["ENTRY_POINTS", "parse_target"]
+
+# A package adds a target kind by an entry point of this group: its name is what stands before the
+# colon, its object a function that is handed the whole text and returns a Target.
+ENTRY_POINTS = "nnapi_testkit.targets"
+
+
+def parse_target(text: str) -> Target:
+    """Return the target that `text` names. Nothing is started or loaded yet.
+
+    `host`, `host#DEVICE`, `lib:PATH`, `lib:PATH#DEVICE`, or `KIND:...` of an installed package.
+
+    Raises:
+        TargetError: no such kind of target.
+    """
+    kind, _, rest = text.partition(":")
+    if kind == "lib":
+        path, _, device = rest.partition("#")
+        return library_target(text, path, device)
+    base, _, device = text.partition("#")
+    if base == "host":
+        return host_target(text, device)
+    known = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    if kind in known:
+        try:
+            make = cast(Callable[[str], Target], known[kind].load())
+        except Exception as error:
+            raise TargetError(
+                f"the target kind {kind} ({known[kind].value}) cannot be loaded: {error}"
+            ) from error
+        return make(text)
+    kinds = ", ".join(["host", "lib:PATH", *(f"{name}:..." for name in sorted(known))])
+    raise TargetError(f"there is no target {text!r}: write one of {kinds}")

@@ -1,0 +1,351 @@
+"""A runner as a child process: batches in, results out, one thread."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import subprocess
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from types import TracebackType
+
+from nnapi_testkit.model.case import Case, Result
+from nnapi_testkit.model.wire import (
+    Bye,
+    Decoder,
+    Device,
+    End,
+    Failure,
+    Hello,
+    Library,
+    Message,
+    Trouble,
+    WireError,
+    encode_batch,
+)
+from nnapi_testkit.targets.base import InfraError, TargetError
+
+__all__ = ["GRACE_SECONDS", "LOAD_SECONDS", "RunnerSession"]
+
+LOAD_SECONDS = 60.0  # what the runner itself allows a driver to load
+GRACE_SECONDS = 20.0  # how much later than the runner's own deadlines its silence is an error
+READ_SIZE = 1 << 18
+DEVICE_TYPES = {0: "unknown", 1: "other", 2: "cpu", 3: "gpu", 4: "accelerator"}
+
+
+class RunnerSession:
+    """Keeps one runner process and its worker alive across batches.
+
+    Args:
+        start: gives the command line for a folder that may hold compilation caches.
+        name: the target's name, for messages.
+        isolate, memory_limit_mb: see `Target.open`.
+        grace: seconds of silence allowed beyond the deadlines that the runner keeps itself.
+    """
+
+    def __init__(
+        self,
+        start: Callable[[str], Sequence[str]],
+        name: str,
+        *,
+        isolate: bool = False,
+        memory_limit_mb: int = 0,
+        grace: float = GRACE_SECONDS,
+    ) -> None:
+        self._start_command = start
+        self._name = name
+        self._isolate = isolate
+        self._memory_limit_mb = memory_limit_mb
+        self._grace = grace
+        self._process: subprocess.Popen[bytes] | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._decoder = Decoder()
+        self._messages: deque[Message] = deque()
+        self._library: Library | None = None
+        self._hello: Hello | None = None
+        self._batch = 0
+        self._closed = False
+        self.farewell: Bye | None = None
+        self.last_end: End | None = None
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    # ---- the process ----
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the runner's parent process; None while none runs."""
+        return self._process.pid if self._process else None
+
+    def _open(self) -> None:
+        if self._folder is None:
+            try:
+                self._folder = tempfile.TemporaryDirectory(prefix="nnapi-testkit-")
+            except OSError as error:
+                raise InfraError(
+                    f"no temporary folder for the runner: {error.strerror or error}; free space"
+                    f" in {tempfile.gettempdir()} or set TMPDIR"
+                ) from error
+        command = list(self._start_command(self._folder.name))
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+            )
+        except OSError as error:
+            raise TargetError(
+                f"the runner {command[0]} cannot be started: {error.strerror or error}"
+            ) from error
+        assert self._process.stdin is not None and self._process.stdout is not None
+        os.set_blocking(self._process.stdin.fileno(), False)
+        os.set_blocking(self._process.stdout.fileno(), False)
+        self._decoder = Decoder()
+        self._messages.clear()
+        self._hello = None
+        # Load failures repeat once inside the runner.
+        until = time.monotonic() + 2 * LOAD_SECONDS + self._grace
+        while True:
+            message = self._receive(until)
+            if isinstance(message, Hello):
+                self._hello = message
+            elif isinstance(message, Library):
+                self._library = message
+                return
+            else:
+                raise InfraError(f"the runner of {self._name} begins with {type(message).__name__}")
+
+    def _exchange(self, data: memoryview, until: float) -> int:
+        """Write what fits of `data`, read what is there; wait for either until the deadline.
+
+        Both in one place: a large batch and many results must not wait for each other.
+        """
+        process = self._process
+        assert process is not None and process.stdin is not None and process.stdout is not None
+        poll = select.poll()
+        poll.register(process.stdout, select.POLLIN)
+        if data:
+            poll.register(process.stdin, select.POLLOUT)
+        left = until - time.monotonic()
+        events = poll.poll(max(0.0, left) * 1000)
+        if not events:
+            self._kill()
+            raise InfraError(
+                f"the runner of {self._name} has been silent for too long and was killed"
+            )
+        written = 0
+        ended = False
+        for descriptor, _ in events:
+            if descriptor == process.stdin.fileno():
+                try:
+                    written = os.write(descriptor, data[: 1 << 20])
+                except BlockingIOError:
+                    pass
+                except BrokenPipeError:
+                    data = memoryview(b"")
+                    written = -1
+            else:
+                try:
+                    chunk = os.read(descriptor, READ_SIZE)
+                except BlockingIOError:
+                    continue
+                ended = not chunk
+                self._messages.extend(self._decoder.feed(chunk))
+        if not self._messages and (ended or (written < 0 and process.poll() is not None)):
+            raise self._lost()
+        return written
+
+    def _receive(self, until: float) -> Message:
+        while not self._messages:
+            try:
+                self._exchange(memoryview(b""), until)
+            except WireError as error:
+                self._kill()
+                raise InfraError(f"target {self._name}: {error}") from error
+        message = self._messages.popleft()
+        if isinstance(message, Failure):
+            self._discard()
+            if message.trouble in (Trouble.LIBRARY, Trouble.DEVICE):
+                raise TargetError(f"target {self._name}: {message.text}")
+            raise InfraError(f"target {self._name}: {message.text}")
+        return message
+
+    def _lost(self) -> InfraError:
+        process = self._process
+        assert process is not None
+        try:
+            status = process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._kill()
+            return InfraError(f"the runner of {self._name} closed its output and was killed")
+        how = f"was killed by signal {-status}" if status < 0 else f"left with status {status}"
+        return InfraError(f"the runner of {self._name} {how} before its work was done")
+
+    def _kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def _discard(self) -> None:
+        """Drop the process, whatever it is doing."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                stream.close()
+
+    # ---- work ----
+
+    def run(self, cases: Sequence[Case], *, isolate: bool | None = None) -> Iterator[Result]:
+        """Execute the cases; yield one result for each, in order, as soon as it is known.
+
+        Args:
+            cases: what to run, as one batch.
+            isolate: overrides the session's setting for this batch.
+
+        Raises:
+            InfraError: the runner was lost twice, or stayed silent past every deadline.
+            TargetError: the driver cannot be loaded any more.
+            WireError: a case cannot be sent.
+        """
+        alone = self._isolate if isolate is None else isolate
+        done = 0
+        lost = False
+        while done < len(cases):
+            try:
+                if self._process is None:
+                    self._open()
+                for result in self._batch_of(cases[done:], alone):
+                    yield result if done == result.index else replace(result, index=done)
+                    done += 1
+            except InfraError:
+                self._discard()
+                if lost:
+                    raise
+                lost = True
+
+    def _batch_of(self, cases: Sequence[Case], isolate: bool) -> Iterator[Result]:
+        self._batch += 1
+        data = memoryview(
+            encode_batch(
+                cases,
+                batch_id=self._batch,
+                isolate=isolate,
+                memory_limit_mb=self._memory_limit_mb,
+            )
+        )
+        done = 0
+        complete = False
+        try:
+            while not complete:
+                # A worker that replaces another loads the driver first, twice at most.
+                now_ms = cases[done].deadline_ms if done < len(cases) else 0
+                until = time.monotonic() + now_ms / 1000 + 2 * LOAD_SECONDS + self._grace
+                try:
+                    while data and not self._messages:
+                        written = self._exchange(data, until)
+                        data = memoryview(b"") if written < 0 else data[written:]
+                except WireError as error:
+                    raise InfraError(f"target {self._name}: {error}") from error
+                message = self._receive(until)
+                if isinstance(message, Result):
+                    if message.index != done:
+                        raise InfraError(
+                            f"target {self._name}: result {message.index} instead of {done}"
+                        )
+                    yield message
+                    done += 1
+                elif isinstance(message, End):
+                    if message.batch_id != self._batch or done != len(cases):
+                        raise InfraError(f"target {self._name}: a batch ends too early")
+                    self.last_end = message
+                    complete = True
+                elif not isinstance(message, Library):
+                    raise InfraError(f"target {self._name}: an unexpected {message!r}")
+        finally:
+            if not complete:
+                self._discard()  # answers to a batch nobody waits for any more
+
+    def devices(self) -> tuple[Device, ...]:
+        """Return what the driver lists; empty below feature level 3."""
+        return self._library.devices if self._library else ()
+
+    @property
+    def library(self) -> Library:
+        """The loaded library as the runner found it."""
+        assert self._library is not None
+        return self._library
+
+    def describe(self) -> dict[str, object]:
+        """Return facts about library, runtime and device, JSON values only."""
+        library = self.library
+        wanted = self._device_name()
+        device = next((d for d in library.devices if not wanted or d.name == wanted), None)
+        return {
+            "target": self._name,
+            "library": library.path,
+            "device": device.name if device else "",
+            "device_type": DEVICE_TYPES.get(device.type, str(device.type)) if device else "",
+            "device_version": device.version if device else "",
+            "feature_level": device.feature_level if device else -1,
+            "runtime_feature_level": library.runtime_level,
+            "attributed": device is not None,
+            "devices": [d.name for d in library.devices],
+            "missing_functions": list(library.missing),
+            "machine": os.uname().machine,
+            "page_size": self._hello.page_size if self._hello else 0,
+        }
+
+    def _device_name(self) -> str:
+        folder = self._folder.name if self._folder else ""
+        command = list(self._start_command(folder))
+        return command[command.index("--device") + 1] if "--device" in command else ""
+
+    # ---- the end ----
+
+    def close(self) -> None:
+        """End the runner and its workers; `farewell` then tells how the last one left."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._process is not None and self._process.poll() is None:
+            with contextlib.suppress(InfraError, TargetError, WireError, OSError):
+                self._say_goodbye()
+        self._discard()
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+    def _say_goodbye(self) -> None:
+        process = self._process
+        assert process is not None and process.stdin is not None
+        process.stdin.close()
+        until = time.monotonic() + self._grace
+        while self.farewell is None:
+            message = self._receive(until)
+            if isinstance(message, Bye):
+                self.farewell = message
+        process.wait(timeout=self._grace)
+
+    def __enter__(self) -> RunnerSession:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

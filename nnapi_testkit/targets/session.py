@@ -145,7 +145,7 @@ class RunnerSession:
         written = 0
         ended = False
         for descriptor, _ in events:
-            if descriptor == process.stdin.fileno():
+            if descriptor != process.stdout.fileno():
                 try:
                     written = os.write(descriptor, data[: 1 << 20])
                 except BlockingIOError:

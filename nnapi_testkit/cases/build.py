@@ -6,7 +6,7 @@ Everything here is deterministic and needs no torch: goldens judge the same case
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -95,6 +95,10 @@ def build_case(
                 builder.constant(slot.code, data, *slot.quant, channel_quant=slot.channel_quant)
             )
             continue
+        if 0 in slot.shape:
+            indexes.append(_emptied(builder, slot))
+            fed.append(replace(slot, shape=tuple(n or 1 for n in slot.shape)))
+            continue
         fed.append(slot)
         dims = slot.shape
         if not spec.weight and slot.code != PER_CHANNEL:
@@ -112,10 +116,26 @@ def build_case(
         Execution(
             tuple(draw(slot, key_of(seed, case_id, slot.key, number), regime) for slot in fed),
             tuple(output_dims),
+            # A buffer of no length would mean an omitted output.
+            tuple(16 if 0 in dims else None for dims in output_dims),
         )
         for number, regime in enumerate(variant.regimes)
     )
     return Case(case_id, builder.build("relaxed" in variant), sets)
+
+
+def _emptied(builder: Builder, slot: Slot) -> int:
+    """A zero-sized tensor: in a model 0 means "unknown", so an operation has to make it.
+
+    A model input has 1 in the place of each 0, and SLICE takes nothing of those dimensions.
+    """
+    shape = tuple(n or 1 for n in slot.shape)
+    source = builder.input(slot.code, shape, *slot.quant)
+    begin = builder.constant("TENSOR_INT32", [0] * len(shape))
+    size = builder.constant("TENSOR_INT32", slot.shape)
+    empty = builder.tensor(slot.code, slot.shape, *slot.quant)
+    builder.operation("SLICE", (source, begin, size), (empty,))
+    return empty
 
 
 def _constant(spec: Tensor, slot: Slot, position: int, variant: Variant) -> bool:

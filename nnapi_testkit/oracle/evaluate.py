@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 
 from nnapi_testkit.model.case import Answer, Case, Execution, Expected
 from nnapi_testkit.model.types import Graph, Lifetime, Model, Operand, Operation
-from nnapi_testkit.op.bounds import FLOAT16, FLOAT32, QUANTIZED, RELAXED, Precision, Situation
+from nnapi_testkit.op.bounds import (
+    FLOAT16,
+    FLOAT32,
+    QUANTIZED,
+    RELAXED,
+    SMALLEST,
+    Precision,
+    Situation,
+)
 from nnapi_testkit.op.declare import Scalar
 from nnapi_testkit.oracle.bind import Binding, OracleError, bind, defaults
 from nnapi_testkit.oracle.control import run_if, run_while
@@ -160,7 +168,7 @@ def _arguments(
 def _has_error(error: Any) -> bool:
     if isinstance(error, list):
         return any(_has_error(item) for item in error)
-    return error is not None
+    return error is not None and bool((error > SMALLEST).any())
 
 
 def _bias_scale(binding: Binding, operands: list[Operand], names: tuple[str, str]) -> Any:
@@ -223,7 +231,7 @@ def _through_codes(operand: Operand, data: Any, error: Any) -> tuple[Any, Any]:
     low, high = CODE_RANGE[OperandCode(operand.type)]
     scale, zero = operand.scale, operand.zero_point
     clamped = data.clamp((low - zero) * scale, (high - zero) * scale)
-    return clamped, error + scale / 2
+    return clamped, torch.where(error > SMALLEST, error + scale / 2, 0.0)
 
 
 def _precision(binding: Binding, output: Operand, relaxed: bool) -> Precision:

@@ -381,7 +381,7 @@ _RULES["hardtanh"] = _lipschitz(torch.nn.functional.hardtanh)
 def _choose(func: Any) -> Rule:
     def run(a: Any, b: Any) -> Bounded:
         x, y = _pair(a, b)
-        error = torch.maximum(*torch.broadcast_tensors(x.error, y.error))
+        error = torch.maximum(*torch.broadcast_tensors(x.error, y.error))  # type: ignore[no-untyped-call]
         return Bounded(func(x.value, y.value), error, x.u, x.tiny)
 
     return run

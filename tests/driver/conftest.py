@@ -1,0 +1,28 @@
+"""The reference driver that the tests of this folder call."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.driver.capi import Library
+
+
+@pytest.fixture(scope="session")
+def driver_library() -> Path:
+    """The path of the built driver; NNAPI_TESTKIT_DRIVER overrides the bundled one."""
+    chosen = os.environ.get("NNAPI_TESTKIT_DRIVER")
+    if chosen:
+        path = Path(chosen)
+        return path / "libneuralnetworks.so" if path.is_dir() else path
+    from nnapi_testkit.paths import driver_library as bundled
+
+    return bundled()
+
+
+@pytest.fixture(scope="session")
+def lib(driver_library: Path) -> Library:
+    """The loaded driver."""
+    return Library(driver_library)

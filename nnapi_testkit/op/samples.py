@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from nnapi_testkit.op.declare import Sample, Shape
 
 
 def unary(
-    name: str = "input", *, ranks: tuple[int, int] = (1, 4), **attributes: object
+    name: str = "input", *, ranks: tuple[int, int] = (1, 4), **attributes: Any
 ) -> list[Sample]:
     """Element-wise samples: every rank, odd sizes, one large, an empty batch."""
     shapes: list[tuple[str, Shape, int]] = [
@@ -18,19 +20,23 @@ def unary(
         ("row", (1, 1, 1, 33), 1),
         ("column", (1, 31, 1, 1), 1),
     ]
+
+    def sample(label: str, shape: Shape, **more: Any) -> Sample:
+        return Sample(label, **{name: shape, **attributes, **more})
+
     found = [
-        Sample(label, level=level, **{name: shape}, **attributes)
+        sample(label, shape, level=level)
         for label, shape, level in shapes
         if ranks[0] <= len(shape) <= ranks[1]
     ]
     large = (1024,) if ranks[1] < 4 else (2, 8, 16, 5)
-    found.append(Sample("large", large=True, **{name: large}, **attributes))
+    found.append(sample("large", large, large=True))
     empty = (0,) * 1 if ranks[1] < 4 else (0, 3, 2, 4)
-    found.append(Sample("empty", level=3, **{name: empty}, **attributes))
+    found.append(sample("empty", empty, level=3))
     return found
 
 
-def broadcast_pairs(a: str = "a", b: str = "b", **attributes: object) -> list[Sample]:
+def broadcast_pairs(a: str = "a", b: str = "b", **attributes: Any) -> list[Sample]:
     """Pairs of shapes for every way two tensors broadcast, one large, one empty."""
     pairs: list[tuple[str, Shape, Shape, int]] = [
         ("rank1", (19,), (19,), 1),
@@ -44,9 +50,10 @@ def broadcast_pairs(a: str = "a", b: str = "b", **attributes: object) -> list[Sa
         ("second-larger", (5,), (2, 3, 5), 1),
         ("empty", (0, 2, 3), (1, 2, 3), 3),
     ]
-    found = [
-        Sample(label, level=level, **{a: left, b: right}, **attributes)
-        for label, left, right, level in pairs
-    ]
-    found.append(Sample("large", large=True, **{a: (2, 8, 9, 10), b: (2, 8, 9, 10)}, **attributes))
+
+    def sample(label: str, left: Shape, right: Shape, **more: Any) -> Sample:
+        return Sample(label, **{a: left, b: right, **attributes, **more})
+
+    found = [sample(label, left, right, level=level) for label, left, right, level in pairs]
+    found.append(sample("large", (2, 8, 9, 10), (2, 8, 9, 10), large=True))
     return found

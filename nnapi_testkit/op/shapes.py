@@ -82,7 +82,7 @@ def paddings_for(
 
 
 def windowed(
-    input: str, window: Callable[[Facts], tuple[int, int]], depth: Callable[[Facts], int]
+    input: str, window: Callable[[Facts], Shape], depth: Callable[[Facts], int]
 ) -> ShapeRule:
     """Shape [batch, out_height, out_width, depth] of a convolution or pooling.
 

@@ -9,6 +9,8 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 REPORT := build/report
+# What a whole run must at least execute and compare; a selection in ARGS is not held to it.
+FLOOR := $(if $(strip $(ARGS)),,$(wildcard ci/floor.json))
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CONSTRAINTS := -c ci/constraints.txt
 EXTRAS := torch,test,dev
@@ -19,10 +21,11 @@ NATIVE := CMakeLists.txt $(shell find emulator -type f \( -name '*.cpp' -o -name
 .DELETE_ON_ERROR:
 
 conformance: build
-	$(BIN)/nnapi-testkit run --report $(REPORT) $(ARGS)
+	$(BIN)/nnapi-testkit run --report $(REPORT) $(addprefix --floor ,$(FLOOR)) $(ARGS)
 
 test: build
-	$(BIN)/python -m pytest tests $(ARGS)
+	$(BIN)/python -m pytest tests --nnapi-suite --nnapi-profile strict \
+		$(addprefix --nnapi-floor ,$(FLOOR)) $(ARGS)
 
 build: $(VENV)/build.stamp
 

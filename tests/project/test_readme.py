@@ -71,6 +71,35 @@ def test_readme_commands(block: Block, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
+def shape(line: str) -> str:
+    """A line with its numbers masked: those differ from run to run, words do not."""
+    line = re.sub(r"\d+(?:[.,]\d+)*(?:e-?\d+)?", "N", line.strip())
+    return re.sub(r"=+|\.{4,}", "", line).strip()
+
+
+def output_of(command: str) -> list[str]:
+    (block,) = (block for block in blocks() if block.note == f"output: {command}")
+    return [line for line in block.text.splitlines() if line.strip()]
+
+
+def test_shown_output_of_make_conformance(tmp_path: Path) -> None:
+    """README shows what the command prints: its last line passes, and each line has the form."""
+    shown = output_of("make conformance")
+    assert shown and re.match(r"PASS: [\d,]+ PASS", shown[-1])
+    program = Path(sys.executable).parent / "nnapi-testkit"
+    command = [program, "run", "-k", "ADD", "--report", "build/report"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    forms = {shape(line).split(":")[0] for line in done.stdout.splitlines()}
+    assert [line for line in shown if shape(line).split(":")[0] not in forms] == []
+
+
+def test_shown_output_of_make_test() -> None:
+    shown = output_of("make test")
+    assert shown and re.search(r"\b[\d]+ passed\b.* in [\d.:]+", shown[-1])
+    assert "failed" not in shown[-1] and "error" not in shown[-1]
+
+
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_links_lead_somewhere(name: str) -> None:
     document = ROOT / name

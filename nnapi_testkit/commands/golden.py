@@ -4,9 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nnapi_testkit.answers import check, update
+from nnapi_testkit.cases.index import case_index
+from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.paths import golden_dir
+from nnapi_testkit.session.answering import resolve
+from nnapi_testkit.session.plan import Selection, select
+from nnapi_testkit.session.services import Services, standard
+from nnapi_testkit.session.settings import OracleMode
+
 __all__ = ["golden"]
 
 
 def golden(action: str, names: Sequence[str]) -> int:
-    """Check or update the goldens of some operations (default: all)."""
-    raise NotImplementedError
+    """Check or update the goldens of some operations (default: all).
+
+    Returns 0 if nothing is wrong, 2 otherwise. Raises KitError if torch is missing and an update
+    is asked for, and for a corrupt file, which is never overwritten.
+    """
+    index: Sequence[CaseRef] = case_index()
+    if names:
+        index = select(index, Selection(operations=tuple(names)))
+    services = standard()
+    refs = [ref for ref in index if ref.kind != "refusal"]  # a driver has to refuse those
+    return _check(refs, bool(names), services) if action == "check" else _update(refs, services)
+
+
+def _check(refs: Sequence[CaseRef], partly: bool, services: Services) -> int:
+    mode, notice = resolve(OracleMode.AUTO, services)
+    if notice:
+        print("note: torch is not installed: hashes and checksums are checked, values are not")
+    live = services.live() if mode is OracleMode.LIVE else None
+    findings = check(golden_dir(), refs, live)
+    if partly:
+        operations = {ref.operation for ref in refs}
+        findings = [
+            item
+            for item in findings
+            if item.kind != "unused" or item.name.partition("[")[0] in operations
+        ]
+    for item in findings:
+        print(f"{item.kind}: {item.message}")
+    print(f"{len(refs)} goldens checked, {len(findings)} findings")
+    return 2 if findings else 0
+
+
+def _update(refs: Sequence[CaseRef], services: Services) -> int:
+    resolve(OracleMode.LIVE, services)
+    changed = update(golden_dir(), refs, services.live())
+    for name in changed:
+        print(f"written: {name}")
+    print(f"{len(refs)} goldens computed, {len(changed)} files changed")
+    return 0

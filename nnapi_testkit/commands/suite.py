@@ -207,11 +207,11 @@ class SuitePlugin:
                 for record in self._stream:
                     self._records[record.id] = record
                 continue
-            record = next(self._stream, None) if self._stream is not None else None
-            if record is None:  # run before, or given up
+            streamed = next(self._stream, None) if self._stream is not None else None
+            if streamed is None:  # run before, or given up
                 self._stream = self.session.run([ref])
                 continue
-            self._records[record.id] = record
+            self._records[streamed.id] = streamed
         return self._records.pop(ref.id)
 
     # Books and report.
@@ -256,9 +256,9 @@ class SuitePlugin:
                 ended=time.time(),
                 process_started=self._process_started,
                 device=self._device,
-                selection="" if whole else "pytest " + " ".join(
-                    map(str, self._config.invocation_params.args)
-                ),
+                selection=""
+                if whole
+                else "pytest " + " ".join(map(str, self._config.invocation_params.args)),
                 planned=self._planned,
             )
             self._summary = summarize(ledger, facts)
@@ -289,14 +289,25 @@ class SuitePlugin:
             terminalreporter.line(f"report: {self._store.folder / 'index.html'}")
         code = self._ledger.exit_code()
         terminalreporter.line(
-            closing_line(self._ledger, self._summary), bold=True, green=code is Exit.PASS,
+            closing_line(self._ledger, self._summary),
+            bold=True,
+            green=code is Exit.PASS,
             red=code is not Exit.PASS,
         )
 
 
 def _unjudged(ref: CaseRef, message: str, target: str) -> Record:
-    return Record(ref.id, ref.operation, ref.cell, ref.level, Verdict.INFRA, Evidence(),
-                  target=target, kind=ref.kind, message=message)
+    return Record(
+        ref.id,
+        ref.operation,
+        ref.cell,
+        ref.level,
+        Verdict.INFRA,
+        Evidence(),
+        target=target,
+        kind=ref.kind,
+        message=message,
+    )
 
 
 def _report(item: CaseItem, record: Record) -> pytest.TestReport:

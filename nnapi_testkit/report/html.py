@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -75,17 +76,61 @@ def html(records: Sequence[Record], summary: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    shown = {name: value for name, value in summary.items() if name != "worst_margins"}
+    data = page_data(records)
+    data["target"] = summary.get("target", records[0].target if records else "")
     return environment.get_template("page.html.j2").render(
-        data=_script(page_data(records)),
-        summary=_script(shown),
-        title=_title(summary),
+        data=_script(data),
+        title=_title(records, summary),
+        outcome=summary.get("outcome", ""),
+        problems=list(summary.get("problems", ())),
+        facts=_facts(summary),
+        numbers=_numbers(records, summary),
     )
 
 
-def _title(summary: Mapping[str, Any]) -> str:
-    devices = ", ".join(summary.get("devices", ())) or summary.get("target", "")
-    return f"NNAPI conformance: {devices}" if devices else "NNAPI conformance"
+def _title(records: Sequence[Record], summary: Mapping[str, Any]) -> str:
+    devices = summary.get("devices") or sorted({record.device for record in records} - {""})
+    named = ", ".join(devices) or summary.get("target", "")
+    return f"NNAPI conformance: {named}" if named else "NNAPI conformance"
+
+
+def _facts(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return where, when and with what the run was made, as words."""
+    facts = [
+        (name, str(summary[name]))
+        for name in ("target", "profile", "oracle", "jobs", "started", "selection")
+        if summary.get(name)
+    ]
+    versions = summary.get("versions", {})
+    facts += [(str(name), str(version)) for name, version in versions.items()]
+    device = summary.get("device", {})
+    facts += [
+        (f"device {name}", str(value))
+        for name, value in device.items()
+        if isinstance(value, (str, int, float)) and value != ""
+    ]
+    return facts
+
+
+def _numbers(records: Sequence[Record], summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return (name, value, class) of the figures at the top."""
+    groups = Counter(_group(record.verdict) for record in records)
+    elements = sum(record.evidence.compared for record in records)
+    executed = sum(not record.verdict.is_error for record in records)
+    numbers = [
+        ("operations", len({record.operation for record in records}), ""),
+        ("cells", len({(record.operation, record.cell) for record in records}), ""),
+        ("cases", len(records), ""),
+        ("executed", executed, ""),
+        ("passed", groups["pass"], "pass"),
+        ("failed", groups["fail"], "fail" if groups["fail"] else ""),
+        ("errors", groups["error"], "error" if groups["error"] else ""),
+        ("elements compared", elements, ""),
+    ]
+    found = [(name, f"{value:,}".replace(",", "\u2009"), kind) for name, value, kind in numbers]
+    if "seconds" in summary:
+        found.append(("seconds", f"{summary['seconds']:.1f}", ""))
+    return found
 
 
 def _script(value: object) -> str:

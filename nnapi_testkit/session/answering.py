@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
-
+from nnapi_testkit.answers import moved
 from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.errors import KitError
-from nnapi_testkit.model.case import Answer, Case, Expected, Stage
+from nnapi_testkit.model.case import Answer, Case, Stage
 from nnapi_testkit.session.services import AnswerFunction, GoldenFunction, Services
 from nnapi_testkit.session.settings import OracleMode
 
-__all__ = ["STALE_FRACTION", "Dispute", "answering", "disagreement", "resolve"]
+__all__ = ["Dispute", "answering", "resolve"]
 
-STALE_FRACTION = 1e-3  # of the bound: what a live answer may differ from its golden
 _NO_TORCH = "torch is not installed: goldens judge alone (pip install 'nnapi-testkit[torch]')"
 _UPDATE = "regenerate it with nnapi-testkit golden update"
 
@@ -80,43 +78,7 @@ def _both(live: AnswerFunction, golden: GoldenFunction, ref: CaseRef, case: Case
         raise Dispute(str(error)) from error
     if frozen is None:
         return answer
-    why = disagreement(answer, frozen)
+    why = moved(frozen, answer)
     if why:
         raise Dispute(f"the golden is stale: {why}; {_UPDATE}")
     return replace(answer, source="live+golden")
-
-
-def disagreement(live: Answer, golden: Answer) -> str:
-    """Say where a live answer has left its golden, or return "".
-
-    Values agree if they differ by at most a thousandth of the live bound; what is exact must be
-    equal. Bounds are not compared: goldens keep them rounded up.
-    """
-    if len(live.sets) != len(golden.sets):
-        return f"{len(live.sets)} input sets against {len(golden.sets)} in the golden"
-    for at, (ours, theirs) in enumerate(zip(live.sets, golden.sets, strict=True)):
-        if len(ours) != len(theirs):
-            return f"set {at} has {len(ours)} outputs against {len(theirs)} in the golden"
-        for output, (one, other) in enumerate(zip(ours, theirs, strict=True)):
-            why = _moved(one, other)
-            if why:
-                return f"set {at} output {output}: {why}"
-    return ""
-
-
-def _moved(live: Expected, golden: Expected) -> str:
-    a, b = live.value, golden.value
-    if a.shape != b.shape:
-        return f"shape {list(a.shape)} against {list(b.shape)} in the golden"
-    same = a == b
-    if same.all():
-        return ""
-    with np.errstate(invalid="ignore"):
-        close = same | (np.abs(a - b) <= STALE_FRACTION * live.bound) | (np.isnan(a) & np.isnan(b))
-    if live.exempt is not None:
-        close |= live.exempt
-    if close.all():
-        return ""
-    at = np.unravel_index(int(np.argmin(close)), a.shape)
-    where = ", ".join(str(int(i)) for i in at)
-    return f"element [{where}] is {float(a[at])!r} live and {float(b[at])!r} in the golden"

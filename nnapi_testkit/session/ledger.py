@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from nnapi_testkit.judge.verdict import Record, Verdict
@@ -66,7 +66,7 @@ class Ledger:
             self.elements += evidence.compared
             margin = evidence.margin
             # Not `>`: a margin that is no number is worse than any.
-            if not margin <= cell.margin:
+            if not cell.margin_id or not margin <= cell.margin:
                 cell.margin, cell.margin_id = margin, record.id
 
     @property
@@ -114,6 +114,18 @@ class Ledger:
         return Exit.PASS
 
     def worst(self) -> Sequence[Cell]:
-        """Return the compared cells, worst margin first."""
-        cells = [cell for cell in self.cells.values() if cell.margin_id]
-        return sorted(cells, key=lambda cell: (-cell.margin, cell.operation, cell.cell))
+        """Return the compared cells with their feature levels joined, worst margin first."""
+        joined: dict[tuple[str, str], Cell] = {}
+        for cell in self.cells.values():
+            if not cell.margin_id:
+                continue
+            key = (cell.operation, cell.cell)
+            other = joined.get(key)
+            if other is None:
+                joined[key] = replace(cell, verdicts=cell.verdicts.copy())
+                continue
+            other.verdicts.update(cell.verdicts)
+            other.level = min(other.level, cell.level)
+            if not cell.margin <= other.margin:
+                other.margin, other.margin_id = cell.margin, cell.margin_id
+        return sorted(joined.values(), key=lambda cell: (-cell.margin, cell.operation, cell.cell))

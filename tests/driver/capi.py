@@ -260,6 +260,11 @@ class Execution:
             assert again == code
         return code, list(dims[: rank.value])
 
+    def shape_code(self, index: int) -> int:
+        """The result code of asking for an output's rank."""
+        rank = ctypes.c_uint32(0)
+        return int(self.lib.Execution_getOutputOperandRank(self.handle, index, ctypes.byref(rank)))
+
     def free(self) -> None:
         """Frees the execution."""
         self.lib.Execution_free(self.handle)

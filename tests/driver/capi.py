@@ -73,9 +73,7 @@ class Library:
         self._library = ctypes.CDLL(str(path))
         for name, row in TABLE["functions"].items():
             function = getattr(self._library, name)
-            function.argtypes = [
-                _SIMPLE.get(kind, ctypes.c_void_p) for kind, _ in row["params"]
-            ]
+            function.argtypes = [_SIMPLE.get(kind, ctypes.c_void_p) for kind, _ in row["params"]]
             function.restype = {"void": None}.get(row["returns"], _SIMPLE.get(row["returns"]))
 
     def __getattr__(self, name: str) -> Any:
@@ -222,9 +220,7 @@ class Execution:
         self.keep.append(array)
         return array.ctypes.data_as(ctypes.c_void_p)
 
-    def input(
-        self, index: int, array: NDArray[Any] | None, kind: OperandType | None = None
-    ) -> int:
+    def input(self, index: int, array: NDArray[Any] | None, kind: OperandType | None = None) -> int:
         """Sets an input; None omits it. Returns the result code."""
         pointer = None if array is None else self._array(array)
         size = 0 if array is None else array.nbytes

@@ -101,9 +101,7 @@ def test_if_reports_insufficient_outputs(lib: Library) -> None:
     assert execution.shape(0) == (ResultCode.OUTPUT_INSUFFICIENT_SIZE, [2])
 
 
-@pytest.mark.parametrize(
-    ("start", "expected"), [(0, 5), (4.5, 5.5), (5, 5), (7, 7), (-2, 5)]
-)
+@pytest.mark.parametrize(("start", "expected"), [(0, 5), (4.5, 5.5), (5, 5), (7, 7), (-2, 5)])
 def test_while_counts(lib: Library, start: float, expected: float) -> None:
     model = while_model(lib, less_than(lib, 5), constant_add(lib, 1, (1,)))
     result = np.zeros(1, np.float32)

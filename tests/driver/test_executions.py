@@ -73,9 +73,9 @@ def test_compilation_properties(lib: Library) -> None:
     ok(lib.Compilation_setCaching(handle, b"/nonexistent", token))
     refused(lib.Compilation_setCaching(handle, None, token), NULL)
     refused(lib.Compilation_setCaching(handle, b"/nonexistent", None), NULL)
-    value = ctypes.c_uint32()
+    alignment = ctypes.c_uint32()
     question = lib.Compilation_getPreferredMemoryAlignmentForInput
-    refused(question(handle, 0, ctypes.byref(value)), BAD_STATE)
+    refused(question(handle, 0, ctypes.byref(alignment)), BAD_STATE)
     execution = ctypes.c_void_p()
     refused(lib.Execution_create(handle, ctypes.byref(execution)), BAD_STATE)
 

@@ -117,9 +117,7 @@ def test_constants_must_fit(lib: Library) -> None:
     refused(lib.Model_setOperandValue(model.handle, sub, pointer, 16))
     refused(lib.Model_setOperandValue(model.handle, -1, pointer, 16))
     refused(lib.Model_setOperandValue(model.handle, 4, pointer, 16))
-    refused(
-        lib.Model_setOperandValue(model.handle, exact, None, 16), ResultCode.UNEXPECTED_NULL
-    )
+    refused(lib.Model_setOperandValue(model.handle, exact, None, 16), ResultCode.UNEXPECTED_NULL)
     model.free()
 
 

@@ -258,7 +258,7 @@ static void blame(struct supervisor* s, uint8_t ending, int32_t code) {
         memcpy(text, s->suspicion, length);
     }
     put_result(&s->output, s->next_result, ending,
-               (uint8_t)(stage < STAGE_DONE ? stage : STAGE_EXECUTION), code,
+               (uint8_t)(stage < STAGES ? stage : STAGE_EXECUTION), code,
                now > since ? now - since : 0, s->progress->device,
                function_names[function < FN_COUNT ? function : FN_COUNT], text, length);
     s->deaths++;

@@ -45,6 +45,7 @@ class RunnerSession:
         name: the target's name, for messages.
         isolate, memory_limit_mb: see `Target.open`.
         grace: seconds of silence allowed beyond the deadlines that the runner keeps itself.
+        load_seconds: the runner's deadline for loading the driver.
     """
 
     def __init__(
@@ -55,12 +56,16 @@ class RunnerSession:
         isolate: bool = False,
         memory_limit_mb: int = 0,
         grace: float = GRACE_SECONDS,
+        load_seconds: float = LOAD_SECONDS,
     ) -> None:
         self._start_command = start
         self._name = name
         self._isolate = isolate
         self._memory_limit_mb = memory_limit_mb
+        # Silence allowed on top of a case's deadline: a worker that replaces another loads the
+        # driver first, twice at most.
         self._grace = grace
+        self._patience = 2 * load_seconds + grace
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._decoder = Decoder()
@@ -112,8 +117,7 @@ class RunnerSession:
         self._decoder = Decoder()
         self._messages.clear()
         self._hello = None
-        # Load failures repeat once inside the runner.
-        until = time.monotonic() + 2 * LOAD_SECONDS + self._grace
+        until = time.monotonic() + self._patience
         while True:
             message = self._receive(until)
             if isinstance(message, Hello):
@@ -250,9 +254,8 @@ class RunnerSession:
         complete = False
         try:
             while not complete:
-                # A worker that replaces another loads the driver first, twice at most.
                 now_ms = cases[done].deadline_ms if done < len(cases) else 0
-                until = time.monotonic() + now_ms / 1000 + 2 * LOAD_SECONDS + self._grace
+                until = time.monotonic() + now_ms / 1000 + self._patience
                 try:
                     while data and not self._messages:
                         written = self._exchange(data, until)

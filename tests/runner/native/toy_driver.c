@@ -15,6 +15,9 @@
  * 9107 reports an absurd rank, 9108 needs more room than it gets, 9109 eight bytes before the
  * start, 9110 crashes in an exit handler, 9111 crashes in a worker that has run another case.
  *
+ * Compiled with TOY_LEVEL=1 it lacks what came after feature level 1, with TOY_WITHOUT_WAIT a
+ * function that every NNAPI library must have.
+ *
  * TOY_ON_LOAD=crash|hang|exit|print acts while the library is loaded, TOY_DEVICES=N lists N
  * devices. Like binder, it aborts when a process uses it after its parent did.
  */
@@ -28,6 +31,10 @@
 
 #include "nnapi.h"
 
+
+#ifndef TOY_LEVEL
+#define TOY_LEVEL 3
+#endif
 
 enum { MAX = 64 };
 enum place { FINISH, SUPPORT, COMPILE, SET_INPUT, COMPUTE, RANK, FREE };
@@ -139,6 +146,7 @@ __attribute__((constructor)) static void on_load(void) {
 
 /* ---- devices ---- */
 
+#if TOY_LEVEL >= 3
 static struct ANeuralNetworksDevice devices[4] = {{"toy-0"}, {"toy-1"}, {"toy-2"}, {"toy-3"}};
 
 int ANeuralNetworks_getDeviceCount(uint32_t* count) {
@@ -172,6 +180,8 @@ int ANeuralNetworksDevice_getFeatureLevel(const ANeuralNetworksDevice* device, i
     *level = ANEURALNETWORKS_FEATURE_LEVEL_3;
     return 0;
 }
+
+#endif
 
 /* ---- models ---- */
 
@@ -237,6 +247,7 @@ int ANeuralNetworksModel_identifyInputsAndOutputs(ANeuralNetworksModel* model,
 int ANeuralNetworksModel_finish(ANeuralNetworksModel* model) {
     return misbehave(model->code, FINISH);
 }
+#if TOY_LEVEL >= 3
 int ANeuralNetworksModel_getSupportedOperationsForDevices(
         const ANeuralNetworksModel* model, const ANeuralNetworksDevice* const* wanted,
         uint32_t count, bool* supported) {
@@ -244,6 +255,7 @@ int ANeuralNetworksModel_getSupportedOperationsForDevices(
     for (uint32_t i = 0; i < model->operations; i++) supported[i] = model->code != 9106;
     return misbehave(model->code, SUPPORT);
 }
+#endif
 
 /* ---- compilation ---- */
 
@@ -253,6 +265,7 @@ int ANeuralNetworksCompilation_create(ANeuralNetworksModel* model,
     (*compilation)->model = model;
     return 0;
 }
+#if TOY_LEVEL >= 3
 int ANeuralNetworksCompilation_createForDevices(ANeuralNetworksModel* model,
                                                 const ANeuralNetworksDevice* const* wanted,
                                                 uint32_t count,
@@ -260,6 +273,7 @@ int ANeuralNetworksCompilation_createForDevices(ANeuralNetworksModel* model,
     if (count != 1 || wanted[0] == NULL) return ANEURALNETWORKS_BAD_DATA;
     return ANeuralNetworksCompilation_create(model, compilation);
 }
+#endif
 void ANeuralNetworksCompilation_free(ANeuralNetworksCompilation* compilation) { free(compilation); }
 int ANeuralNetworksCompilation_setPreference(ANeuralNetworksCompilation* c, int32_t preference) {
     (void)c, (void)preference;
@@ -341,19 +355,27 @@ static int add(ANeuralNetworksExecution* e) {
     return 0;
 }
 
-int ANeuralNetworksExecution_compute(ANeuralNetworksExecution* execution) {
+static int run(ANeuralNetworksExecution* execution) {
     int code = misbehave(execution->model->code, COMPUTE);
     return code != 0 ? code : add(execution);
 }
+#if TOY_LEVEL >= 3
+int ANeuralNetworksExecution_compute(ANeuralNetworksExecution* execution) {
+    return run(execution);
+}
+#endif
 int ANeuralNetworksExecution_startCompute(ANeuralNetworksExecution* execution,
                                           ANeuralNetworksEvent** event) {
     *event = calloc(1, sizeof **event);
-    (*event)->code = ANeuralNetworksExecution_compute(execution);
+    (*event)->code = run(execution);
     return 0;
 }
+#ifndef TOY_WITHOUT_WAIT
 int ANeuralNetworksEvent_wait(ANeuralNetworksEvent* event) { return event->code; }
+#endif
 void ANeuralNetworksEvent_free(ANeuralNetworksEvent* event) { free(event); }
 
+#if TOY_LEVEL >= 3
 int ANeuralNetworksExecution_getOutputOperandRank(ANeuralNetworksExecution* execution,
                                                   int32_t index, uint32_t* rank) {
     ANeuralNetworksModel* m = execution->model;
@@ -367,6 +389,7 @@ int ANeuralNetworksExecution_getOutputOperandDimensions(ANeuralNetworksExecution
     memcpy(dimensions, type->dimensions, type->dimensionCount * sizeof *dimensions);
     return m->code == 9108 ? ANEURALNETWORKS_OUTPUT_INSUFFICIENT_SIZE : 0;
 }
+#endif
 
 /* ---- memory: no file descriptors here ---- */
 

@@ -26,6 +26,16 @@ void Context::setShape(size_t i, const Shape& shape) {
                  name_, i);
         }
     }
+    // Sizes may come from hostile values; a caller's buffer or memory is of no such size anyway.
+    uint64_t bytes = elementSize(outputs_[i]->type);
+    for (uint32_t dim : shape) bytes = dim == 0 ? 0 : bytes;
+    for (uint32_t dim : shape) {
+        if (bytes != 0 && dim > INT32_MAX / bytes) {
+            fail(ANEURALNETWORKS_OUT_OF_MEMORY, "%s: output %zu is larger than 2^31 bytes", name_,
+                 i);
+        }
+        bytes *= dim;
+    }
     outputs_[i]->shape = shape;
 }
 

@@ -64,7 +64,8 @@ public:
     int32_t activation(size_t i) const { return integer(i, 0, 3); }
 
     /// `prepare` calls this once for each output. Refuses with BAD_DATA what contradicts the
-    /// dimensions that the model or the caller gave.
+    /// dimensions that the model or the caller gave, with OUT_OF_MEMORY 2^31 bytes and more: the
+    /// dimensions may be any numbers, their product need not fit anywhere.
     void setShape(size_t i, const Shape& shape);
 
     /// Uninitialised memory, aligned to 64 bytes, valid until the operation's `execute` returns

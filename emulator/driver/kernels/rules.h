@@ -90,19 +90,6 @@ inline std::span<const int32_t> intVector(const Context& c, size_t i) {
     return {c.in<int32_t>(i), c.input(i).count()};
 }
 
-/// A product of dimensions that may come from hostile values: refuses what no tensor can hold.
-template <class Where>
-void requireTensorSize(const Where& where, const Shape& shape) {
-    uint64_t count = 1;
-    for (uint32_t dim : shape) {
-        if (dim == 0) return;
-    }
-    for (uint32_t dim : shape) {
-        where.require(count <= UINT32_MAX / dim, "a tensor has more elements than 2^32");
-        count *= dim;
-    }
-}
-
 /// Appends a dimension computed in 64 bits.
 template <class Where>
 void pushDim(const Where& where, Shape& shape, int64_t dim) {

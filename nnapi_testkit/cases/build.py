@@ -11,14 +11,26 @@ from typing import Any
 
 import numpy as np
 
-from nnapi_testkit.cases.draw import integers, key_of, magnitudes, uniform
+from nnapi_testkit.cases.draw import bits, integers, key_of, magnitudes, uniform
 from nnapi_testkit.cases.quant import amplitude, default_quant, float_32, span_quant
 from nnapi_testkit.cases.special import special_values
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.model.builder import Builder
 from nnapi_testkit.model.case import Case, Execution
 from nnapi_testkit.model.types import ChannelQuant
-from nnapi_testkit.op.declare import Cell, Choice, Facts, Given, Input, Op, Sample, Scalar, Tensor
+from nnapi_testkit.op.declare import (
+    Cell,
+    Choice,
+    Distinct,
+    Facts,
+    Given,
+    Input,
+    Op,
+    Reals,
+    Sample,
+    Scalar,
+    Tensor,
+)
 from nnapi_testkit.spec.codes import OperandCode
 from nnapi_testkit.spec.operands import (
     CODE_RANGE,
@@ -107,7 +119,7 @@ def build_case(
             builder.input(slot.code, dims, *slot.quant, channel_quant=slot.channel_quant)
         )
     outputs, output_dims = [], []
-    for code, shape, quant in _outputs(op, cell, facts, variant):
+    for code, shape, quant in _outputs(op, cell, facts, sample):
         dims = () if rankless else (0,) * len(shape) if unknown else shape
         outputs.append(builder.output(code, dims, *quant))
         output_dims.append(shape)
@@ -177,6 +189,7 @@ def plan_slots(
         default=-1,
     )
     channels_first = bool(given.get("nchw"))
+    key = (op.name, cell.name, sample.name)
     facts = Facts(cell, [], {}, {}, {}, {})
     slots: list[Slot] = []
     for spec in signature[: last + 1]:
@@ -189,21 +202,9 @@ def plan_slots(
             slots.append(Slot(spec, code, (), (0.0, 0), None, value, False, spec.name))
             continue
         if spec.many:
-            _many(
-                spec, cell, value, facts, slots, channels_first, (op.name, cell.name, sample.name)
-            )
+            _many(spec, cell, value, facts, slots, channels_first, key, sample.like)
             continue
-        slots.append(
-            _tensor(
-                spec,
-                spec.name,
-                cell,
-                value,
-                facts,
-                channels_first,
-                (op.name, cell.name, sample.name),
-            )
-        )
+        slots.append(_tensor(spec, spec.name, cell, value, facts, channels_first, key, sample.like))
     for name, value in given.items():
         facts.values.setdefault(name, value)
     return slots, facts
@@ -217,9 +218,10 @@ def _many(
     slots: list[Slot],
     channels_first: bool,
     key: tuple[str, ...],
+    like: dict[str, str],
 ) -> None:
     made = [
-        _tensor(spec, f"{spec.name}[{i}]", cell, value, facts, channels_first, key)
+        _tensor(spec, f"{spec.name}[{i}]", cell, value, facts, channels_first, key, like)
         for i, value in enumerate(values)
     ]
     slots.extend(made)
@@ -237,6 +239,7 @@ def _tensor(
     facts: Facts,
     channels_first: bool,
     key: tuple[str, ...],
+    like: dict[str, str],
 ) -> Slot:
     code = cell.type_of(spec.name, spec.type)
     if value is None:
@@ -245,7 +248,7 @@ def _tensor(
     explicit: Any = None
     if isinstance(value, tuple):
         shape = value
-    elif isinstance(value, Choice):
+    elif isinstance(value, (Choice, Reals, Distinct)):
         shape, explicit = value.shape, value
     else:
         values = value.values if isinstance(value, Given) else value
@@ -254,8 +257,10 @@ def _tensor(
         explicit = array.reshape(shape)
     channel_quant = None
     if code == PER_CHANNEL:
-        channel_quant = _channel_quant(shape[spec.channel_dim], spec.channel_dim, key)
-    quant = _quant(spec, code, facts, (*key, name))
+        dim = spec.channel_dim(shape) if callable(spec.channel_dim) else spec.channel_dim
+        channel_quant = _channel_quant(shape[dim], dim, key)
+    shared = like.get(spec.name, like.get(name, ""))
+    quant = facts.quants.get(shared) or _quant(spec, code, facts, (*key, name))
     facts.inputs = [*facts.inputs, name]
     facts.shapes[name] = shape
     facts.values[name] = explicit.tolist() if isinstance(explicit, np.ndarray) else value
@@ -297,7 +302,7 @@ def _channel_quant(count: int, dim: int, key: tuple[str, ...]) -> ChannelQuant:
 
 
 def _outputs(
-    op: Op, cell: Cell, facts: Facts, variant: Variant
+    op: Op, cell: Cell, facts: Facts, sample: Sample
 ) -> list[tuple[OperandCode, tuple[int, ...], tuple[float, int]]]:
     found = []
     for spec in op.outputs:
@@ -307,8 +312,9 @@ def _outputs(
             shape = (shape[0], shape[3], shape[1], shape[2])
         quant = (0.0, 0)
         if is_quantized(code):
-            if spec.like:
-                quant = facts.quants[spec.like]
+            like = sample.like.get(spec.name, spec.like)
+            if like:
+                quant = facts.quants[like]
             elif callable(spec.quant):
                 quant = spec.quant(code, facts)
             elif spec.quant is not None:
@@ -331,8 +337,16 @@ def draw(slot: Slot, key: int, regime: str) -> Array:
     assert isinstance(spec, Tensor)
     if isinstance(slot.value, Choice):
         return integers(key, count, slot.value.low, slot.value.high).astype(dtype).reshape(shape)
+    if isinstance(slot.value, Reals):
+        real = uniform(key, count, slot.value.low, slot.value.high)
+        return _encode(real, slot).reshape(shape)
+    if isinstance(slot.value, Distinct):
+        return _distinct(slot, key, slot.value.axis)
     if slot.value is not None:
         return _encode(np.asarray(slot.value, dtype=np.float64), slot).reshape(shape)
+    if spec.weight and regime.startswith("special"):
+        # A NaN weight would leave nothing to judge.
+        regime = "uniform"
     data = _generated(slot, spec, key, count, regime)
     if regime.startswith("special") and count:
         _plant(data, slot, key, half=regime == "special-half")
@@ -369,6 +383,22 @@ def _generated(slot: Slot, spec: Tensor, key: int, count: int, regime: str) -> A
         low, high = (int(n) for n in spec.domain) if spec.domain else (-100, 100)
         return integers(key, count, low, high).astype(dtype)
     return integers(key, count, 0, 1).astype(dtype)
+
+
+def _distinct(slot: Slot, key: int, axis: int) -> Array:
+    """Values whose ranks along the axis are a random permutation."""
+    order = bits(key, math.prod(slot.shape)).reshape(slot.shape)
+    rank = order.argsort(axis).argsort(axis)
+    size = slot.shape[axis]
+    values: Array
+    if slot.code in CODE_RANGE:
+        low, high = CODE_RANGE[slot.code]
+        values = low + (rank * (high - low)) // max(1, size - 1)
+    elif slot.code in FLOATS:
+        values = rank * (4.0 / size) - 2.0
+    else:
+        values = rank * 3 - size
+    return np.asarray(values, dtype=DTYPE[slot.code])
 
 
 def _plant(data: Array, slot: Slot, key: int, half: bool) -> None:

@@ -55,6 +55,8 @@ class Situation:
             reference returned for them, as a tuple of tensors.
         reference: the reference itself. precision: the driver's arithmetic.
         propagate: runs the reference on (value, error) pairs; returns error tensors.
+        reading: how float inputs may be read (flushed below `tiny`; rounded to `u` if relaxed),
+            whatever the type of the output; `u` and `tiny` are 0 for other inputs.
     """
 
     torch: Any
@@ -64,6 +66,7 @@ class Situation:
     precision: Precision
     propagate: Callable[[], tuple[Any, ...]]
     facts: dict[str, Any] = field(default_factory=dict)
+    reading: Precision = QUANTIZED
 
     def run(self, change: Callable[[Any], Any], **override: Any) -> tuple[Any, ...]:
         """The reference again, each float tensor changed, some operands replaced."""
@@ -116,12 +119,13 @@ def rounded(count: float = 1, *, inputs: int = 2) -> Bound:
     For an elementary operation on exact inputs, |fl(y) - y| <= u|y| (Higham, Accuracy and
     Stability, 2.2); relaxed float32 also rounds up to `inputs` inputs, which an addition
     with cancellation feels in full: there the error is u times the absolute values' result.
+    Quantized inputs are rescaled first, which rounds each of them too.
     """
 
     def bound(s: Situation) -> tuple[Any, ...]:
         p = s.precision
         errors = tuple(y.abs() * (p.u * count) + p.tiny for y in s.outputs)
-        if p.relaxed:
+        if p.relaxed or p.quantized:
             scaled = s.run(lambda x: x.abs())
             errors = tuple(
                 e + a.abs() * (p.u * inputs) for e, a in zip(errors, scaled, strict=True)
@@ -162,7 +166,98 @@ def dot(terms: Callable[[Situation], Any] | None = None, extra: int = 2) -> Boun
             for m, n in zip(magnitude, counts, strict=True)
         )
 
+    bound.exempt = overflowing(1.0)  # type: ignore[attr-defined]
     return _named(bound, f"dot product: (n + {extra}) u sum|x||w|")
+
+
+def moved() -> Bound:
+    """Data that only move, exact where input and output share scale and zero point.
+
+    Quantized data whose scale or zero point changes on the way are rescaled: |x| u of error
+    before the output is rounded, and never 0, which leaves profiles their code of freedom.
+    """
+
+    def bound(s: Situation) -> tuple[Any, ...]:
+        p, torch = s.precision, s.torch
+        (out,) = s.facts["outputs"]
+        errors: dict[str, Any] = {}
+        for spec, operand in zip(s.facts["specs"], s.facts["operands"], strict=True):
+            if operand.type != out.type:
+                continue
+            value = s.args[spec.name]
+            if isinstance(value, list):
+                value = value[len(errors.get(spec.name, []))]
+            error = torch.zeros_like(value)
+            if p.relaxed:
+                error = value.abs() * p.u + p.tiny
+            elif (operand.scale, operand.zero_point) != (out.scale, out.zero_point):
+                error = value.abs() * p.u + SMALLEST
+            if isinstance(s.args[spec.name], list):
+                errors.setdefault(spec.name, []).append(error)
+            else:
+                errors[spec.name] = error
+        result = s.reference(torch, **(s.args | errors))
+        return result if isinstance(result, tuple) else (result,)
+
+    return _named(bound, "bit for bit; rounded once where the scale changes")
+
+
+def chosen() -> Bound:
+    """`selected`, but rounded where the scale or zero point of the result is a new one."""
+
+    def bound(s: Situation) -> tuple[Any, ...]:
+        same = {(o.scale, o.zero_point) for o in s.facts["operands"] if o.type == out_type(s)}
+        same |= {(o.scale, o.zero_point) for o in s.facts["outputs"]}
+        return (selected() if len(same) == 1 else rounded(1))(s)
+
+    return _named(bound, "exact values, sign of zero open; rounded once where the scale changes")
+
+
+def out_type(s: Situation) -> int:
+    """The type of the first output."""
+    return int(s.facts["outputs"][0].type)
+
+
+Exempt = Callable[[Situation], tuple[Any, ...]]
+
+
+def overflowing(terms: float | Callable[[Situation], Any]) -> Exempt:
+    """Elements whose intermediate sums may overflow although the result need not.
+
+    That is where `terms` times the reference on the absolute values of the finite data exceeds
+    the largest finite number: whether a driver meets infinity on the way is left open (unless
+    the result is NaN either way).
+    """
+
+    def exempt(s: Situation) -> tuple[Any, ...]:
+        if s.precision.quantized or not s.precision.u:
+            return tuple(s.torch.zeros_like(y, dtype=s.torch.bool) for y in s.outputs)
+        sums = s.run(lambda x: x.abs().nan_to_num(0.0, 0.0, 0.0))
+        factor = terms(s) if callable(terms) else terms
+        return tuple(
+            (total * factor > s.precision.maximum) & ~y.isnan()
+            for total, y in zip(sums, s.outputs, strict=True)
+        )
+
+    return exempt
+
+
+def nan_operands() -> Exempt:
+    """Elements that NaN takes part in: its place in an order (max, min) is left open."""
+
+    def exempt(s: Situation) -> tuple[Any, ...]:
+        if s.precision.quantized or not s.precision.u:
+            return tuple(s.torch.zeros_like(y, dtype=s.torch.bool) for y in s.outputs)
+        marks = s.run(lambda x: s.torch.where(x.isnan(), s.torch.inf, 0.0))
+        others = s.run(lambda x: s.torch.where(x.isnan(), -s.torch.inf, 0.0))
+        return tuple((a != b) | y.isnan() for a, b, y in zip(marks, others, s.outputs, strict=True))
+
+    return exempt
+
+
+def reread(s: Situation, value: Any) -> Any:
+    """A float input as a driver may read it: numbers below `tiny` flushed to zero."""
+    return s.torch.where(value.abs() < s.reading.tiny, s.torch.zeros_like(value), value)
 
 
 def propagated(rule: str) -> Bound:

@@ -38,7 +38,10 @@ class Tensor:
             it are not drawn).
         quant: fixed (scale, zero point), or a function of (type, sample facts).
         bias_of: names of input and filter whose scales multiply to this tensor's scale.
-        channel_dim: channel dimension where a cell makes this tensor per-channel quantized.
+        channel_dim: channel dimension where a cell makes this tensor per-channel quantized,
+            or a function of the shape giving it.
+        codes: the reference gets the integers of a quantized tensor as they are, without scale
+            and zero point.
         level: feature level that introduced the operand.
     """
 
@@ -53,8 +56,9 @@ class Tensor:
     domain: tuple[float, float] | None = None
     quant: tuple[float, int] | Callable[[OperandCode, Facts], tuple[float, int]] | None = None
     bias_of: tuple[str, str] | None = None
-    channel_dim: int = 0
+    channel_dim: int | Callable[[Shape], int] = 0
     level: int = 1
+    codes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ class Scalar:
         type: `INT32`, `FLOAT32`, `BOOL`, `real`, or a name that cells map to a type.
         allowed: the legal values, if they are few (refusals are drawn from outside).
         optional: may be left out when trailing; `default` is its documented default.
+        like: name of the tensor whose scale and zero point give its integers their real value,
+            where that tensor is quantized.
     """
 
     name: str
@@ -74,6 +80,7 @@ class Scalar:
     optional: bool = False
     default: int | float | bool | None = None
     level: int = 1
+    like: str | None = None
 
 
 Input = Tensor | Scalar
@@ -109,6 +116,8 @@ class Output:
         span: function of the facts giving the real interval a quantized output should
             cover; scale and zero point follow from it.
         many: length of a list of outputs, from the facts.
+        opaque: a scratch buffer: its dimensions are judged, its contents mean nothing.
+        codes: what the reference returns for a quantized output are its integers.
     """
 
     name: str = "out"
@@ -121,6 +130,8 @@ class Output:
     span: Callable[[Facts], tuple[float, float]] | None = None
     spatial: bool = False
     many: Callable[[Facts], int] | None = None
+    codes: bool = False
+    opaque: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +177,13 @@ class Sample:
         only: names of the cells it is for (default all); `skip`: those it is not for.
         large: has at least 1,000 outputs (statistics are judged on it).
         variations: extra variation names to apply, or `()` for the base case alone.
+        like: operands (or `out`) that share the quantization of another one in this sample,
+            as a mapping of names; the elements of a list are called `inputs[0]`, ...
         **operands: a tuple is a tensor's shape (data are generated), a list or `Given` its
             values, a number a scalar, `None` omits an optional operand.
     """
 
-    __slots__ = ("large", "level", "name", "only", "operands", "skip", "variations")
+    __slots__ = ("large", "level", "like", "name", "only", "operands", "skip", "variations")
 
     def __init__(
         self,
@@ -181,6 +194,7 @@ class Sample:
         skip: Iterable[str] = (),
         large: bool = False,
         variations: tuple[str, ...] | None = None,
+        like: Mapping[str, str] | None = None,
         **operands: Any,
     ) -> None:
         self.name = name
@@ -189,6 +203,7 @@ class Sample:
         self.skip = frozenset(skip)
         self.large = large
         self.variations = variations
+        self.like = dict(like or {})
         self.operands: dict[str, Any] = operands
 
     def fits(self, cell: Cell) -> bool:
@@ -214,6 +229,26 @@ class Choice:
     shape: Shape
     low: int
     high: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reals:
+    """A tensor of generated real numbers, uniform in [low, high)."""
+
+    shape: Shape
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Distinct:
+    """A tensor of generated values of which no two along `axis` are equal.
+
+    They are evenly spaced in [-2, 2), or in the range of the codes, in random order.
+    """
+
+    shape: Shape
+    axis: int = -1
 
 
 class Facts:
@@ -282,6 +317,7 @@ class Op:
         ambiguity: how an unclear passage of the documentation was read.
         exempt: function of the situation: elements the documentation leaves open.
         graphs: for control flow: function of the cell giving `GraphSample`s.
+        by_cell: the reference also gets the keyword `cell`: what it computes depends on types.
     """
 
     name: str
@@ -295,6 +331,7 @@ class Op:
     exempt: Callable[[Any], tuple[Any, ...]] | None = None
     graphs: Callable[[Cell], Iterable[Any]] | None = None
     level: int = 0
+    by_cell: bool = False
 
     @property
     def code(self) -> OperationCode:

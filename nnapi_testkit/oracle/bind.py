@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from typing import Any
 
 from nnapi_testkit.catalog import catalog
 from nnapi_testkit.errors import KitError
@@ -27,6 +28,12 @@ class Binding:
     op: Op
     cell: Cell
     specs: tuple[Input, ...]
+
+    def reference(self, torch: Any, **args: Any) -> Any:
+        """The operation's reference, told the cell if it asks."""
+        if self.op.by_cell:
+            args["cell"] = self.cell
+        return self.op.reference(torch, **args)
 
 
 @cache

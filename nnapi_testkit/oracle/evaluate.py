@@ -20,12 +20,12 @@ from nnapi_testkit.op.bounds import (
     Precision,
     Situation,
 )
-from nnapi_testkit.op.declare import Scalar
+from nnapi_testkit.op.declare import Output, Scalar
 from nnapi_testkit.oracle.bind import Binding, OracleError, bind, defaults
 from nnapi_testkit.oracle.control import run_if, run_while
 from nnapi_testkit.oracle.propagate import Bounded
 from nnapi_testkit.spec.codes import OperandCode, OperationCode
-from nnapi_testkit.spec.operands import CODE_RANGE, DTYPE, is_quantized
+from nnapi_testkit.spec.operands import CODE_RANGE, DTYPE, FLOATS, is_quantized
 
 INTEGER = Precision(0.0, 0.0, float("inf"))
 _HALF = (OperandCode.TENSOR_FLOAT16, OperandCode.FLOAT16)
@@ -108,10 +108,12 @@ def _operation(
     )
     args, errors, channels_first = _arguments(binding, operands, inputs)
     precision = _precision(binding, outputs[0], model.relaxed)
-    situation = _situate(binding, args, precision, operands, outputs)
+    situation = _situate(binding, args, precision, operands, outputs, model.relaxed)
     bounds = binding.op.bound(situation)
-    bounds = _flush(situation, bounds)
-    exempt = binding.op.exempt(situation) if binding.op.exempt else (None,) * len(bounds)
+    bounds, exempt = _flush(situation, bounds)
+    for leave_open in (binding.op.exempt, getattr(binding.op.bound, "exempt", None)):
+        if leave_open is not None:
+            exempt = _either(exempt, leave_open(situation))
     if errors:
         carried = _carried(binding, args, errors)
         bounds = tuple(b + c for b, c in zip(bounds, carried, strict=True))
@@ -119,9 +121,10 @@ def _operation(
     for position, operand in enumerate(outputs):
         spec = binding.op.outputs[min(position, len(binding.op.outputs) - 1)]
         flip = spec.spatial and not channels_first
-        results.append(
-            _result(operand, situation.outputs[position], bounds[position], exempt[position], flip)
-        )
+        value, open_ = situation.outputs[position], exempt[position]
+        if spec.opaque:
+            open_ = torch.ones_like(value, dtype=torch.bool)
+        results.append(_result(operand, value, bounds[position], open_, flip))
     return results
 
 
@@ -139,10 +142,12 @@ def _arguments(
         data, error = value.data, value.error
         if isinstance(spec, Scalar):
             if spec.name != "nchw":
-                args[spec.name] = data
+                args[spec.name] = _real_scalar(spec, data, binding, operands)
             continue
         if data is not None and is_quantized(OperandCode(operand.type)) and error is not None:
             data, error = _through_codes(operand, data, error)
+        if spec.codes and data is not None and is_quantized(OperandCode(operand.type)):
+            data = (data / operand.scale).round() + operand.zero_point
         if spec.bias_of and data is not None and operand.type == OperandCode.TENSOR_INT32:
             data = data.to(torch.float64) * _bias_scale(binding, operands, spec.bias_of)
         elif data is not None and operand.type == OperandCode.TENSOR_INT32 and spec.type == "T":
@@ -163,6 +168,15 @@ def _arguments(
         if name != "nchw":
             args.setdefault(name, default)
     return args, errors, nchw
+
+
+def _real_scalar(spec: Scalar, data: Any, binding: Binding, operands: list[Operand]) -> Any:
+    """A scalar's value; the real value of a code if it is `like` a quantized tensor."""
+    if spec.like and data is not None:
+        for other, operand in zip(binding.specs, operands, strict=True):
+            if other.name == spec.like and is_quantized(OperandCode(operand.type)):
+                return (data - operand.zero_point) * operand.scale
+    return data
 
 
 def _has_error(error: Any) -> bool:
@@ -186,18 +200,27 @@ def _situate(
     precision: Precision,
     operands: list[Operand],
     outputs: list[Operand],
+    relaxed: bool,
 ) -> Situation:
-    result = binding.op.reference(torch, **args)
+    result = binding.reference(torch, **args)
     values = result if isinstance(result, tuple) else (result,)
 
     def propagate() -> tuple[Any, ...]:
         bounded = {name: _bounded(value, precision) for name, value in args.items()}
-        found = binding.op.reference(torch, **bounded)
+        found = binding.reference(torch, **bounded)
         found = found if isinstance(found, tuple) else (found,)
         return tuple(f.error if isinstance(f, Bounded) else torch.zeros_like(f) for f in found)
 
-    facts = {"operands": operands, "outputs": outputs, "cell": binding.cell}
-    return Situation(torch, args, values, binding.op.reference, precision, propagate, facts)
+    facts = {
+        "operands": operands,
+        "outputs": outputs,
+        "cell": binding.cell,
+        "specs": binding.specs,
+    }
+    reading = QUANTIZED
+    if binding.cell.main in FLOATS:
+        reading = FLOAT16 if binding.cell.main in _HALF else RELAXED if relaxed else FLOAT32
+    return Situation(torch, args, values, binding.reference, precision, propagate, facts, reading)
 
 
 def _bounded(value: Any, precision: Precision) -> Any:
@@ -221,7 +244,7 @@ def _carried(binding: Binding, args: dict[str, Any], errors: dict[str, Any]) -> 
         return value
 
     bounded = {name: lift(value, errors.get(name)) for name, value in args.items()}
-    found = binding.op.reference(torch, **bounded)
+    found = binding.reference(torch, **bounded)
     found = found if isinstance(found, tuple) else (found,)
     return tuple(f.error if isinstance(f, Bounded) else torch.zeros_like(f) for f in found)
 
@@ -245,15 +268,25 @@ def _precision(binding: Binding, output: Operand, relaxed: bool) -> Precision:
     return QUANTIZED if is_quantized(code) else INTEGER
 
 
-def _flush(situation: Situation, bounds: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Widen the bound where drivers may read inputs differently.
+def _either(first: tuple[Any, ...], second: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Masks of what is open for one reason or another; None stands for nothing."""
+    return tuple(
+        b if a is None else a if b is None else a | b for a, b in zip(first, second, strict=True)
+    )
+
+
+def _flush(
+    situation: Situation, bounds: tuple[Any, ...]
+) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Widen the bound where drivers may read inputs differently, and say what becomes open.
 
     Subnormal inputs may be read as zero; under relaxed float32, inputs too large for float16
     may become infinite.
     """
     precision = situation.precision
+    settled = (None,) * len(bounds)
     if not precision.tiny:
-        return bounds
+        return bounds, settled
 
     def odd(value: Any) -> bool:
         if isinstance(value, list):
@@ -266,7 +299,7 @@ def _flush(situation: Situation, bounds: tuple[Any, ...]) -> tuple[Any, ...]:
         return bool((small | large).any())
 
     if not any(odd(value) for value in situation.args.values()):
-        return bounds
+        return bounds, settled
 
     def read(x: Any) -> Any:
         x = torch.where(x.abs() < precision.tiny, torch.zeros_like(x), x)
@@ -275,12 +308,21 @@ def _flush(situation: Situation, bounds: tuple[Any, ...]) -> tuple[Any, ...]:
     activation = situation.args.get("activation")
     override = {} if activation is None else {"activation": activation}
     others = situation.run(read, **override)
-    widened = []
+    widened, masks = [], []
     for bound, value, other in zip(bounds, situation.outputs, others, strict=True):
         gap = (value - other).abs().nan_to_num(torch.inf, torch.inf)
         same = (value == other) | (value.isnan() & other.isnan())
         widened.append(torch.where(same, bound, torch.maximum(bound, gap)))
-    return tuple(widened)
+        # Where either reading gives infinity or NaN and the other does not, both are legal.
+        masks.append(~same & ~gap.isfinite())
+    return tuple(widened), tuple(masks)
+
+
+def _decoded(spec: Output, operand: Operand, value: Any) -> Any:
+    """The real value of what the reference returned, which may be codes."""
+    if spec.codes and is_quantized(OperandCode(operand.type)):
+        return (value - operand.zero_point) * operand.scale
+    return value
 
 
 def _result(operand: Operand, value: Any, bound: Any, exempt: Any, flip: bool) -> Value:
@@ -288,8 +330,10 @@ def _result(operand: Operand, value: Any, bound: Any, exempt: Any, flip: bool) -
         value, bound = value.permute(0, 2, 3, 1), bound.permute(0, 2, 3, 1)
         exempt = exempt.permute(0, 2, 3, 1) if exempt is not None else None
     if value.dtype == torch.bool or operand.type == OperandCode.TENSOR_INT32:
-        whole = value if value.dtype == torch.bool else value.round().to(torch.int64)
-        return Value(whole, None, exempt)
+        if value.dtype == torch.bool:
+            return Value(value, None, exempt)
+        error = bound if bound.is_floating_point() and bool(bound.any()) else None
+        return Value(value.round().to(torch.int64), error, exempt)
     return Value(value, bound, exempt)
 
 

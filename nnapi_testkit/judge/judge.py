@@ -127,6 +127,9 @@ def _by_outputs(case: Case, answer: Answer, result: Result, profile: Profile) ->
     differences: list[Difference] = []
     problems: list[tuple[Verdict, str]] = []
     sets = list(_grouped(case, result.executions))
+    failed = next((run for run in result.executions if run.code != ResultCode.NO_ERROR), None)
+    if failed is not None and len(sets) < len(case.sets):
+        return _bare(Verdict.EXEC_ERROR, f"the execution gave {code_name(failed.code)}", 1)
     if len(sets) != len(case.sets) or len(answer.sets) != len(case.sets):
         return _bare(Verdict.INFRA, f"{len(sets)} input sets came back, {len(case.sets)} were sent")
     for number, (runs, expected) in enumerate(zip(sets, answer.sets, strict=True)):
@@ -137,6 +140,9 @@ def _by_outputs(case: Case, answer: Answer, result: Result, profile: Profile) ->
         if run.code != ResultCode.NO_ERROR:
             problems.append((Verdict.EXEC_ERROR, f"set {number}: {code_name(run.code)}"))
             continue
+        if run.modified_inputs:
+            text = f"set {number}: {run.modified_inputs} inputs were overwritten"
+            problems.append((Verdict.MISMATCH, text))
         for position, (operand, want, got) in enumerate(
             zip(operands, expected, run.outputs, strict=True)
         ):
@@ -145,6 +151,9 @@ def _by_outputs(case: Case, answer: Answer, result: Result, profile: Profile) ->
                 problems.append((fault[0], f"set {number}, output {position}: {fault[1]}"))
                 continue
             dims += 1
+            if got.overrun:
+                text = f"{got.overrun} bytes beyond output {position} were overwritten"
+                problems.append((Verdict.MISMATCH, f"set {number}: {text}"))
             found = compare(operand, want, got.data, profile, case.model.relaxed)
             compared += found.compared
             exempt += found.exempt
@@ -208,7 +217,8 @@ def _shape_fault(want: Expected, got: Output) -> tuple[Verdict, str] | None:
     shape = want.value.shape
     if got.dims is not None and tuple(got.dims) != shape:
         return Verdict.DIMENSIONS, f"dimensions {list(got.dims)} instead of {list(shape)}"
-    if got.unwritten > 0:
+    opaque = want.exempt is not None and bool(want.exempt.all())
+    if got.unwritten > 0 and not opaque:
         return Verdict.UNWRITTEN, f"{got.unwritten} bytes were never written"
     return None
 

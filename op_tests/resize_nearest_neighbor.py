@@ -1,0 +1,86 @@
+"""RESIZE_NEAREST_NEIGHBOR: each output pixel copies the nearest input pixel."""
+
+from math import floor
+
+from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, exact, layout, numeric
+
+FLAGS = (
+    layout(optional=False),
+    Scalar("align_corners", "BOOL", optional=True, default=False, level=4),
+    Scalar("half_pixel_centers", "BOOL", optional=True, default=False, level=4),
+)
+INPUT = Tensor("input", rank=(4, 4), spatial=True)
+
+
+def sources(torch, size, out, align_corners, half_pixel_centers):
+    """The input row for each output row, in exact integer arithmetic.
+
+    Aligned corners round i * (size - 1) / (out - 1) to the nearest row; otherwise the row is
+    the floor of i * size / out, or of (i + 1/2) * size / out.
+    """
+    i = torch.arange(out)
+    if align_corners and out > 1:
+        rows = (2 * i * (size - 1) + (out - 1)) // (2 * (out - 1))
+    elif half_pixel_centers:
+        rows = (2 * i + 1) * size // (2 * out)
+    else:
+        rows = i * size // out
+    return rows.clamp(0, size - 1)
+
+
+def reference(torch, input, align_corners, half_pixel_centers, **target):
+    rows, columns = sizes(target, *input.shape[2:])
+    flags = bool(align_corners), bool(half_pixel_centers)
+    input = input.index_select(2, sources(torch, input.shape[2], rows, *flags))
+    return input.index_select(3, sources(torch, input.shape[3], columns, *flags))
+
+
+def sizes(values, height, width):
+    if values.get("height") is not None:
+        return values["height"], values["width"]
+    return floor(height * values["scale_h"]), floor(width * values["scale_w"])
+
+
+def shape(f):
+    batch, height, width, depth = f.shape("input")
+    return (batch, *sizes(f.values, height, width), depth)
+
+
+def sample(name, input, height, width, **more):
+    """Output sizes if whole numbers, else scales; NHWC unless said otherwise."""
+    names = ("height", "width") if isinstance(height, int) else ("scale_h", "scale_w")
+    target = dict(zip(names, (height, width), strict=True))
+    return Sample(name, input=input, nchw=more.pop("nchw", False), **target, **more)
+
+
+CORNERS = {"align_corners": True, "half_pixel_centers": False, "level": 4}
+CENTERS = {"align_corners": False, "half_pixel_centers": True, "level": 4}
+OP = Op(
+    name="RESIZE_NEAREST_NEIGHBOR",
+    signatures=(
+        (INPUT, Scalar("width", minimum=1), Scalar("height", minimum=1), *FLAGS),
+        (INPUT, Scalar("scale_w", "real"), Scalar("scale_h", "real"), *FLAGS),
+    ),
+    outputs=(Output(shape=shape, like="input", spatial=True),),
+    cells=numeric(float32=3, quant8=3),
+    reference=reference,
+    bound=exact(),
+    samples=[
+        sample("up", (1, 2, 3, 2), 4, 9),
+        sample("down", (2, 6, 4, 3), 3, 2),
+        sample("odd", (1, 3, 5, 1), 7, 4),
+        sample("nchw", (1, 3, 4, 2), 5, 6, nchw=True),
+        sample("scale", (1, 2, 4, 2), 2.0, 1.5),
+        sample("scale-down", (1, 4, 8, 2), 0.5, 0.75),
+        sample("corners", (1, 3, 4, 2), 5, 7, **CORNERS),
+        sample("centers", (1, 4, 3, 2), 6, 5, **CENTERS),
+        sample("corners-down-nchw", (2, 7, 5, 1), 4, 3, nchw=True, **CORNERS),
+        sample("centers-down", (1, 6, 9, 2), 4, 4, **CENTERS),
+        sample("scale-centers-nchw", (1, 4, 2, 3), 1.5, 2.5, nchw=True, **CENTERS),
+        sample("to-one-pixel", (1, 5, 4, 2), 1, 1),
+        sample("same-size", (1, 3, 4, 2), 3, 4),
+        sample("empty", (0, 2, 3, 2), 4, 4),
+        sample("large", (1, 9, 8, 5), 15, 17, large=True),
+    ],
+    ambiguity="Ties of aligned corners (exactly between two pixels) go to the larger index.",
+)

@@ -14,7 +14,8 @@ step() { printf '\n-- wheel: %s\n' "$*"; }
 
 step "sdist and wheel"
 export PIP_CONSTRAINT="$root/ci/constraints.txt" PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_QUIET=1
-"$builder" -m build --outdir "$work/dist" "$root"
+"$builder" -m build --outdir "$work/dist" "$root" >"$work/build.log" 2>&1 ||
+    { tail -50 "$work/build.log"; exit 1; }
 ls -l "$work/dist"
 
 for python in "$builder" "$@"; do

@@ -57,7 +57,9 @@ def make(case_id: str) -> Case:
     return Case(case_id, _MODEL, (Execution((values,), ((4,),)),), expect=expect)
 
 
-def refs(special: Sequence[str] = SPECIAL, count: int = COUNT) -> list[CaseRef]:
+def refs(special: Sequence[str] | None = None, count: int | None = None) -> list[CaseRef]:
+    special = SPECIAL if special is None else special
+    count = COUNT if count is None else count
     found = []
     for at in range(count):
         operation = OPERATIONS[at * len(OPERATIONS) // max(count, 1)]

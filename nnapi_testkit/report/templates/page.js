@@ -341,7 +341,7 @@ if (open) {
   const at = rows.findIndex((row) => row[ID] === open);
   show(at);
   reveal(visible.indexOf(at));
-  $("detail").scrollIntoView({ block: "nearest" });
+  $("coverage").open = false;  // who follows a link to a case wants to see it
 }
 addEventListener("hashchange", () => { fromAddress(); update(); });
 })();

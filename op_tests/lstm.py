@@ -30,7 +30,7 @@ OP = Op(
     bound=propagated("running error analysis of the equations"),
     samples=[
         lstm_sample("plain", 2, 3, 4),
-        lstm_sample("cifg", 1, 5, 3, cifg=True),
+        lstm_sample("cifg", 4, 5, 3, cifg=True),
         lstm_sample("peephole", 2, 2, 4, peephole=True),
         lstm_sample("cifg-peephole", 3, 4, 2, cifg=True, peephole=True),
         lstm_sample("projection", 2, 3, 5, project=2),

@@ -1,0 +1,360 @@
+// QUANTIZED_16BIT_LSTM and QUANTIZED_LSTM.
+//
+// Reading: both are LSTM on the real values of their operands, with tanh as g. The reference fixes
+// the quantization of the outputs, not that of intermediate results, so nothing is rounded before
+// an output is.
+
+#include <algorithm>
+#include <cmath>
+
+#include "lstm_cell.h"
+#include "quantize.h"
+#include "recurrent_math.h"
+
+namespace nnapi {
+namespace {
+
+using lstm::CELL;
+using lstm::FORGET;
+using lstm::INPUT;
+using lstm::kGates;
+using lstm::OUTPUT;
+using lstm::Presence;
+
+/// Sum of (a[i] - zeroA) * (b[i] - zeroB). Exact: |terms| < 2^17 and counts are far below 2^46.
+template <class A, class B>
+int64_t dotCodes(const A* a, int32_t zeroA, const B* b, int32_t zeroB, size_t n) {
+    constexpr size_t kBlock = 8192;  // a block's sum stays below 2^30
+    int64_t total = 0;
+    for (size_t i = 0; i < n; i += kBlock) {
+        const size_t end = std::min(n, i + kBlock);
+        int32_t sum = 0;
+        for (size_t k = i; k < end; k++) sum += (a[k] - zeroA) * (b[k] - zeroB);
+        total += sum;
+    }
+    return total;
+}
+
+// --- QUANTIZED_16BIT_LSTM -------------------------------------------------------------------
+
+enum Name { BATCH, INPUTS, UNITS, OUTPUTS, AUX };
+
+constexpr float kActivationScale = 1.0f / 128;
+constexpr int32_t kActivationZero = 128;
+constexpr float kCellScale = 16.0f / 32768;
+
+template <class View>
+void check16(const View& view, Dims& dims) {
+    dims.input(view, 0, {BATCH, INPUTS});
+    for (size_t i = 1; i <= 4; i++) dims.input(view, i, {UNITS, INPUTS});
+    for (size_t i = 5; i <= 8; i++) dims.input(view, i, {UNITS, UNITS});
+    for (size_t i = 9; i <= 12; i++) dims.input(view, i, {UNITS});
+    dims.input(view, 13, {BATCH, UNITS});
+    dims.input(view, 14, {BATCH, UNITS});
+}
+
+void validate16(OpView& v) {
+    v.inputs(15);
+    v.outputs(2);
+    for (size_t i = 0; i <= 8; i++) v.type(in(i), {{TENSOR_QUANT8_ASYMM, 3}});
+    for (size_t i = 9; i <= 12; i++) v.bias(in(i), in(0), in(1));
+    v.type(in(13), TENSOR_QUANT16_SYMM);
+    v.type(in(14), TENSOR_QUANT8_ASYMM);
+    v.type(out(0), TENSOR_QUANT16_SYMM);
+    v.type(out(1), TENSOR_QUANT8_ASYMM);
+    v.sameQuant({in(1), in(2), in(3), in(4), in(5), in(6), in(7), in(8)});
+    for (Ref ref : {in(0), in(14), out(1)}) v.quant(ref, kActivationScale, kActivationZero);
+    for (Ref ref : {in(13), out(0)}) v.quant(ref, kCellScale, 0);
+    Dims dims;
+    check16(v, dims);
+    dims.match(v, out(0), {BATCH, UNITS});
+    dims.match(v, out(1), {BATCH, UNITS});
+}
+
+void prepare16(Context& c) {
+    Dims dims;
+    check16(c, dims);
+    c.setShape(0, {dims[BATCH], dims[UNITS]});
+    c.setShape(1, {dims[BATCH], dims[UNITS]});
+}
+
+void execute16(Context& c) {
+    const size_t batches = c.shape(0)[0], inputs = c.shape(0)[1], units = c.shape(1)[0];
+    const uint8_t* x = c.in<uint8_t>(0);
+    const int16_t* cell = c.in<int16_t>(13);
+    const uint8_t* h = c.in<uint8_t>(14);
+    const int32_t weightZero = c.input(1).zeroPoint;
+    const double scale = static_cast<double>(kActivationScale) * c.input(1).scale;
+    const CodeRange cellRange = codeRange(TENSOR_QUANT16_SYMM);
+    const CodeRange outputRange = codeRange(TENSOR_QUANT8_ASYMM);
+    for (size_t b = 0; b < batches; b++) {
+        for (size_t u = 0; u < units; u++) {
+            double a[kGates];
+            for (size_t gate = 0; gate < kGates; gate++) {
+                const int64_t sum =
+                    dotCodes(x + b * inputs, kActivationZero,
+                             c.in<uint8_t>(1 + gate) + u * inputs, weightZero, inputs) +
+                    dotCodes(h + b * units, kActivationZero,
+                             c.in<uint8_t>(5 + gate) + u * units, weightZero, units) +
+                    c.in<int32_t>(9 + gate)[u];
+                a[gate] = static_cast<double>(sum) * scale;
+            }
+            const double old = cell[b * units + u] * static_cast<double>(kCellScale);
+            const double renewed =
+                logistic(a[FORGET]) * old + logistic(a[INPUT]) * std::tanh(a[CELL]);
+            const double output = logistic(a[OUTPUT]) * std::tanh(renewed);
+            c.out<int16_t>(0)[b * units + u] =
+                static_cast<int16_t>(quantize(renewed, kCellScale, 0, cellRange));
+            c.out<uint8_t>(1)[b * units + u] = static_cast<uint8_t>(
+                quantize(output, kActivationScale, kActivationZero, outputRange));
+        }
+    }
+}
+
+// --- QUANTIZED_LSTM -------------------------------------------------------------------------
+
+constexpr lstm::Places kPlaces =
+    lstm::placesFrom(1, 18, lstm::fourFrom(20), lstm::kNoGates);
+constexpr lstm::Sizes kSizes{BATCH, INPUTS, AUX, UNITS, OUTPUTS};
+constexpr size_t kCellClip = 24, kProjectionClip = 25;
+constexpr size_t kMatmulScale = 26;  // four: one for each gate
+constexpr size_t kHiddenZero = 30, kHiddenScale = 31;
+
+/// Rules on scalars, where `value(i)` tells what is known of them.
+template <class View, class Value>
+void checkScalars(const View& view, Value value) {
+    for (size_t i : {kCellClip, kProjectionClip}) {
+        if (const auto limit = value(i)) {
+            view.require(*limit >= 0, "a clipping threshold must not be negative");
+        }
+    }
+    // Reading: the scales of intermediate results matter where there are such results.
+    if (lstm::presence(view, kPlaces.norm[FORGET]) == Presence::PRESENT) {
+        for (size_t gate = 0; gate < kGates; gate++) {
+            if (gate == INPUT && lstm::presence(view, 1) != Presence::PRESENT) continue;
+            if (const auto scale = value(kMatmulScale + gate)) {
+                view.require(*scale > 0 && std::isfinite(*scale),
+                             "the scale of a layer normalization's input must be positive");
+            }
+        }
+    }
+    if (lstm::presence(view, kPlaces.projection) == Presence::PRESENT) {
+        if (const auto scale = value(kHiddenScale)) {
+            view.require(*scale > 0 && std::isfinite(*scale),
+                         "the scale of the hidden state must be positive");
+        }
+    }
+}
+
+/// The projection bias has the scale of the hidden state times that of the weights.
+constexpr const char* kProjectionBiasRule =
+    "the projection bias must have the scale of the hidden state times that of the weights";
+bool isProjectionBiasScale(float scale, float hidden, float weights) {
+    const double expected = static_cast<double>(hidden) * weights;
+    return std::fabs(scale - expected) <= expected * 0x1p-20;
+}
+
+void validateQuantized(OpView& v) {
+    v.inputs(32);
+    v.outputs(3);
+    v.type(in(0), {{TENSOR_QUANT8_ASYMM_SIGNED, 4}});
+    for (size_t gate = 0; gate < kGates; gate++) {
+        for (size_t i : {kPlaces.inputWeights[gate], kPlaces.recurrentWeights[gate]}) {
+            v.type(in(i), TENSOR_QUANT8_SYMM);
+            if (gate == INPUT) v.optional(in(i));
+        }
+        if (gate != CELL) {
+            v.type(in(kPlaces.peephole[gate]), TENSOR_QUANT16_SYMM);
+            v.optional(in(kPlaces.peephole[gate]));
+        }
+        const size_t bias = kPlaces.bias[gate];
+        v.type(in(bias), TENSOR_INT32);
+        if (gate == INPUT) v.optional(in(bias));
+        if (v.has(in(bias)) && v.has(in(kPlaces.inputWeights[gate]))) {
+            v.bias(in(bias), in(0), in(kPlaces.inputWeights[gate]));
+        }
+        v.type(in(kPlaces.norm[gate]), TENSOR_QUANT16_SYMM);
+        v.optional(in(kPlaces.norm[gate]));
+        v.scalar(in(kMatmulScale + gate), FLOAT32);
+    }
+    v.type(in(kPlaces.projection), TENSOR_QUANT8_SYMM);
+    v.optional(in(kPlaces.projection));
+    v.type(in(kPlaces.projectionBias), TENSOR_INT32);
+    v.optional(in(kPlaces.projectionBias));
+    v.type(in(kPlaces.outputState), TENSOR_QUANT8_ASYMM_SIGNED);
+    v.type(in(kPlaces.cellState), TENSOR_QUANT16_SYMM);
+    for (size_t i : {kCellClip, kProjectionClip}) {
+        v.scalar(in(i), FLOAT32);
+        v.optional(in(i));
+    }
+    v.scalar(in(kHiddenZero), INT32);
+    v.scalar(in(kHiddenScale), FLOAT32);
+    v.type(out(0), TENSOR_QUANT8_ASYMM_SIGNED);
+    v.type(out(1), TENSOR_QUANT16_SYMM);
+    v.type(out(2), TENSOR_QUANT8_ASYMM_SIGNED);
+
+    checkScalars(v, [&](size_t i) { return v.value<float>(in(i)); });
+    const Ref bias = in(kPlaces.projectionBias);
+    if (v.has(bias) && v.has(in(kPlaces.projection))) {
+        v.require(v[bias].zeroPoint == 0, "the projection bias must have zero point 0");
+        if (const auto hidden = v.value<float>(in(kHiddenScale))) {
+            v.require(isProjectionBiasScale(v[bias].scale, *hidden,
+                                            v[in(kPlaces.projection)].scale),
+                      kProjectionBiasRule);
+        }
+    }
+    Dims dims;
+    dims.match(v, in(0), {BATCH, INPUTS});
+    lstm::checkCell(v, kPlaces, kSizes, dims);
+    dims.match(v, out(0), {BATCH, OUTPUTS});
+    dims.match(v, out(1), {BATCH, UNITS});
+    dims.match(v, out(2), {BATCH, OUTPUTS});
+}
+
+Dims checkQuantized(const Context& c) {
+    Dims dims;
+    dims.match(c, 0, {BATCH, INPUTS});
+    lstm::checkCell(c, kPlaces, kSizes, dims);
+    return dims;
+}
+
+void prepareQuantized(Context& c) {
+    const Dims dims = checkQuantized(c);
+    checkScalars(c, [&](size_t i) {
+        return c.has(i) ? std::optional<float>(c.scalar<float>(i)) : std::nullopt;
+    });
+    if (c.has(kPlaces.projectionBias)) {
+        c.require(isProjectionBiasScale(c.input(kPlaces.projectionBias).scale,
+                                        c.scalar<float>(kHiddenScale),
+                                        c.input(kPlaces.projection).scale),
+                  kProjectionBiasRule);
+    }
+    c.setShape(0, {dims[BATCH], dims[OUTPUTS]});
+    c.setShape(1, {dims[BATCH], dims[UNITS]});
+    c.setShape(2, {dims[BATCH], dims[OUTPUTS]});
+}
+
+/// One batch row of a running QUANTIZED_LSTM.
+class Row {
+public:
+    Row(Context& c, const Dims& dims, size_t batch)
+        : c_(c),
+          units_(dims[UNITS]),
+          inputs_(dims[INPUTS]),
+          outputs_(dims[OUTPUTS]),
+          x_(c.in<int8_t>(0) + batch * inputs_),
+          state_(c.in<int8_t>(kPlaces.outputState) + batch * outputs_) {}
+
+    /// The input of a gate's activation function, for all units, into `a`; `cell` is the state
+    /// that the peephole sees.
+    void preactivate(size_t gate, const double* cell, double* a) const {
+        const Tensor& weights = c_.input(kPlaces.inputWeights[gate]);
+        const Tensor& recurrent = c_.input(kPlaces.recurrentWeights[gate]);
+        const double scaleX = static_cast<double>(c_.input(0).scale) * weights.scale;
+        const double scaleH =
+            static_cast<double>(c_.input(kPlaces.outputState).scale) * recurrent.scale;
+        const bool peephole = gate != CELL && c_.has(kPlaces.peephole[gate]);
+        for (size_t u = 0; u < units_; u++) {
+            a[u] = scaleX * static_cast<double>(dotCodes(x_, c_.input(0).zeroPoint,
+                                                         weights.as<int8_t>() + u * inputs_, 0,
+                                                         inputs_)) +
+                   scaleH * static_cast<double>(dotCodes(
+                                state_, c_.input(kPlaces.outputState).zeroPoint,
+                                recurrent.as<int8_t>() + u * outputs_, 0, outputs_));
+            if (peephole) {
+                const Tensor& weight = c_.input(kPlaces.peephole[gate]);
+                a[u] += static_cast<double>(weight.scale) * weight.as<int16_t>()[u] * cell[u];
+            }
+        }
+        if (c_.has(kPlaces.norm[FORGET])) normalize(c_.input(kPlaces.norm[gate]), a);
+        const Tensor& bias = c_.input(kPlaces.bias[gate]);
+        for (size_t u = 0; u < units_; u++) {
+            a[u] += static_cast<double>(bias.scale) * bias.as<int32_t>()[u];
+        }
+    }
+
+private:
+    /// As for LSTM (lstm_cell.cpp).
+    void normalize(const Tensor& weight, double* a) const {
+        const double n = static_cast<double>(units_);
+        double sum = 0, squares = 0;
+        for (size_t u = 0; u < units_; u++) sum += a[u];
+        for (size_t u = 0; u < units_; u++) squares += (a[u] - sum / n) * (a[u] - sum / n);
+        const double deviation = std::sqrt(squares / n);
+        for (size_t u = 0; u < units_; u++) {
+            const double factor = static_cast<double>(weight.scale) * weight.as<int16_t>()[u];
+            a[u] = deviation == 0 ? 0 : (a[u] - sum / n) / deviation * factor;
+        }
+    }
+
+    const Context& c_;
+    size_t units_, inputs_, outputs_;
+    const int8_t* x_;
+    const int8_t* state_;
+};
+
+void executeQuantized(Context& c) {
+    const Dims dims = checkQuantized(c);
+    const size_t units = dims[UNITS], outputs = dims[OUTPUTS];
+    const bool coupled = !c.has(kPlaces.inputWeights[INPUT]);
+    const bool projected = c.has(kPlaces.projection);
+    // Reading: a threshold of 0 disables clipping, as for LSTM.
+    const double cellClip = c.scalar<float>(kCellClip, 0.0f);
+    const double projectionClip = c.scalar<float>(kProjectionClip, 0.0f);
+    const Tensor& oldCell = c.input(kPlaces.cellState);
+    double* gates = c.scratch<double>(kGates * units);
+    double *i = gates, *f = gates + units, *g = gates + 2 * units, *o = gates + 3 * units;
+    double* cell = c.scratch<double>(units);
+
+    for (size_t b = 0; b < dims[BATCH]; b++) {
+        const Row row(c, dims, b);
+        for (size_t u = 0; u < units; u++) {
+            cell[u] = static_cast<double>(oldCell.scale) * oldCell.as<int16_t>()[b * units + u];
+        }
+        row.preactivate(FORGET, cell, f);
+        row.preactivate(CELL, cell, g);
+        if (!coupled) row.preactivate(INPUT, cell, i);
+        for (size_t u = 0; u < units; u++) {
+            f[u] = logistic(f[u]);
+            i[u] = coupled ? 1 - f[u] : logistic(i[u]);
+            cell[u] = clip(f[u] * cell[u] + i[u] * std::tanh(g[u]), cellClip);
+        }
+        row.preactivate(OUTPUT, cell, o);
+        double* hidden = g;
+        for (size_t u = 0; u < units; u++) {
+            hidden[u] = logistic(o[u]) * std::tanh(cell[u]);
+            const Tensor& to = c.output(1);
+            c.out<int16_t>(1)[b * units + u] = static_cast<int16_t>(
+                quantize(cell[u], to.scale, to.zeroPoint, codeRange(to.type)));
+        }
+        for (size_t k = 0; k < outputs; k++) {
+            double real = projected ? 0 : hidden[k];
+            if (projected) {
+                const Tensor& weights = c.input(kPlaces.projection);
+                const int8_t* codes = weights.as<int8_t>() + k * units;
+                for (size_t u = 0; u < units; u++) real += codes[u] * hidden[u];
+                real *= weights.scale;
+                if (c.has(kPlaces.projectionBias)) {
+                    const Tensor& bias = c.input(kPlaces.projectionBias);
+                    real += static_cast<double>(bias.scale) * bias.as<int32_t>()[k];
+                }
+                real = clip(real, projectionClip);
+            }
+            for (size_t output : {size_t{0}, size_t{2}}) {
+                const Tensor& to = c.output(output);
+                c.out<int8_t>(output)[b * outputs + k] = static_cast<int8_t>(
+                    quantize(real, to.scale, to.zeroPoint, codeRange(to.type)));
+            }
+        }
+    }
+}
+
+const Register registered({
+    {ANEURALNETWORKS_QUANTIZED_16BIT_LSTM, "QUANTIZED_16BIT_LSTM", validate16, prepare16,
+     execute16},
+    {ANEURALNETWORKS_QUANTIZED_LSTM, "QUANTIZED_LSTM", validateQuantized, prepareQuantized,
+     executeQuantized},
+});
+
+}  // namespace
+}  // namespace nnapi

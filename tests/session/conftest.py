@@ -37,8 +37,8 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Settings]:
 
 
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """What a command of the kit needs to find the same world."""
+def environment() -> Callable[[], dict[str, str]]:
+    """What a command of the kit needs to find the world of `settings`, called after it."""
     here = str(Path(__file__).parent)
     root = str(Path(__file__).parents[2])
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([here, root])}
+    return lambda: {**os.environ, "PYTHONPATH": os.pathsep.join([here, root])}

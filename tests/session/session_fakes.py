@@ -72,6 +72,9 @@ def refs(special: Sequence[str] | None = None, count: int | None = None) -> list
 
 
 def index(operations: Collection[str] | None, seed: int) -> Sequence[CaseRef]:
+    for name in operations or ():
+        if name not in OPERATIONS:
+            raise KitError(f"operation {name!r} is unknown")
     return [ref for ref in refs() if operations is None or ref.operation in operations]
 
 

@@ -1,0 +1,73 @@
+"""The page in a real browser: it fills, filters, and opens a failure's details."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from report_samples import mismatch, record, run
+
+from nnapi_testkit.report.html import html
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
+FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run
+--disable-background-networking --disable-component-update --disable-sync
+--virtual-time-budget=4000 --window-size=1300,900 --dump-dom"""
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    if BROWSER is None:
+        if os.environ.get("CI"):
+            pytest.fail("the page is tested in Chromium: install the package chromium")
+        pytest.skip("no Chromium here")
+    many = [replace(record(), id=f"ADD[float32-many-{at}]") for at in range(12_000)]
+    path = tmp_path / "index.html"
+    path.write_text(html([*run(), *many], {"outcome": "fail", "target": "host"}))
+    return path
+
+
+def _document(page: Path, address: str = "") -> str:
+    assert BROWSER is not None
+    profile = f"--user-data-dir={page.parent / 'profile'}"
+    done = subprocess.run(
+        [BROWSER, *FLAGS.split(), profile, f"file://{page}{address}"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def _ids(document: str) -> list[str]:
+    return re.findall(r'class="id" title="([^"]*)"', document)
+
+
+def test_the_page_lives(page: Path) -> None:
+    everything = _document(page)
+    assert re.search(r'id="count"[^>]*>12\D008 of 12\D008 cases<', everything)
+    # Failures come first, and only what can be seen is in the document.
+    assert _ids(everything)[:2] == ["MUL[quant8-b]", "RELU[float32-d]"]
+    assert 10 < len(_ids(everything)) < 100
+    assert re.search(r'class="v-fail[^"]*" title="MUL quant8: 1 cases, 0 passed', everything)
+
+    filtered = _document(page, f"#verdict=UNSUPPORTED&operation={quote('=MUL')}")
+    assert _ids(filtered) == ["MUL[float32-c]"]
+
+    searched = _document(page, "#text=not+claimed")
+    assert _ids(searched) == ["MUL[float32-c]"]
+
+    case = mismatch()
+    opened = _document(page, f"#open={quote(case.id)}")
+    panel = opened[opened.index('<aside id="detail"') :].split("</aside>")[0]
+    assert not panel.startswith('<aside id="detail" hidden')
+    assert "minimum tolerance that would pass: 0.25 absolute" in panel
+    assert f'<code id="repro">{case.repro}</code>' in panel

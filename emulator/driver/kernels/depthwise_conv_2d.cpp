@@ -1,0 +1,448 @@
+// DEPTHWISE_CONV_2D: each input channel has its own filters.
+
+#include "convolution.h"
+
+namespace nnapi {
+namespace {
+
+constexpr int32_t kMost = 0x7FFFFFFF;
+
+/// Explicit padding has 11 inputs, then optionally layout, then both dilations; implicit has 8.
+/// Eleven are ambiguous: the ninth is a stride (INT32) or the layout (BOOL).
+SlidingInputs inputs(size_t count, Type ninth) {
+    const bool explicitPadding = count > 11 || (count == 11 && ninth == INT32);
+    if (explicitPadding) return {true, 3, 7, 9, 11, 12};
+    return {false, 3, 4, 6, 8, 9};
+}
+
+void validate(OpView& v) {
+    v.inputs({8, 9, 11, 12, 14});
+    v.outputs(1);
+    validateConvolutionTypes(v, 3, 1);
+    const auto at = inputs(v.inputCount(), v.inputCount() > 8 ? v[in(8)].type : BOOL);
+    validateSliding(v, at, true);
+    v.integer(in(at.next), 1, kMost);
+    v.dim(in(1), 0, 1);
+    validateSlidingOutput(v, at, v.dimOf(in(1), 1), v.dimOf(in(1), 2));
+    const auto nchw = knownLayout(v, at.layout);
+    if (!nchw) return;
+    const uint32_t channelAxis = *nchw ? 1 : 3;
+    v.sameDim(in(1), 3, out(0), channelAxis);
+    const auto multiplier = v.value<int32_t>(in(at.next));
+    const auto depth = v.dimOf(in(0), channelAxis);
+    const auto outDepth = v.dimOf(in(1), 3);
+    v.require(!multiplier || !depth || !outDepth ||
+                  *outDepth == uint64_t{*depth} * static_cast<uint32_t>(*multiplier),
+              "the filter's depth must be the input depth times the multiplier");
+}
+
+SlidingInputs inputsOf(const Context& c) {
+    return inputs(c.inputCount(), c.inputCount() > 8 ? c.type(8) : BOOL);
+}
+
+struct Depthwise {
+    Convolution conv;
+    size_t multiplier;
+};
+
+Depthwise geometry(const Context& c) {
+    const SlidingInputs at = inputsOf(c);
+    const Sliding sliding = readSliding(c, at);
+    c.require(c.shape(0).rank == 4 && c.shape(1).rank == 4, "input and filter have rank 4");
+    const Layout4 input(c.shape(0), sliding.nchw);
+    const Shape& filter = c.shape(1);
+    Depthwise d{};
+    Convolution& conv = d.conv;
+    d.multiplier = static_cast<size_t>(c.integer(at.next, 1, kMost));
+    conv.nchw = sliding.nchw;
+    conv.groups = input.channels;
+    conv.batch = input.batch, conv.height = input.height, conv.width = input.width;
+    conv.depth = input.channels;
+    conv.outDepth = filter[3], conv.filterHeight = filter[1], conv.filterWidth = filter[2];
+    c.require(filter[0] == 1, "the filter's first dimension must be 1");
+    c.require(conv.filterHeight >= 1 && conv.filterWidth >= 1, "the filter is empty");
+    c.require(conv.outDepth == conv.depth * d.multiplier,
+              "the filter's depth must be the input depth times the multiplier");
+    const Window x = sliding.horizontal(input.width, filter[2]);
+    const Window y = sliding.vertical(input.height, filter[1]);
+    conv.outHeight = static_cast<size_t>(std::max<int64_t>(0, y.output));
+    conv.outWidth = static_cast<size_t>(std::max<int64_t>(0, x.output));
+    conv.top = y.head, conv.left = x.head;
+    conv.strideHeight = sliding.strideHeight, conv.strideWidth = sliding.strideWidth;
+    conv.dilationHeight = sliding.dilationHeight, conv.dilationWidth = sliding.dilationWidth;
+    return d;
+}
+
+void prepare(Context& c) {
+    const Depthwise d = geometry(c);
+    c.activation(inputsOf(c).activation());
+    checkConvolutionFilter(c, static_cast<uint32_t>(d.conv.outDepth));
+    setShape4(c, static_cast<int64_t>(d.conv.batch), static_cast<int64_t>(d.conv.outHeight),
+              static_cast<int64_t>(d.conv.outWidth), static_cast<int64_t>(d.conv.outDepth),
+              d.conv.nchw);
+}
+
+// --- NHWC: across channels --------------------------------------------------------------------
+
+using Vector = float __attribute__((vector_size(64)));
+constexpr size_t kLanes = 16;
+
+/// One row of output pixels, multiplier 1. `taps` points at the input pixels of each output
+/// pixel, null in the padding.
+struct PixelRow {
+    const float* const* taps;
+    size_t tapCount;
+    size_t pixels;
+    size_t channels;
+    const float* filter;  // [tap][channel]
+    const float* bias;
+    float* out;
+    FloatRange range;
+};
+
+__attribute__((always_inline)) inline void clampVector(Vector& value, FloatRange range) {
+    // Comparisons with NaN are false: NaN stays.
+    value = value < range.least ? Vector{} + range.least : value;
+    value = value > range.most ? Vector{} + range.most : value;
+}
+
+/// Sixteen channels over the row; with `Taps` known, the filter stays in registers.
+template <size_t Taps>
+__attribute__((always_inline)) inline void sixteenChannels(const PixelRow& row, size_t channel) {
+    const size_t count = Taps != 0 ? Taps : row.tapCount;
+    Vector filter[Taps != 0 ? Taps : 1], bias;
+    std::memcpy(&bias, row.bias + channel, sizeof(bias));
+    for (size_t t = 0; t < Taps; t++) {
+        std::memcpy(&filter[t], row.filter + t * row.channels + channel, sizeof(Vector));
+    }
+    for (size_t x = 0; x < row.pixels; x++) {
+        const float* const* taps = row.taps + x * count;
+        Vector sum = bias, other = {};
+        for (size_t t = 0; t < count; t++) {
+            if (taps[t] == nullptr) continue;
+            Vector value, weight;
+            std::memcpy(&value, taps[t] + channel, sizeof(value));
+            if constexpr (Taps != 0) {
+                weight = filter[t];
+            } else {
+                std::memcpy(&weight, row.filter + t * row.channels + channel, sizeof(weight));
+            }
+            // Two chains of additions, for their latency.
+            if (t % 2 == 0) {
+                sum += value * weight;
+            } else {
+                other += value * weight;
+            }
+        }
+        sum += other;
+        clampVector(sum, row.range);
+        std::memcpy(row.out + x * row.channels + channel, &sum, sizeof(sum));
+    }
+}
+
+__attribute__((always_inline)) inline void pixelRow(const PixelRow& row) {
+    size_t channel = 0;
+    for (; channel + kLanes <= row.channels; channel += kLanes) {
+        if (row.tapCount == 9) {
+            sixteenChannels<9>(row, channel);
+        } else {
+            sixteenChannels<0>(row, channel);
+        }
+    }
+    const size_t rest = row.channels - channel;
+    if (rest == 0) return;
+    for (size_t x = 0; x < row.pixels; x++) {
+        const float* const* taps = row.taps + x * row.tapCount;
+        float sum[kLanes];
+        for (size_t i = 0; i < rest; i++) sum[i] = row.bias[channel + i];
+        for (size_t t = 0; t < row.tapCount; t++) {
+            if (taps[t] == nullptr) continue;
+            const float* value = taps[t] + channel;
+            const float* weight = row.filter + t * row.channels + channel;
+            for (size_t i = 0; i < rest; i++) sum[i] += value[i] * weight[i];
+        }
+        float* out = row.out + x * row.channels + channel;
+        for (size_t i = 0; i < rest; i++) out[i] = clampFloat(sum[i], row.range);
+    }
+}
+
+void rowPortable(const PixelRow& row) { pixelRow(row); }
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) void rowAvx2(const PixelRow& row) { pixelRow(row); }
+__attribute__((target("avx512f,avx512vl,avx512dq,avx512bw"))) void rowAvx512(
+    const PixelRow& row) {
+    pixelRow(row);
+}
+#endif
+
+auto rowFunction() {
+#if defined(__x86_64__)
+    switch (gemm::cpu()) {
+        case gemm::Cpu::AVX512: return rowAvx512;
+        case gemm::Cpu::AVX2: return rowAvx2;
+        default: break;
+    }
+#endif
+    return rowPortable;
+}
+
+/// Multiplier 1, dense NHWC.
+void depthwiseNhwc(Context& c, const Convolution& conv, const float* input, const float* filter,
+                   const float* bias, float* output, FloatRange range) {
+    const auto run = rowFunction();
+    const auto height = static_cast<int64_t>(conv.height);
+    const auto width = static_cast<int64_t>(conv.width);
+    const size_t taps = conv.taps();
+    // Long rows go in pieces, so that the table of pointers stays small.
+    const size_t piece = std::min(conv.outWidth, std::max<size_t>(1, 4096 / taps));
+    const float** table = c.scratch<const float*>(piece * taps);
+    PixelRow row{table, taps, 0, conv.depth, filter, bias, output, range};
+    for (size_t b = 0; b < conv.batch; b++) {
+        const float* image = input + b * conv.height * conv.width * conv.depth;
+        for (size_t y = 0; y < conv.outHeight; y++) {
+            const int64_t top = static_cast<int64_t>(y) * conv.strideHeight - conv.top;
+            for (size_t first = 0; first < conv.outWidth; first += piece) {
+                row.pixels = std::min(piece, conv.outWidth - first);
+                const float** to = table;
+                for (size_t x = first; x < first + row.pixels; x++) {
+                    const int64_t left = static_cast<int64_t>(x) * conv.strideWidth - conv.left;
+                    for (size_t ky = 0; ky < conv.filterHeight; ky++) {
+                        const int64_t iy = top + static_cast<int64_t>(ky) * conv.dilationHeight;
+                        for (size_t kx = 0; kx < conv.filterWidth; kx++) {
+                            const int64_t ix =
+                                left + static_cast<int64_t>(kx) * conv.dilationWidth;
+                            const bool inside = iy >= 0 && iy < height && ix >= 0 && ix < width;
+                            *to++ = inside ? image + static_cast<size_t>(iy * width + ix) *
+                                                         conv.depth
+                                           : nullptr;
+                        }
+                    }
+                }
+                run(row);
+                row.out += row.pixels * conv.depth;
+            }
+        }
+    }
+}
+
+// --- NCHW: along rows --------------------------------------------------------------------------
+
+/// sum[x] += weight * input[x * stride].
+__attribute__((always_inline)) inline void addScaled(float* sum, const float* input, size_t count,
+                                                     size_t stride, float weight) {
+    if (stride == 1) {
+        for (size_t x = 0; x < count; x++) sum[x] += weight * input[x];
+    } else if (stride == 2) {
+        for (size_t x = 0; x < count; x++) sum[x] += weight * input[2 * x];
+    } else {
+        for (size_t x = 0; x < count; x++) sum[x] += weight * input[x * stride];
+    }
+}
+void addPortable(float* sum, const float* input, size_t count, size_t stride, float weight) {
+    addScaled(sum, input, count, stride, weight);
+}
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) void addAvx2(float* sum, const float* input, size_t count,
+                                             size_t stride, float weight) {
+    addScaled(sum, input, count, stride, weight);
+}
+#endif
+
+auto addFunction() {
+#if defined(__x86_64__)
+    if (gemm::cpu() != gemm::Cpu::PORTABLE) return addAvx2;
+#endif
+    return addPortable;
+}
+
+void depthwiseNchw(const Convolution& conv, size_t multiplier, const float* input,
+                   const float* filter, const float* bias, float* output, FloatRange range) {
+    const auto add = addFunction();
+    const auto height = static_cast<int64_t>(conv.height);
+    const auto width = static_cast<int64_t>(conv.width);
+    const auto outWidth = static_cast<int64_t>(conv.outWidth);
+    for (size_t b = 0; b < conv.batch; b++) {
+        for (size_t channel = 0; channel < conv.outDepth; channel++) {
+            const float* plane =
+                input + (b * conv.depth + channel / multiplier) * conv.height * conv.width;
+            for (size_t y = 0; y < conv.outHeight; y++, output += conv.outWidth) {
+                std::fill(output, output + conv.outWidth, bias[channel]);
+                for (size_t ky = 0; ky < conv.filterHeight; ky++) {
+                    const int64_t iy = static_cast<int64_t>(y) * conv.strideHeight - conv.top +
+                                       static_cast<int64_t>(ky) * conv.dilationHeight;
+                    if (iy < 0 || iy >= height) continue;
+                    for (size_t kx = 0; kx < conv.filterWidth; kx++) {
+                        // Output columns whose input column lies in the image.
+                        const int64_t shift =
+                            static_cast<int64_t>(kx) * conv.dilationWidth - conv.left;
+                        const int64_t stride = conv.strideWidth;
+                        const int64_t begin = shift >= 0 ? 0 : (stride - 1 - shift) / stride;
+                        const int64_t end =
+                            shift >= width
+                                ? 0
+                                : std::min(outWidth, (width - 1 - shift) / stride + 1);
+                        if (begin >= end) continue;
+                        const float weight =
+                            filter[(ky * conv.filterWidth + kx) * conv.outDepth + channel];
+                        add(output + begin, plane + iy * width + begin * stride + shift,
+                            static_cast<size_t>(end - begin), static_cast<size_t>(stride),
+                            weight);
+                    }
+                }
+                for (size_t x = 0; x < conv.outWidth; x++) {
+                    output[x] = clampFloat(output[x], range);
+                }
+            }
+        }
+    }
+}
+
+/// Each channel of an NHWC tensor `times` times.
+const float* repeatChannels(Context& c, const float* input, size_t count, size_t times) {
+    if (times == 1) return input;
+    float* repeated = c.scratch<float>(count * times);
+    for (size_t i = 0; i < count; i++) {
+        std::fill(repeated + i * times, repeated + (i + 1) * times, input[i]);
+    }
+    return repeated;
+}
+
+void depthwiseFloat(Context& c, Depthwise d, const float* input, const float* filter,
+                    const float* bias, float* output, FloatRange range) {
+    Convolution& conv = d.conv;
+    if (conv.nchw) {
+        return depthwiseNchw(conv, d.multiplier, input, filter, bias, output, range);
+    }
+    const size_t count = conv.batch * conv.height * conv.width * conv.depth;
+    input = repeatChannels(c, input, count, d.multiplier);
+    conv.depth = conv.outDepth;
+    depthwiseNhwc(c, conv, input, filter, bias, output, range);
+}
+
+// --- Quantized ----------------------------------------------------------------------------------
+
+/// Any number of taps, in integers.
+template <class T>
+void depthwiseWide(Context& c, const Depthwise& d, const T* input, const int16_t* filter,
+                   const ColumnRequantizer& requantize, T* output) {
+    const Convolution& conv = d.conv;
+    const Layout4 from(c.shape(0), conv.nchw), to(c.output(0).shape, conv.nchw);
+    const int32_t zeroPoint = c.input(0).zeroPoint;
+    for (size_t b = 0; b < conv.batch; b++) {
+        for (size_t y = 0; y < conv.outHeight; y++) {
+            for (size_t x = 0; x < conv.outWidth; x++) {
+                for (size_t channel = 0; channel < conv.outDepth; channel++) {
+                    int64_t sum = 0;
+                    for (size_t tap = 0; tap < conv.taps(); tap++) {
+                        const auto iy = static_cast<int64_t>(y) * conv.strideHeight - conv.top +
+                                        static_cast<int64_t>(tap / conv.filterWidth) *
+                                            conv.dilationHeight;
+                        const auto ix = static_cast<int64_t>(x) * conv.strideWidth - conv.left +
+                                        static_cast<int64_t>(tap % conv.filterWidth) *
+                                            conv.dilationWidth;
+                        if (iy < 0 || iy >= from.height || ix < 0 || ix >= from.width) continue;
+                        const size_t at =
+                            from.at(b, static_cast<size_t>(iy), static_cast<size_t>(ix),
+                                    channel / d.multiplier);
+                        sum += int64_t{input[at] - zeroPoint} *
+                               filter[tap * conv.outDepth + channel];
+                    }
+                    int32_t code;
+                    requantize(&sum, channel, 1, &code);
+                    output[to.at(b, y, x, channel)] = static_cast<T>(code);
+                }
+            }
+        }
+    }
+}
+
+/// Sums of products of two codes are integers, exact in float up to 2^24: few enough taps may use
+/// the float loops.
+constexpr size_t kMostFloatTaps = (1 << 24) / (255 * 255);
+
+template <class T>
+void depthwiseQuant(Context& c, Depthwise d, int32_t fuse) {
+    const Convolution& conv = d.conv;
+    const Tensor& input = c.input(0);
+    const ColumnRequantizer requantize(c, input, c.input(1), c.in<int32_t>(2), conv.outDepth,
+                                       fuse);
+    const size_t filterCount = c.input(1).count(), count = input.count();
+    const int32_t filterZero = c.input(1).zeroPoint;
+    int16_t* filter = c.scratch<int16_t>(filterCount);
+    for (size_t i = 0; i < filterCount; i++) {
+        const int32_t code = c.type(1) == TENSOR_QUANT8_ASYMM ? int32_t{c.in<uint8_t>(1)[i]}
+                                                              : int32_t{c.in<int8_t>(1)[i]};
+        filter[i] = static_cast<int16_t>(code - filterZero);
+    }
+    T* output = c.out<T>(0);
+    if (conv.taps() > kMostFloatTaps) {
+        return depthwiseWide(c, d, c.in<T>(0), filter, requantize, output);
+    }
+    float* values = c.scratch<float>(count);
+    const T* codes = c.in<T>(0);
+    for (size_t i = 0; i < count; i++) {
+        values[i] = static_cast<float>(codes[i] - input.zeroPoint);
+    }
+    float* weights = c.scratch<float>(filterCount);
+    for (size_t i = 0; i < filterCount; i++) weights[i] = filter[i];
+    float* sums = c.scratch<float>(c.output(0).count());
+    depthwiseFloat(c, d, values, weights, zeros<float>(c, conv.outDepth), sums,
+                   activationRange(ANEURALNETWORKS_FUSED_NONE));
+    constexpr size_t kPiece = 256;
+    int32_t exact[kPiece], result[kPiece];
+    const size_t pixels = conv.pixels();
+    if (!conv.nchw) {
+        for (size_t p = 0; p < conv.batch * pixels; p++) {
+            for (size_t first = 0; first < conv.outDepth; first += kPiece) {
+                const size_t n = std::min(kPiece, conv.outDepth - first);
+                for (size_t i = 0; i < n; i++) exact[i] = static_cast<int32_t>(sums[i]);
+                requantize(exact, first, n, result);
+                for (size_t i = 0; i < n; i++) output[i] = static_cast<T>(result[i]);
+                sums += n, output += n;
+            }
+        }
+        return;
+    }
+    // Gather channels of a pixel, so that rows of channels are requantized in both layouts.
+    for (size_t b = 0; b < conv.batch; b++) {
+        for (size_t p = 0; p < pixels; p++) {
+            for (size_t first = 0; first < conv.outDepth; first += kPiece) {
+                const size_t n = std::min(kPiece, conv.outDepth - first);
+                const size_t at = (b * conv.outDepth + first) * pixels + p;
+                for (size_t i = 0; i < n; i++) {
+                    exact[i] = static_cast<int32_t>(sums[at + i * pixels]);
+                }
+                requantize(exact, first, n, result);
+                for (size_t i = 0; i < n; i++) {
+                    output[at + i * pixels] = static_cast<T>(result[i]);
+                }
+            }
+        }
+    }
+}
+
+void execute(Context& c) {
+    const Depthwise d = geometry(c);
+    const int32_t fuse = c.activation(inputsOf(c).activation());
+    if (d.conv.batch == 0 || d.conv.outDepth == 0) return;
+    switch (c.type(0)) {
+        case TENSOR_FLOAT32:
+            return depthwiseFloat(c, d, c.in<float>(0), c.in<float>(1), c.in<float>(2),
+                                  c.out<float>(0), activationRange(fuse));
+        case TENSOR_FLOAT16: {
+            const size_t count = c.output(0).count();
+            float* output = c.scratch<float>(count);
+            depthwiseFloat(c, d, asFloats(c, c.input(0)), asFloats(c, c.input(1)),
+                           asFloats(c, c.input(2)), output, activationRange(fuse));
+            return toHalf(output, c.out<Half>(0), count);
+        }
+        case TENSOR_QUANT8_ASYMM: return depthwiseQuant<uint8_t>(c, d, fuse);
+        default: return depthwiseQuant<int8_t>(c, d, fuse);
+    }
+}
+
+const Register registered(
+    {{ANEURALNETWORKS_DEPTHWISE_CONV_2D, "DEPTHWISE_CONV_2D", validate, prepare, execute}});
+
+}  // namespace
+}  // namespace nnapi

@@ -1,16 +1,31 @@
 """ADD, SUB, MUL: element-wise with broadcasting, then a fused activation."""
 
-from nnapi_testkit.op import Op, Output, Tensor, activation, broadcast, broadcast_pairs, fused, numeric, rounded
+from nnapi_testkit.op import (
+    Choice,
+    Op,
+    Output,
+    Sample,
+    Tensor,
+    activation,
+    broadcast,
+    broadcast_pairs,
+    fused,
+    numeric,
+    rounded,
+)
 
 FORMS = {
-    "ADD": (lambda torch, a, b: a + b, lambda f: f.amplitude("a") + f.amplitude("b"), 1),
-    "SUB": (lambda torch, a, b: a - b, lambda f: f.amplitude("a") + f.amplitude("b"), 2),
-    "MUL": (lambda torch, a, b: a * b, lambda f: f.amplitude("a") * f.amplitude("b"), 1),
+    "ADD": (lambda torch, a, b: a + b, lambda f: 0.8 * (f.amplitude("a") + f.amplitude("b")), 1, 1),
+    "SUB": (lambda torch, a, b: a - b, lambda f: 0.8 * (f.amplitude("a") + f.amplitude("b")), 2, 3),
+    # More than input1_scale * input2_scale for one code, as the documentation demands.
+    "MUL": (lambda torch, a, b: a * b, lambda f: 0.6 * f.amplitude("a") * f.amplitude("b"), 1, 1),
 }
+WHOLE = Choice((2, 3, 4), -30000, 30000)
 
 
-def declare(name, form, reach, since):
+def declare(name, form, reach, float32, quant8):
     """One operation of the family; int32 knows no activation (FuseCode must be NONE)."""
+
     def reference(torch, a, b, activation):
         return fused(torch, form(torch, a, b), activation)
 
@@ -18,10 +33,14 @@ def declare(name, form, reach, since):
         name=name,
         signatures=((Tensor("a", rank=(1, 4)), Tensor("b", rank=(1, 4)), activation()),),
         outputs=(Output(shape=broadcast("a", "b"), span=lambda f: (-reach(f), reach(f))),),
-        cells=numeric(since, since, int32=4),
+        cells=numeric(float32, quant8, int32=4),
         reference=reference,
         bound=rounded(1),
-        samples=broadcast_pairs(activation=0),
+        samples=[
+            *broadcast_pairs(activation=0),
+            Sample("fused-relu1", a=(3, 11), b=(11,), activation=2),
+            Sample("wide", only=("int32",), a=WHOLE, b=WHOLE, activation=0),
+        ],
     )
 
 

@@ -10,7 +10,7 @@ from nnapi_testkit.op.declare import Sample, Shape
 def unary(
     name: str = "input", *, ranks: tuple[int, int] = (1, 4), **attributes: Any
 ) -> list[Sample]:
-    """Element-wise samples: every rank, odd sizes, one large, an empty batch."""
+    """Element-wise samples: every rank up to 5, odd sizes, one large, an empty batch."""
     shapes: list[tuple[str, Shape, int]] = [
         ("rank1", (17,), 1),
         ("rank2", (3, 5), 1),
@@ -19,6 +19,7 @@ def unary(
         ("single", (1, 1, 1, 1), 1),
         ("row", (1, 1, 1, 33), 1),
         ("column", (1, 31, 1, 1), 1),
+        ("rank5", (2, 1, 3, 2, 3), 1),
     ]
 
     def sample(label: str, shape: Shape, **more: Any) -> Sample:

@@ -1,0 +1,71 @@
+"""EQUAL, NOT_EQUAL, GREATER, GREATER_EQUAL, LESS, LESS_EQUAL: element-wise, broadcasting."""
+
+from nnapi_testkit.op import (
+    Choice,
+    Op,
+    Output,
+    Sample,
+    Tensor,
+    broadcast,
+    broadcast_pairs,
+    cells,
+    exact,
+    reread,
+)
+
+NAMES = {"EQUAL": "eq", "NOT_EQUAL": "ne", "GREATER": "gt", "GREATER_EQUAL": "ge"}
+NAMES |= {"LESS": "lt", "LESS_EQUAL": "le"}
+
+
+def double(code, f):
+    """Twice the first input's scale: the same number has codes in both, and none is rounded."""
+    scale, zero = f.quants["a"]
+    return 2 * scale, zero + 3 if zero else 0
+
+
+def undecided(s):
+    """Pairs that rounding to float16 or flushing to zero may order differently."""
+    a, b = s.args["a"], s.args["b"]
+    if not a.is_floating_point():
+        return (s.torch.zeros_like(s.outputs[0]),)
+    close = (a != b) & ((a - b).abs() <= (a.abs() + b.abs()) * s.reading.u)
+    near = close & s.reading.relaxed
+    (other,) = s.run(lambda x: reread(s, x))
+    return (near | (other != s.outputs[0]),)
+
+
+def samples(cell):
+    """Pairs that are often equal, in every type: few integers, codes of a shared scale."""
+    few = (2, 3, 4, 5)
+    if cell.name in ("float32", "float16", "int32"):
+        ties = [("ties", Choice(few, -2, 2), Choice((4, 1), -2, 2))]
+    elif cell.name == "bool8":
+        # Any byte but 0 is true.
+        ties = [("any-nonzero", Choice(few, 0, 3), Choice(few, 0, 3))]
+    else:
+        ties = [("ties", Choice(few, 120, 127), Choice(few, 120, 127))]
+    found = [
+        *broadcast_pairs(),
+        *(Sample(name, a=a, b=b, like={"b": "a"}) for name, a, b in ties),
+        Sample("shared-scale", a=(3, 33), b=(33,), like={"b": "a"}),
+        Sample("rank5", a=(2, 1, 3, 2, 3), b=(2, 1, 2, 1)),
+    ]
+    return [s for s in found if s.name != "empty" or cell.name != "bool8"]
+
+
+def declare(name):
+    """One relation."""
+    return Op(
+        name=name,
+        signatures=((Tensor("a", rank=(1, 5)), Tensor("b", rank=(1, 5), quant=double)),),
+        outputs=(Output(shape=broadcast("a", "b"), type="TENSOR_BOOL8"),),
+        cells=cells("BOOL8:3 FLOAT16:3 FLOAT32:3 INT32:3 QUANT8_ASYMM:3 QUANT8_ASYMM_SIGNED:4"),
+        reference=lambda torch, a, b: getattr(torch, NAMES[name])(a, b),
+        bound=exact(),
+        exempt=undecided,
+        samples=samples,
+        ambiguity="Quantized data compare by real value; false < true; NaN as in IEEE 754.",
+    )
+
+
+OPS = [declare(name) for name in NAMES]

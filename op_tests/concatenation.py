@@ -1,0 +1,50 @@
+"""CONCATENATION: tensors one after another along an axis; quantized ones are rescaled."""
+
+from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, moved, numeric
+
+SHARED = {"inputs": "inputs[0]", "out": "inputs[0]"}
+
+
+def joined(f):
+    shapes = [list(shape) for shape in f.shapes["inputs"]]
+    result, axis = shapes[0], f["axis"]
+    result[axis] = sum(shape[axis] for shape in shapes)
+    return tuple(result)
+
+
+def samples(cell):
+    """Before feature level 3, TENSOR_QUANT8_ASYMM shares one scale and zero point."""
+
+    def sample(name, axis, *inputs, level=1, like=SHARED, **more):
+        if cell.name == "quant8" and not like:
+            level = max(level, 3)
+        return Sample(name, inputs=inputs, axis=axis, level=level, like=like, **more)
+
+    return [
+        sample("depth", 3, (2, 3, 4, 2), (2, 3, 4, 5)),
+        sample("rescaled", 1, (3, 4), (3, 5), (3, 2), like=None),
+        sample("first", 0, (2, 5), (1, 5), (3, 5)),
+        sample("rank1", 0, (7,), (5,)),
+        sample("rank1-rescaled", 0, (7,), (6,), (1,), (3,), like=None),
+        sample("middle", 1, (2, 3, 4), (2, 1, 4), (2, 2, 4)),
+        sample("rescaled-depth", 3, (1, 3, 2, 4), (1, 3, 2, 3), like=None),
+        sample("height", 1, (2, 1, 3, 4), (2, 4, 3, 4)),
+        sample("one", 1, (4, 6)),
+        sample("one-rescaled", 0, (5, 4), like=None),
+        sample("five", 2, *((2, 3, 1) for _ in range(5))),
+        sample("some-empty", 1, (2, 3, 4), (2, 0, 4), level=3),
+        sample("empty", 0, (0, 3), (0, 3), level=3),
+        sample("large", 3, (2, 8, 9, 3), (2, 8, 9, 6), like=None, large=True),
+    ]
+
+
+OP = Op(
+    name="CONCATENATION",
+    signatures=((Tensor("inputs", many=True), Scalar("axis", minimum=0)),),
+    outputs=(Output(shape=joined, span=lambda f: (-f.amplitude("inputs"), f.amplitude("inputs"))),),
+    cells=numeric(),
+    reference=lambda torch, inputs, axis: torch.cat(inputs, axis),
+    bound=moved(),
+    samples=samples,
+    ambiguity="A negative axis is not mentioned and not tried.",
+)

@@ -1,0 +1,62 @@
+"""MEAN: the mean along the given dimensions; quantized data keep their scale."""
+
+from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, axis_of, ints, numeric, overflowing
+
+
+def reduced(f):
+    """The output shape: reduced dimensions are 1 or gone; [1] if none is left."""
+    shape = f.shape("input")
+    axes = {axis_of(int(axis), len(shape)) for axis in f["axes"]}
+    if f["keep_dims"] > 0:
+        return tuple(1 if i in axes else n for i, n in enumerate(shape))
+    return tuple(n for i, n in enumerate(shape) if i not in axes) or (1,)
+
+
+def reference(torch, input, axes, keep_dims):
+    mean = input.mean(tuple(axes.tolist()), keepdim=keep_dims > 0)
+    return mean.reshape(1) if mean.ndim == 0 else mean
+
+
+def terms(s):
+    return s.args["input"].numel() / max(1, s.outputs[0].numel())
+
+
+def bound(s):
+    """Any order of summation of n terms, then the quotient: (n + 1) u mean|x| (Higham, 4.2)."""
+    (size,) = s.run(lambda x: x.abs())
+    steps = terms(s) + (2 if s.precision.relaxed else 1)
+    return (size * (steps * s.precision.u) + 2 * s.precision.tiny,)
+
+
+bound.rule = "(n + 1) u mean|x|"
+
+
+def sample(name, input, axes, keep_dims=0, **more):
+    return Sample(name, input=input, axes=axes, keep_dims=keep_dims, **more)
+
+
+OP = Op(
+    name="MEAN",
+    signatures=((Tensor("input"), ints("axes"), Scalar("keep_dims")),),
+    outputs=(Output(shape=reduced, like="input"),),
+    cells=numeric(2, 2),
+    reference=reference,
+    bound=bound,
+    exempt=overflowing(terms),
+    samples=[
+        sample("spatial", (2, 5, 7, 3), [1, 2], 1),
+        sample("last", (3, 5, 6), [2]),
+        sample("first", (4, 9), [0]),
+        sample("two", (5, 3, 6, 4), [0, 3]),
+        sample("negative", (3, 2, 7, 5), [-2], 1),
+        sample("mixed-signs", (3, 4, 5, 4), [1, -1]),
+        sample("all", (3, 4, 2), [0, 1, 2]),
+        sample("all-kept", (2, 3, 4), [2, 1, 0], 1),
+        sample("rank1", (11,), [0]),
+        sample("single", (1, 6, 1), [0]),
+        sample("keep-two", (3, 4, 3), [1], 2),
+        sample("keep-negative", (3, 4, 3), [1], -1),
+        sample("large", (4, 7, 16, 17), [1], large=True),
+    ],
+    ambiguity="keep_dims retains dimensions only if positive; axes are distinct in every case.",
+)

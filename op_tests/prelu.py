@@ -1,0 +1,30 @@
+"""PRELU: x where x >= 0, alpha * x elsewhere; alpha broadcasts."""
+
+from nnapi_testkit.op import (
+    Op,
+    Output,
+    Sample,
+    Tensor,
+    broadcast,
+    broadcast_pairs,
+    numeric,
+    rounded,
+)
+
+OP = Op(
+    name="PRELU",
+    signatures=((Tensor("input", rank=(1, 5)), Tensor("alpha", rank=(1, 5), weight=True)),),
+    outputs=(
+        Output(
+            shape=broadcast("input", "alpha"),
+            span=lambda f: (-f.amplitude("input"), 1.1 * f.amplitude("input")),
+        ),
+    ),
+    cells=numeric(3, 3),
+    reference=lambda torch, input, alpha: torch.where(input < 0, alpha * input, input + 0 * alpha),
+    bound=rounded(1),
+    samples=[
+        *broadcast_pairs("input", "alpha"),
+        Sample("rank5", input=(2, 1, 3, 2, 3), alpha=(3, 1, 1)),
+    ],
+)

@@ -1,0 +1,38 @@
+"""RESHAPE: the same values under another shape; -1 stands for what remains."""
+
+import math
+
+from nnapi_testkit.op import Op, Output, Sample, Tensor, exact, ints, numeric
+
+
+def reshaped(f):
+    shape = [int(n) for n in f["shape"]]
+    known = math.prod(n for n in shape if n != -1)
+    return tuple(math.prod(f.shape("input")) // known if n == -1 else n for n in shape)
+
+
+def sample(name, input, shape, **more):
+    return Sample(name, input=input, shape=shape, **more)
+
+
+OP = Op(
+    name="RESHAPE",
+    signatures=((Tensor("input"), ints("shape")),),
+    outputs=(Output(shape=reshaped, like="input"),),
+    cells=numeric(int32=6),
+    reference=lambda torch, input, shape: input.reshape(shape.tolist()),
+    bound=exact(),
+    samples=[
+        sample("flatten", (2, 3, 4), [-1]),
+        sample("rank4-to-2", (2, 3, 5, 2), [6, 10]),
+        sample("infer-front", (3, 8), [-1, 2, 3]),
+        sample("infer-middle", (4, 3, 5), [2, -1, 5]),
+        sample("rank1-to-4", (30,), [1, 5, 2, 3]),
+        sample("same", (3, 7), [3, 7]),
+        sample("infer-one", (2, 9), [2, 9, -1]),
+        sample("swap", (5, 6), [6, 5]),
+        sample("single", (1, 1, 1, 1), [1]),
+        sample("rank4", (2, 2, 3, 4), [4, 3, 1, -1]),
+        sample("large", (4, 8, 9, 5), [9, 160], large=True),
+    ],
+)

@@ -1,0 +1,80 @@
+"""STRIDED_SLICE: every stride-th element from begin to end, with masks."""
+
+from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, exact, ints, numeric
+
+
+def picks(shape, begin, end, strides, begin_mask, end_mask):
+    """The indexes taken of each dimension."""
+    for i, size in enumerate(shape):
+        first, last, step = int(begin[i]), int(end[i]), int(strides[i])
+        if begin_mask >> i & 1:
+            first = 0 if step > 0 else size - 1
+        if end_mask >> i & 1:
+            last = size if step > 0 else -1
+        yield list(range(first, last, step))
+
+
+def sliced(f):
+    lists = picks(
+        f.shape("input"), f["begin"], f["end"], f["strides"], f["begin_mask"], f["end_mask"]
+    )
+    shrink = f["shrink_axis_mask"]
+    return tuple(len(p) for i, p in enumerate(lists) if not shrink >> i & 1) or (1,)
+
+
+def reference(torch, input, begin, end, strides, begin_mask, end_mask, shrink_axis_mask):
+    lists = picks(input.shape, begin, end, strides, begin_mask, end_mask)
+    for i, indexes in enumerate(lists):
+        input = input.index_select(i, torch.tensor(indexes))
+    kept = [n for i, n in enumerate(input.shape) if not shrink_axis_mask >> i & 1]
+    return input.reshape(kept or [1])
+
+
+def sample(name, input, begin, end, strides, masks=(0, 0, 0), **more):
+    first, last, shrink = masks
+    return Sample(
+        name,
+        input=input,
+        begin=begin,
+        end=end,
+        strides=strides,
+        begin_mask=first,
+        end_mask=last,
+        shrink_axis_mask=shrink,
+        **more,
+    )
+
+
+OP = Op(
+    name="STRIDED_SLICE",
+    signatures=(
+        (
+            Tensor("input"),
+            *(ints(name) for name in ("begin", "end", "strides")),
+            *(Scalar(name) for name in ("begin_mask", "end_mask", "shrink_axis_mask")),
+        ),
+    ),
+    outputs=(Output(shape=sliced, like="input"),),
+    cells=numeric(2, 2),
+    reference=reference,
+    bound=exact(),
+    samples=[
+        sample("rank2", (5, 7), [1, 2], [4, 6], [1, 1]),
+        sample("strides", (6, 9), [0, 1], [6, 8], [2, 3]),
+        sample("backwards", (5, 6), [4, 5], [0, 1], [-1, -2]),
+        sample("rank1", (12,), [2], [11], [4]),
+        sample("begin-mask", (4, 6), [3, 2], [4, 6], [1, 2], (1, 0, 0)),
+        sample("end-mask", (4, 6), [1, 2], [2, 3], [1, 1], (0, 2, 0)),
+        sample("reverse-all", (3, 5), [1, 1], [1, 1], [-1, -1], (3, 3, 0)),
+        sample("reverse-rest", (7,), [5], [0], [-2], (0, 1, 0)),
+        sample("shrink", (3, 4, 5), [0, 2, 1], [3, 3, 4], [1, 1, 1], (0, 0, 2)),
+        sample("shrink-two", (3, 4, 5), [2, 0, 3], [3, 4, 4], [1, 2, 1], (0, 0, 5)),
+        sample("shrink-all", (3, 4), [1, 2], [2, 3], [1, 1], (0, 0, 3)),
+        sample("rank3", (3, 5, 4), [0, 4, 1], [3, 1, 4], [2, -1, 1]),
+        sample("rank4", (2, 5, 4, 6), [0, 1, 3, 0], [2, 5, 0, 5], [1, 2, -1, 3], (4, 8, 0)),
+        sample("rank4-shrink", (2, 3, 4, 5), [1, 0, 0, 4], [2, 3, 4, 5], [1, 1, 2, 1], (4, 2, 9)),
+        sample("one-element", (4, 4, 4), [3, 0, 2], [4, 1, 3], [1, 5, 1]),
+        sample("large", (4, 12, 10, 6), [0, 1, 9, 0], [4, 11, 0, 6], [1, 1, -1, 1], large=True),
+    ],
+    ambiguity="Indexes outside a dimension, and negative ones, are not described and not tried.",
+)

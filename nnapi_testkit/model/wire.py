@@ -15,7 +15,7 @@ from nnapi_testkit.model.wire_decode import (
     Message,
     decode_results,
 )
-from nnapi_testkit.model.wire_encode import encode_batch, encode_case
+from nnapi_testkit.model.wire_encode import encode_batch, encode_case, encode_head
 from nnapi_testkit.model.wire_format import MAX_REPETITIONS, VERSION, Trouble, WireError
 
 __all__ = [
@@ -34,4 +34,5 @@ __all__ = [
     "decode_results",
     "encode_batch",
     "encode_case",
+    "encode_head",
 ]

@@ -33,24 +33,46 @@ def encode_batch(
 
     Args:
         cases: what to run.
-        batch_id: comes back in the END frame.
-        device: name of the NNAPI device; empty for the one the runner was started with.
-        isolate: give each case a worker of its own.
-        memory_limit_mb: what a worker may hold in memory; 0 for the runner's own limit.
+        batch_id, device, isolate, memory_limit_mb: see `encode_head`.
 
     Raises:
         WireError: a case holds something the format cannot carry.
     """
+    head = encode_head(
+        len(cases),
+        batch_id=batch_id,
+        device=device,
+        isolate=isolate,
+        memory_limit_mb=memory_limit_mb,
+    )
+    return b"".join([head, *(encode_case(case, index) for index, case in enumerate(cases))])
+
+
+def encode_head(
+    count: int,
+    *,
+    batch_id: int = 0,
+    device: str = "",
+    isolate: bool = False,
+    memory_limit_mb: int = 0,
+) -> bytes:
+    """Return the BATCH frame that comes before `count` CASE frames.
+
+    Args:
+        count: how many cases follow, with the indexes 0 to count - 1 in order.
+        batch_id: comes back in the END frame.
+        device: name of the NNAPI device; empty for the one the runner was started with.
+        isolate: give each case a worker of its own.
+        memory_limit_mb: what a worker may hold in memory; 0 for the runner's own limit.
+    """
     head = w.BATCH_HEAD.pack(
-        batch_id & 0xFFFFFFFF, len(cases), w.ISOLATE if isolate else 0, memory_limit_mb
+        batch_id & 0xFFFFFFFF, count, w.ISOLATE if isolate else 0, memory_limit_mb
     )
     parts: list[Part] = [w.FIELD.pack(Field.BATCH_HEAD, 0, len(head)), head]
     name = device.encode()
     if name:
         parts += (w.FIELD.pack(Field.BATCH_DEVICE, 0, len(name)), name)
-    frames = [_frame(FrameKind.BATCH, parts)]
-    frames += [encode_case(case, index) for index, case in enumerate(cases)]
-    return b"".join(frames)
+    return _frame(FrameKind.BATCH, parts)
 
 
 def encode_case(case: Case, index: int) -> bytes:
@@ -90,7 +112,9 @@ def encode_case(case: Case, index: int) -> bytes:
         _put_graph(parts, model.main)
         main = model.main
         if case.sets:
-            types = [main.operands[i].type for i in main.outputs]
+            # A refusal case may name operands that are not there.
+            operands = main.operands
+            types = [operands[i].type if i < len(operands) else -1 for i in main.outputs]
             for execution in case.sets:
                 _put_set(parts, execution, types)
         return _frame(FrameKind.CASE, parts)
@@ -181,7 +205,7 @@ def _put_set(parts: list[Part], execution: Execution, types: Sequence[int]) -> N
     for i, dims in enumerate(output_dims):
         offered = sizes[i] if sizes is not None else None
         if offered is None:
-            offered = _ITEMSIZE.get(int(types[i]), 1) * math.prod(dims)
+            offered = _ITEMSIZE.get(int(types[i]) if i < len(types) else -1, 1) * math.prod(dims)
         own.append(pack(0, len(dims), 0, offered))
         if dims:
             own.append(_words(dims))

@@ -9,11 +9,11 @@ import subprocess
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from types import TracebackType
 
-from nnapi_testkit.model.case import Case, Result
+from nnapi_testkit.model.case import Case, Ending, Result, Stage
 from nnapi_testkit.model.wire import (
     Bye,
     Decoder,
@@ -25,7 +25,8 @@ from nnapi_testkit.model.wire import (
     Message,
     Trouble,
     WireError,
-    encode_batch,
+    encode_case,
+    encode_head,
 )
 from nnapi_testkit.targets.base import InfraError, TargetError
 
@@ -215,6 +216,8 @@ class RunnerSession:
     def run(self, cases: Sequence[Case], *, isolate: bool | None = None) -> Iterator[Result]:
         """Execute the cases; yield one result for each, in order, as soon as it is known.
 
+        A case that the wire format cannot carry is a BAD_CASE and is not sent.
+
         Args:
             cases: what to run, as one batch.
             isolate: overrides the session's setting for this batch.
@@ -222,7 +225,6 @@ class RunnerSession:
         Raises:
             InfraError: the runner was lost twice, or stayed silent past every deadline.
             TargetError: the driver cannot be loaded any more.
-            WireError: a case cannot be sent.
         """
         alone = self._isolate if isolate is None else isolate
         done = 0
@@ -241,20 +243,45 @@ class RunnerSession:
                 lost = True
 
     def _batch_of(self, cases: Sequence[Case], isolate: bool) -> Iterator[Result]:
+        frames: list[bytes] = []
+        sent: list[int] = []  # positions of the cases that could be encoded
+        refused: dict[int, str] = {}
+        for position, case in enumerate(cases):
+            try:
+                frames.append(encode_case(case, len(frames)))
+                sent.append(position)
+            except WireError as error:
+                refused[position] = str(error)
+        results = self._exchange_batch(frames, [cases[i].deadline_ms for i in sent], isolate)
+        with contextlib.closing(results):
+            for position in range(len(cases)):
+                if position in refused:
+                    yield Result(position, Ending.BAD_CASE, Stage.LOAD, text=refused[position])
+                    continue
+                result = next(results)
+                yield result if result.index == position else replace(result, index=position)
+            for _ in results:  # the END frame
+                raise InfraError(f"target {self._name}: a result too many")
+
+    def _exchange_batch(
+        self, frames: Sequence[bytes], deadlines_ms: Sequence[int], isolate: bool
+    ) -> Generator[Result, None, None]:
         self._batch += 1
-        data = memoryview(
-            encode_batch(
-                cases,
-                batch_id=self._batch,
-                isolate=isolate,
-                memory_limit_mb=self._memory_limit_mb,
-            )
+        head = encode_head(
+            len(frames),
+            batch_id=self._batch,
+            isolate=isolate,
+            memory_limit_mb=self._memory_limit_mb,
         )
+        data = memoryview(b"".join([head, *frames]))
         done = 0
         complete = False
+        # The last result waits for the END frame: who takes exactly as many results as there are
+        # cases then leaves a session that is ready for the next batch.
+        last: Result | None = None
         try:
             while not complete:
-                now_ms = cases[done].deadline_ms if done < len(cases) else 0
+                now_ms = deadlines_ms[done] if done < len(frames) else 0
                 until = time.monotonic() + now_ms / 1000 + self._patience
                 try:
                     while data and not self._messages:
@@ -264,17 +291,22 @@ class RunnerSession:
                     raise InfraError(f"target {self._name}: {error}") from error
                 message = self._receive(until)
                 if isinstance(message, Result):
-                    if message.index != done:
+                    if message.index != done or done == len(frames):
                         raise InfraError(
                             f"target {self._name}: result {message.index} instead of {done}"
                         )
-                    yield message
                     done += 1
+                    if done == len(frames):
+                        last = message
+                    else:
+                        yield message
                 elif isinstance(message, End):
-                    if message.batch_id != self._batch or done != len(cases):
+                    if message.batch_id != self._batch or done != len(frames):
                         raise InfraError(f"target {self._name}: a batch ends too early")
                     self.last_end = message
                     complete = True
+                    if last is not None:
+                        yield last
                 elif not isinstance(message, Library):
                     raise InfraError(f"target {self._name}: an unexpected {message!r}")
         finally:

@@ -9,6 +9,9 @@
 
 namespace nnapi::gemm {
 
+/// The most rows of a block.
+inline constexpr size_t kMostBlockRows = 1024;
+
 /// Pointers to the rows of a block, tile by tile: at(row, tap). A block has a bounded number of
 /// rows, so that its data stay in cache while all panels pass over them.
 template <class T>
@@ -17,11 +20,13 @@ public:
     RowTable(Context& c, size_t rows, size_t taps, size_t depth)
         : tileRows_(engine().rows), taps_(taps) {
         const size_t perRow = std::max<size_t>(1, taps * depth);
-        const size_t wanted = std::clamp<size_t>(98304 / perRow, 4 * tileRows_, 1024);
+        const size_t wanted = std::clamp<size_t>(98304 / perRow, 4 * tileRows_, kMostBlockRows);
         limit_ = std::min(rows, wanted / tileRows_ * tileRows_);
         const size_t tiles = (limit_ + tileRows_ - 1) / tileRows_;
         pointers_ = c.scratch<const T*>(tiles * tileRows_ * std::max<size_t>(1, taps));
     }
+    /// Lays the table out for fewer taps than it was made for.
+    void use(size_t taps) { taps_ = taps; }
     /// The most rows a block has.
     size_t limit() const { return limit_; }
     const T*& at(size_t row, size_t tap) {

@@ -90,7 +90,7 @@ def declare(name, reference, cells, bound):
             sample("tall", (1, 9, 2, 2), (5, 1), (1, 3), VALID),
             sample("empty", (0, 4, 4, 2), (2, 2), level=3),
             sample("window-over-256", (1, 17, 18, 1), (17, 16), (1, 1), VALID),
-            sample("large", (1, 16, 17, 4), (3, 2), (1, 1), VALID, large=True),
+            sample("large", (1, 18, 18, 4), (3, 2), (1, 1), VALID, large=True),
         ],
         ambiguity="sum(1) in the average counts the elements inside the image, not the padding.",
     )

@@ -73,9 +73,10 @@ class SuiteCollector(pytest.Collector):
     plugin: SuitePlugin
 
     def collect(self) -> Iterator[CaseItem]:
-        """Yield the items. A selection that matches nothing is a usage error."""
-        for ref in self.plugin.select():
-            item = CaseItem.from_parent(self, name=ref.id)
+        """Yield the items."""
+        for ref in self.plugin.refs:
+            # Given as text, so that every pytest reads the same id out of it as out of a file.
+            item = CaseItem.from_parent(self, name=ref.id, nodeid=f"{NAME}::{ref.id}")
             item.ref = ref
             yield item
 
@@ -113,6 +114,7 @@ class SuitePlugin:
         except KitError as error:
             raise pytest.UsageError(f"nnapi-testkit: {error}") from error
         self._ledger = Ledger()
+        self.refs: list[CaseRef] = []
         self._index: set[str] = set()
         self._planned = 0
         self._process_started = process_start()
@@ -134,6 +136,11 @@ class SuitePlugin:
             self._device = dict(self.session.describe())
         except KitError as error:
             raise pytest.UsageError(f"nnapi-testkit: {error}") from error
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self) -> None:
+        """Choose the cases; a selection that matches nothing is a usage error."""
+        self.refs = self.select()
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_make_collect_report(self, collector: pytest.Collector) -> Generator[None, Any, None]:

@@ -125,6 +125,12 @@ def open_runner(target: str, *, isolate: bool, memory_limit_mb: int | None) -> F
     return FakeRunner(isolate)
 
 
+def describe(target: str) -> dict[str, object]:
+    if target != "host":
+        raise KitError(f"target {target!r} is unknown: use host")
+    return {"name": "fake", "feature_level": 8}
+
+
 def live(ref: CaseRef, case: Case) -> Answer:
     if "badoracle" in ref.id:
         raise RuntimeError("no kernel")
@@ -201,7 +207,7 @@ def services() -> Services:
     return Services(
         index=index,
         open_runner=open_runner,
-        describe=lambda target: {"name": "fake", "feature_level": 8},
+        describe=describe,
         judge=judge,
         has_live=lambda: "FAKE_NO_TORCH" not in os.environ,
         live=lambda: live,

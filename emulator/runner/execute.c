@@ -86,11 +86,10 @@ static size_t element_size(int32_t type) {
 static size_t extent(const struct io* io) {
     if (io->rank < 0) return io->offered;
     uint64_t count = element_size(io->operand->type);
-    for (int32_t i = 0; i < io->rank; i++) {
-        count *= io->dims[i];
-        if (count > io->offered) return io->offered;
-    }
-    return (size_t)count;
+    for (int32_t i = 0; i < io->rank; i++)
+        if (io->dims[i] == 0) return 0;
+    for (int32_t i = 0; i < io->rank && count <= io->offered; i++) count *= io->dims[i];
+    return count < io->offered ? (size_t)count : io->offered;
 }
 
 /* Whether enough of an output equals the sentinel to look again. Elements of 2 and 4 bytes do not

@@ -16,7 +16,9 @@ enum {
     RESULT_HEAD_SIZE = 24,
 };
 /* What one case's outputs may take together, repetitions included. */
+#ifndef MAX_OUTPUT_BYTES
 #define MAX_OUTPUT_BYTES ((uint64_t)1 << 29)
+#endif
 
 enum frame_kind {
     FRAME_BATCH = 1,

@@ -149,45 +149,49 @@ def _quantized(
     first, last = CODE_RANGE[code]
     scale, zero = operand.scale, operand.zero_point
     real = expected.value / scale + zero
-    # NaN has no code: any is legal. Infinities saturate.
-    open_ = np.isnan(real)
-    real = np.clip(np.nan_to_num(real, nan=float(zero)), first - 2.0, last + 2.0)
-    slack = np.minimum(expected.bound / scale, float(last - first))
-    extra = np.where(expected.bound > 0, CTS_CODES if profile.fixed else profile.codes, 0)
+    mask = expected.exempt
+    if not np.isfinite(real).all():
+        # NaN has no code: any is legal. Infinities saturate.
+        open_ = np.isnan(real)
+        mask = open_ if mask is None else open_ | mask
+        real = np.nan_to_num(real, nan=float(zero), posinf=last + 2.0, neginf=first - 2.0)
+    real = np.minimum(np.maximum(real, first - 2.0), last + 2.0)
     if profile.fixed:
-        extra = np.full(real.shape, CTS_CODES)
+        extra: Any = CTS_CODES
+    else:
+        extra = np.where(expected.bound > 0, profile.codes, 0) if profile.codes else 0
     # Round to nearest; a tie may go either way. The division above is itself off by 2 roundings.
-    reach = 0.5 + slack + np.abs(real) * 4.5e-16
-    low = np.clip(np.ceil(real - reach).astype(np.int64), first, last) - extra
-    high = np.clip(np.floor(real + reach).astype(np.int64), first, last) + extra
-    legal = ((actual >= low) & (actual <= high)) | open_
-    inside = np.clip(real, first, last)
-    error = np.where(open_, 0.0, np.abs(actual - inside))
+    reach = 0.5 + np.minimum(expected.bound / scale, last - first) + np.abs(real) * 4.5e-16
+    low = np.minimum(np.maximum(np.ceil(real - reach), first), last)
+    high = np.minimum(np.maximum(np.floor(real + reach), first), last)
+    legal = (actual >= low - extra) & (actual <= high + extra)
+    if mask is not None:
+        legal |= mask
+    error = np.abs(actual - np.minimum(np.maximum(real, first), last))
     margin = error / (reach + extra)
     margin = np.where(legal, np.minimum(margin, 1.0), np.maximum(margin, 1.0 + 1e-9))
     bias, limit = None, math.inf
     if profile.bias_sigmas and real.size >= profile.bias_outputs:
-        counted = (extra > 0) & (real > first + 1) & (real < last - 1) & ~open_
-        if expected.exempt is not None:
-            counted &= ~expected.exempt
+        counted = (expected.bound > 0) & (real > first + 1) & (real < last - 1)
+        if mask is not None:
+            counted &= ~mask
         number = int(counted.sum())
         if number >= profile.bias_outputs // 2:
-            bias = float((actual - np.rint(real))[counted].mean())
+            # How far beyond exact rounding: ties and what the bound leaves open count nothing.
+            beyond = actual - np.minimum(np.maximum(actual, low), high)
+            bias = float(beyond[counted].mean())
             limit = profile.bias_sigmas * math.sqrt(1 / 12 / number)
-    allowed = (reach + extra) * scale
-    mask = open_ if expected.exempt is None else open_ | expected.exempt
-    judged = Expected(expected.value, expected.bound, mask if mask.any() else None)
     return _finish(
-        judged,
+        Expected(expected.value, expected.bound, mask),
         ~legal,
         np.zeros_like(legal),
         margin,
         error * scale,
         actual=(actual - zero) * scale,
-        allowed=allowed,
+        allowed=(reach + extra) * scale,
         codes=actual,
-        low=low,
-        high=high,
+        low=(low - extra).astype(np.int64),
+        high=(high + extra).astype(np.int64),
         bias=bias,
         bias_limit=limit,
     )

@@ -78,8 +78,10 @@ static void open_driver(struct driver* driver, const char* wanted, struct progre
                         struct buffer* out, int results) {
     const struct api* api = driver->api;
     int64_t level = -1;
-    if (api->has[FN_ANeuralNetworks_getRuntimeFeatureLevel])
-        level = NOTED(ANeuralNetworks_getRuntimeFeatureLevel);
+    if (api->has[FN_ANeuralNetworks_getRuntimeFeatureLevel]) {
+        note(progress, FN_ANeuralNetworks_getRuntimeFeatureLevel);
+        level = api->ANeuralNetworks_getRuntimeFeatureLevel();
+    }
     size_t frame = frame_open(out, FRAME_LIBRARY);
     put_field(out, FIELD_LIBRARY_HEAD, &level, 8);
     put_field(out, FIELD_LIBRARY_PATH, api->path, strlen(api->path));

@@ -32,7 +32,7 @@ void check(const View& view, std::optional<bool> timeMajor, Dims& dims) {
         together(view, {kForward.auxWeights[FORGET], kBackward.auxWeights[FORGET]},
                  "auxiliary weights must have values in both directions, or in none");
     const Presence aux = presence(view, kAuxInput);
-    view.require(aux != Presence::ABSENT || weights != Presence::PRESENT,
+    view.require(aux != Presence::ABSENT || weights == Presence::ABSENT,
                  "auxiliary weights need an auxiliary input");
     if (aux == Presence::ABSENT) {
         dims.same(view, INPUTS, BW_INPUTS, "the weights do not match the input");

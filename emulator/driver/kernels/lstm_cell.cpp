@@ -25,15 +25,16 @@ constexpr bool isActivation(int32_t function) {
 
 template <class View>
 Presence allTogether(const View& view, std::initializer_list<size_t> inputs, const char* rule) {
-    bool some = false, missing = false;
+    bool some = false, maybe = false, missing = false;
     for (size_t input : inputs) {
         if (input == kNone) continue;
         const Presence one = presence(view, input);
         some |= one == Presence::PRESENT;
+        maybe |= one == Presence::MAYBE;
         missing |= one == Presence::ABSENT;
     }
-    view.require(!some || !missing, rule);
-    return some ? Presence::PRESENT : missing ? Presence::ABSENT : Presence::MAYBE;
+    view.require(!missing || !(some || maybe), rule);
+    return missing ? Presence::ABSENT : maybe ? Presence::MAYBE : Presence::PRESENT;
 }
 
 /// Weights of all gates: those of forget, cell and output gate together, that of the input gate
@@ -43,12 +44,8 @@ Presence gateWeights(const View& view, const std::array<size_t, kGates>& places,
                      Presence inputGate, const char* rule) {
     const Presence all = together(view, {places[FORGET], places[CELL], places[OUTPUT]}, rule);
     if (places[INPUT] == kNone) return all;
-    const Presence own = presence(view, places[INPUT]);
-    if (own == Presence::PRESENT) {
-        view.require(all != Presence::ABSENT && inputGate != Presence::ABSENT, rule);
-    } else if (own == Presence::ABSENT) {
-        view.require(all != Presence::PRESENT || inputGate != Presence::PRESENT, rule);
-    }
+    const bool own = presence(view, places[INPUT]) != Presence::ABSENT;
+    view.require(own == (all != Presence::ABSENT && inputGate != Presence::ABSENT), rule);
     return all;
 }
 
@@ -70,7 +67,7 @@ void check(const View& view, const Places& p, const Sizes& s, Dims& dims) {
     }
     const Presence projection = presence(view, p.projection);
     view.require(projection != Presence::ABSENT ||
-                     presence(view, p.projectionBias) != Presence::PRESENT,
+                     presence(view, p.projectionBias) == Presence::ABSENT,
                  "a projection bias needs projection weights");
 
     const auto match = [&](size_t input, std::initializer_list<int> names) {

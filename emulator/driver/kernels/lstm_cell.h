@@ -62,6 +62,8 @@ struct Sizes {
 };
 
 /// Whether an optional operand has a value; a model input may still be omitted at execution.
+/// Reading: where operands must have values together, a model counts its inputs (MAYBE) among
+/// those that have: inputs that are omitted at execution must then be omitted together.
 enum class Presence { ABSENT, MAYBE, PRESENT };
 Presence presence(const OpView& v, size_t input);
 Presence presence(const Context& c, size_t input);

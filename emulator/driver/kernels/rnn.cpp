@@ -205,15 +205,16 @@ void checkBidirectional(const View& view, std::optional<bool> timeMajor, Dims& d
     checkCell(view, kBackward, BW_INPUTS, BW_UNITS, dims);
     const auto aux = present(view, kAuxInput);
     const auto forward = present(view, kForwardAux), backward = present(view, kBackwardAux);
-    view.require(!forward || !backward || *forward == *backward,
+    // A model's inputs count as present here, see lstm_cell.h.
+    view.require((forward == false) == (backward == false),
                  "auxiliary weights must have values in both directions, or in none");
-    view.require(!(aux == false) || !(forward == true || backward == true),
+    view.require(!(aux == false) || forward == false,
                  "auxiliary weights need an auxiliary input");
     if (!(aux == false)) matchSequence(view, kAuxInput, timeMajor, BATCH, TIME, AUX, dims);
     if (!(forward == false)) dims.input(view, kForwardAux, {UNITS, AUX});
     if (!(backward == false)) dims.input(view, kBackwardAux, {BW_UNITS, AUX});
     const bool crossed = forward == true || backward == true;
-    const bool parallel = aux == true && (forward == false || backward == false);
+    const bool parallel = aux == true && forward == false;
     if (aux == false || crossed) {
         dims.same(view, INPUTS, BW_INPUTS, "the backward weights do not match the input");
     } else if (parallel) {

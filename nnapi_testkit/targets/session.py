@@ -107,6 +107,7 @@ class RunnerSession:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 bufsize=0,
+                start_new_session=True,  # Ctrl-C is for us: we end the runner in order
             )
         except OSError as error:
             raise TargetError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path as FilePath
 
 import numpy as np
 import pytest
@@ -19,14 +20,11 @@ MEMORIES = [MemoryKind.POINTER, MemoryKind.SHARED, MemoryKind.DEVICE]
 
 
 @pytest.fixture(scope="module")
-def host() -> Iterator[RunnerSession]:
-    with host_target().open() as session:
-        yield session
-
-
-@pytest.fixture(autouse=True)
-def _runner_under_test() -> None:
-    """Here the runner that is installed next to the driver is tested."""
+def host(runner: FilePath) -> Iterator[RunnerSession]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NNAPI_TESTKIT_RUNNER", str(runner))
+        with host_target().open() as session:
+            yield session
 
 
 def only(session: RunnerSession, case: Case) -> list[np.ndarray]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -13,6 +15,7 @@ from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nnapi_testkit.errors import KitError
@@ -233,12 +236,64 @@ def _kill_soon(session: RunnerSession) -> None:
     threading.Thread(target=kill, daemon=True).start()
 
 
+def children_of(session: RunnerSession) -> list[int]:
+    pid = session.pid
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_workers_killed_from_outside_cost_one_case_each(toy: LocalTarget, make_case) -> None:
+    """As the kernel does when memory runs out: at any moment, between cases and in them."""
+    kills = 0
+    stop = threading.Event()
+
+    def kill() -> None:
+        nonlocal kills
+        while not stop.wait(0.05):
+            for child in children_of(session):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
+                    kills += 1
+
+    cases = [make_case(size=20_000, repetitions=20)] * 300
+    expected = 3 * np.arange(20_000, dtype=np.float32)
+    with toy.open() as session:
+        killer = threading.Thread(target=kill)
+        killer.start()
+        try:
+            results = list(session.run(cases))
+        finally:
+            stop.set()
+            killer.join()
+        lost = [result for result in results if result.ending is not Ending.COMPLETED]
+        assert len(results) == 300
+        assert kills > 2
+        assert len(lost) <= kills
+        for result in results:
+            if result in lost:
+                assert (result.ending, result.code) == (Ending.CRASHED, signal.SIGKILL)
+            else:
+                got = np.frombuffer(result.executions[-1].outputs[0].data, np.float32)
+                np.testing.assert_array_equal(got, expected)
+
+
+def test_a_library_that_vanishes_is_named(native: Path, tmp_path: Path, make_case) -> None:
+    library = tmp_path / "libneuralnetworks.so"
+    shutil.copy(native / "libtoy.so", library)
+    with parse_target(f"lib:{library}").open() as session:
+        results = session.run([make_case(), make_case(9004), make_case()])
+        assert next(results).ending is Ending.COMPLETED
+        library.unlink()
+        with pytest.raises(TargetError) as error:
+            list(results)
+    assert str(library) in one_line(error)
+
+
 def test_workers_die_with_their_runner(toy: LocalTarget, make_case) -> None:
     with toy.open() as session:
         list(session.run([make_case()]))
         pid = session.pid
         assert pid is not None
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        children = children_of(session)
         assert len(children) == 1
         os.kill(pid, signal.SIGKILL)
         until = time.monotonic() + 5

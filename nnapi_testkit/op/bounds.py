@@ -260,6 +260,11 @@ def reread(s: Situation, value: Any) -> Any:
     return s.torch.where(value.abs() < s.reading.tiny, s.torch.zeros_like(value), value)
 
 
+def bounded_by(error: Callable[[Situation], Any], rule: str) -> Bound:
+    """An operation's own rule: `error(s)` for its only output, in real units."""
+    return _named(lambda s: (error(s),), rule)
+
+
 def propagated(rule: str) -> Bound:
     """Running error analysis: every step of the reference carries value and error along.
 

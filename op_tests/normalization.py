@@ -1,0 +1,131 @@
+"""L2_NORMALIZATION, LOCAL_RESPONSE_NORMALIZATION, INSTANCE_NORMALIZATION."""
+
+from nnapi_testkit.op import (
+    Op,
+    Output,
+    Sample,
+    Scalar,
+    Tensor,
+    floats,
+    layout,
+    numeric,
+    propagated,
+    relative,
+    same_as,
+)
+
+AXIS = Scalar("axis", optional=True, default=-1, level=3)
+UNIT = {"TENSOR_QUANT8_ASYMM": (1 / 128, 128), "TENSOR_QUANT8_ASYMM_SIGNED": (1 / 128, 0)}
+
+
+def l2(torch, input, axis):
+    norm = torch.sqrt((input * input).sum(axis, keepdim=True))
+    # All zeros along the axis give the logical zero.
+    return torch.where(norm == 0, torch.zeros_like(input), input / norm)
+
+
+def local_response(torch, input, radius, bias, alpha, beta, axis):
+    size = input.shape[axis]
+    squares = input * input
+    sums = []
+    for d in range(size):
+        first, last = max(0, d - radius), min(size, d + radius + 1)
+        sums.append(squares.narrow(axis, first, last - first).sum(axis))
+    return input / torch.pow(bias + alpha * torch.stack(sums, axis), beta)
+
+
+def instance(torch, input, gamma, beta, epsilon):
+    mean = input.mean((2, 3), keepdim=True)
+    centered = input - mean
+    variance = (centered * centered).mean((2, 3), keepdim=True)
+    return centered * gamma / torch.sqrt(variance + epsilon) + beta
+
+
+def l2_terms(s):
+    # The sum of n squares is relatively n u off, its square root half of that; two more steps.
+    return s.args["input"].shape[s.args["axis"]] / 2 + 3
+
+
+def lrn_terms(s):
+    # pow(v, beta) multiplies v's relative error (2 radius + 4) u by beta and adds a few ulp that
+    # grow with beta |log v|; v stays within [1/4, 64] in our samples.
+    return (2 * s.args["radius"] + 4) * abs(s.args["beta"]) + 12
+
+
+def sample(name, shape, **more):
+    return Sample(name, input=shape, level=1 if len(shape) == 4 else 3, **more)
+
+
+SHAPES = {
+    "rank4": ((2, 3, 2, 5), {}),
+    "axis0": ((3, 2, 4, 2), {"axis": 0}),
+    "axis-minus2": ((2, 3, 4, 2), {"axis": -2}),
+    "rank1": ((7,), {}),
+    "rank2": ((4, 6), {"axis": 1}),
+    "rank3": ((2, 5, 3), {"axis": 1}),
+    "pixel": ((1, 1, 1, 9), {}),
+    "single-depth": ((2, 2, 3, 1), {}),
+    "large": ((2, 6, 7, 13), {"large": True}),
+}
+RADII = (1, 2, 0, 3, 1, 2, 4, 1, 2)
+LRN = ("bias", 1.5), ("alpha", 0.75), ("beta", 0.5)
+
+OPS = [
+    Op(
+        name="L2_NORMALIZATION",
+        signatures=((Tensor("input"), AXIS),),
+        outputs=(Output(shape=same_as("input"), quant=UNIT),),
+        cells=numeric(quant8=3),
+        reference=l2,
+        bound=relative(l2_terms, "(n/2 + 3) u |y|"),
+        samples=[sample(name, shape, **more) for name, (shape, more) in SHAPES.items()],
+    ),
+    Op(
+        name="LOCAL_RESPONSE_NORMALIZATION",
+        signatures=(
+            (
+                Tensor("input"),
+                Scalar("radius", minimum=0),
+                *(Scalar(name, "real") for name, _ in LRN),
+                AXIS,
+            ),
+        ),
+        outputs=(Output(shape=same_as("input")),),
+        cells=floats(),
+        reference=local_response,
+        bound=relative(lrn_terms, "((2 radius + 4) |beta| + 12) u |y|"),
+        samples=[
+            sample(name, shape, radius=radius, **dict(LRN), **more)
+            for (name, (shape, more)), radius in zip(SHAPES.items(), RADII, strict=True)
+        ]
+        + [sample("other", (1, 2, 2, 6), radius=2, bias=4.0, alpha=0.25, beta=0.75)],
+    ),
+    Op(
+        name="INSTANCE_NORMALIZATION",
+        signatures=(
+            (
+                Tensor("input", rank=(4, 4), spatial=True),
+                *(Scalar(name, "real") for name in ("gamma", "beta", "epsilon")),
+                layout(optional=False),
+            ),
+        ),
+        outputs=(Output(shape=same_as("input"), spatial=True),),
+        cells=floats(3),
+        reference=instance,
+        bound=propagated("running error analysis of mean, variance and quotient"),
+        samples=[
+            Sample(name, input=shape, gamma=g, beta=b, epsilon=e, nchw=nchw, large=name == "large")
+            for name, shape, g, b, e, nchw in (
+                ("plain", (1, 3, 4, 2), 1.0, 0.0, 0.0625, False),
+                ("batch", (3, 2, 3, 2), 1.0, 0.0, 0.0625, False),
+                ("scaled", (2, 3, 3, 1), 2.0, 0.5, 0.125, False),
+                ("negative", (1, 4, 2, 3), -1.5, -0.25, 0.03125, False),
+                ("nchw", (1, 3, 4, 2), 1.0, 0.25, 0.0625, True),
+                ("nchw-batch", (2, 2, 5, 3), 0.5, 1.0, 0.0625, True),
+                ("row", (1, 1, 8, 2), 1.0, 0.0, 0.25, False),
+                ("column", (2, 7, 1, 1), 1.25, 0.0, 0.0625, False),
+                ("large", (2, 9, 8, 8), 1.5, 0.25, 0.0625, False),
+            )
+        ],
+    ),
+]

@@ -1,0 +1,93 @@
+"""RESIZE_BILINEAR: each output pixel blends the four input pixels around its position."""
+
+from math import floor
+
+from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, bounded_by, layout, numeric
+
+FLAGS = (
+    layout(),
+    Scalar("align_corners", "BOOL", optional=True, default=False, level=4),
+    Scalar("half_pixel_centers", "BOOL", optional=True, default=False, level=4),
+)
+INPUT = Tensor("input", rank=(4, 4), spatial=True)
+
+
+def weights(torch, size, out, align_corners, half_pixel_centers):
+    """[out, size]: what each input row gives to each output row."""
+    i = torch.arange(out, dtype=torch.float64)
+    if align_corners and out > 1:
+        at = i * (size - 1) / (out - 1)
+    elif half_pixel_centers:
+        at = (i + 0.5) * size / out - 0.5
+    else:
+        at = i * size / out
+    at = at.clamp(0, size - 1)
+    low = at.floor()
+    part = (at - low).unsqueeze(1)
+    first = torch.nn.functional.one_hot(low.long(), size)
+    second = torch.nn.functional.one_hot((low.long() + 1).clamp(max=size - 1), size)
+    return first * (1 - part) + second * part
+
+
+def reference(torch, input, align_corners, half_pixel_centers, **target):
+    rows, columns = sizes(target, *input.shape[2:])
+    flags = bool(align_corners), bool(half_pixel_centers)
+    down = weights(torch, input.shape[2], rows, *flags)
+    across = weights(torch, input.shape[3], columns, *flags)
+    return torch.einsum("bchw,yh,xw->bcyx", input, down, across)
+
+
+def sizes(values, height, width):
+    if values.get("height") is not None:
+        return values["height"], values["width"]
+    return floor(height * values["scale_h"]), floor(width * values["scale_w"])
+
+
+def shape(f):
+    batch, height, width, depth = f.shape("input")
+    return (batch, *sizes(f.values, height, width), depth)
+
+
+def error(s):
+    # A position is a few roundings of a number below the image's size: it is off by 3 u size,
+    # which moves the blend by that share of the difference of neighbours, at most 2 max|x|; the
+    # blend itself takes 6 roundings.
+    x = s.args["input"]
+    reach = x.abs().amax((2, 3), keepdim=True) if x.numel() else x.sum()
+    size = max(x.shape[2], x.shape[3], *s.outputs[0].shape[2:])
+    return (reach * (12 * size + 6) * s.precision.u).expand_as(s.outputs[0]) + s.precision.tiny
+
+
+def sample(name, input, height, width, **more):
+    names = ("height", "width") if isinstance(height, int) else ("scale_h", "scale_w")
+    return Sample(name, input=input, **dict(zip(names, (height, width), strict=True)), **more)
+
+
+CORNERS = {"align_corners": True, "half_pixel_centers": False, "level": 4}
+CENTERS = {"align_corners": False, "half_pixel_centers": True, "level": 4}
+OP = Op(
+    name="RESIZE_BILINEAR",
+    signatures=(
+        (INPUT, Scalar("width", minimum=1), Scalar("height", minimum=1), *FLAGS),
+        (INPUT, Scalar("scale_w", "real", level=3), Scalar("scale_h", "real", level=3), *FLAGS),
+    ),
+    outputs=(Output(shape=shape, like="input", spatial=True),),
+    cells=numeric(quant8=3),
+    reference=reference,
+    bound=bounded_by(error, "(12 size + 6) u max|x|"),
+    samples=[
+        sample("up", (1, 2, 3, 2), 4, 9),
+        sample("down", (2, 6, 4, 3), 3, 2),
+        sample("odd", (1, 3, 5, 1), 7, 4),
+        sample("scale", (1, 2, 4, 2), 2.0, 1.5, level=3),
+        sample("corners", (1, 3, 4, 2), 5, 7, nchw=False, **CORNERS),
+        sample("centers", (1, 4, 3, 2), 6, 5, nchw=False, **CENTERS),
+        sample("corners-nchw", (2, 7, 5, 1), 4, 3, nchw=True, **CORNERS),
+        sample("centers-down", (1, 6, 9, 2), 4, 4, nchw=False, **CENTERS),
+        sample("scale-centers-nchw", (1, 4, 2, 3), 1.5, 2.5, nchw=True, **CENTERS),
+        sample("to-one-pixel", (1, 5, 4, 2), 1, 1),
+        sample("same-size", (1, 3, 4, 2), 3, 4),
+        sample("from-one-pixel", (2, 1, 1, 3), 3, 2),
+        sample("large", (1, 9, 8, 5), 15, 17, large=True),
+    ],
+)

@@ -17,6 +17,7 @@ from nnapi_testkit.report.summary import RunFacts, process_start, summarize
 from nnapi_testkit.session.engine import Session
 from nnapi_testkit.session.floors import Floors
 from nnapi_testkit.session.ledger import Ledger
+from nnapi_testkit.session.memory import collect_rarely
 from nnapi_testkit.session.plan import Selection, select
 from nnapi_testkit.session.settings import STANDARD, OracleMode, Settings, Shard
 from nnapi_testkit.session.waivers import Waivers
@@ -26,6 +27,7 @@ __all__ = ["run"]
 
 def run(options: argparse.Namespace) -> int:
     """Execute the command; returns its exit code. Raises KitError."""
+    collect_rarely()
     process_started = process_start()
     started = time.time()
     selection = _selection(options)

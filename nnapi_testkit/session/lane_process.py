@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.session.lane import Lane
+from nnapi_testkit.session.memory import collect_rarely
 from nnapi_testkit.session.record import encode
 from nnapi_testkit.session.services import load
 from nnapi_testkit.session.settings import Settings
@@ -25,6 +26,7 @@ CHUNK_SECONDS = 0.2
 
 def main(descriptor: int) -> None:
     """Serve blocks until the parent closes the connection."""
+    collect_rarely()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted and closes
     connection: Connection = Connection(descriptor)
     settings: Settings = connection.recv()

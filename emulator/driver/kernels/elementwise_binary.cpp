@@ -93,15 +93,16 @@ struct Div {
     }
 };
 
+// Lambdas, not pointers to functions: each gets loops of its own, which can be vectorised.
 template <class Op>
 void executeReal(Context& c, int32_t fuse) {
     const FloatRange range = activationRange(fuse);
     if (c.type(0) == TENSOR_INT32) {
-        mapPairs<int32_t, int32_t>(c, Op::integer);
+        mapPairs<int32_t, int32_t>(c, [](int32_t a, int32_t b) { return Op::integer(a, b); });
     } else if (c.type(0) == TENSOR_FLOAT16) {
         mapHalfPairs(c, [range](float a, float b) { return clampFloat(Op::real(a, b), range); });
     } else if (fuse == ANEURALNETWORKS_FUSED_NONE) {
-        mapPairs<float, float>(c, Op::real);
+        mapPairs<float, float>(c, [](float a, float b) { return Op::real(a, b); });
     } else {
         mapPairs<float, float>(
             c, [range](float a, float b) { return clampFloat(Op::real(a, b), range); });

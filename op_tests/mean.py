@@ -1,6 +1,17 @@
 """MEAN: the mean along the given dimensions; quantized data keep their scale."""
 
-from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, axis_of, ints, numeric, overflowing
+from nnapi_testkit.op import (
+    Op,
+    Output,
+    Reals,
+    Sample,
+    Scalar,
+    Tensor,
+    axis_of,
+    ints,
+    numeric,
+    overflowing,
+)
 
 
 def reduced(f):
@@ -44,14 +55,14 @@ OP = Op(
     bound=bound,
     exempt=overflowing(terms),
     samples=[
-        sample("spatial", (2, 5, 7, 3), [1, 2], 1),
+        sample("spatial", (3, 3, 5, 4), [1, 2], 1),
         sample("last", (3, 5, 6), [2]),
         sample("first", (4, 9), [0]),
         sample("two", (5, 3, 6, 4), [0, 3]),
         sample("negative", (3, 2, 7, 5), [-2], 1),
         sample("mixed-signs", (3, 4, 5, 4), [1, -1]),
-        sample("all", (3, 4, 2), [0, 1, 2]),
-        sample("all-kept", (2, 3, 4), [2, 1, 0], 1),
+        sample("all", Reals((3, 4, 2), -0.5, 2.0), [0, 1, 2]),
+        sample("all-kept", Reals((2, 3, 4), -2.0, 0.5), [2, 1, 0], 1),
         sample("rank1", (11,), [0]),
         sample("single", (1, 6, 1), [0]),
         sample("keep-two", (3, 4, 3), [1], 2),

@@ -17,7 +17,7 @@ OP = Op(
     outputs=(
         Output(
             shape=broadcast("input", "alpha"),
-            span=lambda f: (-f.amplitude("input"), 1.1 * f.amplitude("input")),
+            span=lambda f: (-1.1 * f.amplitude("input"), 1.2 * f.amplitude("input")),
         ),
     ),
     cells=numeric(3, 3),

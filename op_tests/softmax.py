@@ -64,6 +64,6 @@ OP = Op(
         sample("one-class", (4, 1)),
         sample("steep", Reals((4, 6), -2.0, 2.0), 6.0),
         sample("empty", (0, 5), level=3),
-        sample("large", (64, 20), large=True),
+        sample("large", (220, 5), large=True),
     ],
 )

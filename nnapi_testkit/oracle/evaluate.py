@@ -121,7 +121,8 @@ def _operation(
     for position, operand in enumerate(outputs):
         spec = binding.op.outputs[min(position, len(binding.op.outputs) - 1)]
         flip = spec.spatial and not channels_first
-        value, open_ = situation.outputs[position], exempt[position]
+        value = _decoded(spec, operand, situation.outputs[position])
+        open_ = exempt[position]
         if spec.opaque:
             open_ = torch.ones_like(value, dtype=torch.bool)
         results.append(_result(operand, value, bounds[position], open_, flip))

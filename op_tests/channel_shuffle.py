@@ -1,0 +1,37 @@
+"""CHANNEL_SHUFFLE: output[k * num_groups + g] = input[g * group_size + k] along an axis."""
+
+from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, axis_of, exact, numeric
+
+
+def reference(torch, input, num_groups, axis):
+    at = axis_of(axis, input.ndim)
+    size = input.shape[at] // num_groups
+    split = input.reshape(*input.shape[:at], num_groups, size, *input.shape[at + 1 :])
+    return split.transpose(at, at + 1).reshape(input.shape)
+
+
+def sample(name, input, num_groups, axis, **more):
+    return Sample(name, input=input, num_groups=num_groups, axis=axis, **more)
+
+
+OP = Op(
+    name="CHANNEL_SHUFFLE",
+    signatures=((Tensor("input"), Scalar("num_groups", minimum=1), Scalar("axis")),),
+    outputs=(Output(like="input"),),
+    cells=numeric(3, 3),
+    reference=reference,
+    bound=exact(),
+    samples=[
+        sample("depth", (1, 2, 3, 6), 2, 3),
+        sample("rank2", (4, 9), 3, 1),
+        sample("rank1", (12,), 4, 0),
+        sample("height", (2, 6, 3, 2), 3, 1),
+        sample("last", (3, 2, 8), 4, -1),
+        sample("batch", (10, 3), 5, -2),
+        sample("one-group", (2, 3, 6), 1, 2),
+        sample("single-channels", (2, 2, 5), 5, 2),
+        sample("rank4", (1, 2, 8, 3), 2, 2),
+        sample("rank4-negative", (6, 1, 2, 3), 2, -4),
+        sample("large", (2, 7, 8, 12), 3, 3, large=True),
+    ],
+)

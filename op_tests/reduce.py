@@ -1,0 +1,115 @@
+"""REDUCE_ALL, _ANY, _MAX, _MIN, _PROD, _SUM: along the given dimensions."""
+
+import functools
+
+from nnapi_testkit.op import (
+    Op,
+    Output,
+    Sample,
+    Scalar,
+    Tensor,
+    axis_of,
+    cells,
+    dot,
+    exact,
+    floats,
+    ints,
+    nan_operands,
+    numeric,
+    selected,
+)
+
+
+def reduced(f):
+    """The output shape: reduced dimensions are 1 or gone; [1] if none is left."""
+    shape = f.shape("input")
+    axes = {axis_of(int(axis), len(shape)) for axis in f["axes"]}
+    if f["keep_dims"]:
+        return tuple(1 if i in axes else n for i, n in enumerate(shape))
+    return tuple(n for i, n in enumerate(shape) if i not in axes) or (1,)
+
+
+def each_axis(function, torch, input, axes, keep_dims):
+    """One dimension after another, kept until all are reduced."""
+    axes = sorted({axis_of(axis, input.ndim) for axis in axes.tolist()}, reverse=True)
+    for axis in axes:
+        input = getattr(torch, function)(input, axis, keepdim=True)
+    for axis in axes if not keep_dims else ():
+        input = input.squeeze(axis)
+    return input.reshape(1) if input.ndim == 0 else input
+
+
+def prod_bound(s):
+    """n - 1 roundings, n more if inputs are rounded; partial products may be flushed to zero."""
+    p, (y,) = s.precision, s.outputs
+    (least,) = s.run(lambda x: x.abs().clamp(max=1))
+    count = s.args["input"].numel() / max(1, y.numel()) * (2 if p.relaxed else 1)
+    bound = y.abs() * (count * p.u * 1.01) + p.tiny
+    return (s.torch.where((least < p.tiny) & (y != 0), bound + y.abs(), bound),)
+
+
+prod_bound.rule = "n u |y|"
+
+
+def prod_open(s):
+    """Where partial products may overflow, or be flushed to zero and meet infinity."""
+    p = s.precision
+    (most,) = s.run(lambda x: x.abs().nan_to_num(1.0, 1.0).clamp(min=1))
+    (least,) = s.run(lambda x: x.abs().nan_to_num(1.0, 1.0).clamp(max=1))
+    special = ~s.outputs[0].isfinite()
+    return ((most > p.maximum) | (special & (least < p.tiny) & (least > 0)),)
+
+
+def prod_exempt(s):
+    return (prod_open(s)[0] & ~s.outputs[0].isnan(),)
+
+
+def sample(name, input, axes, keep_dims=False, **more):
+    return Sample(name, input=input, axes=axes, keep_dims=keep_dims, **more)
+
+
+def samples(large):
+    """Every rank, axis and sign; `large` gives the data of the largest."""
+    return [
+        sample("spatial", (2, 3, 4, 3), [1, 2], True),
+        sample("last", (3, 5, 4), [2]),
+        sample("first", (4, 9), [0]),
+        sample("inner", (3, 4, 2, 5), [2], True),
+        sample("outer", (3, 5, 4, 2), [0, 3]),
+        sample("negative", (3, 2, 4, 5), [-3], True),
+        sample("mixed-signs", (3, 2, 5, 3), [1, -1]),
+        sample("all", (3, 2, 2), [0, 1, 2]),
+        sample("all-kept", (2, 3, 2), [2, 1, 0], True),
+        sample("rank1", (11,), [0]),
+        sample("of-one", (4, 1, 6), [1]),
+        sample("large", large, [1], large=True),
+    ]
+
+
+FORMS = {
+    "REDUCE_ALL": ("all", cells("BOOL8:3"), exact(), None, (9, 3, 128)),
+    "REDUCE_ANY": ("any", cells("BOOL8:3"), exact(), None, (9, 3, 128)),
+    "REDUCE_MAX": ("amax", numeric(3, 3), selected(), nan_operands(), (9, 3, 128)),
+    "REDUCE_MIN": ("amin", numeric(3, 3), selected(), nan_operands(), (9, 3, 128)),
+    "REDUCE_PROD": ("prod", floats(3), prod_bound, prod_exempt, (9, 4, 128)),
+    "REDUCE_SUM": ("sum", floats(3), dot(), None, (9, 7, 128)),
+}
+
+
+def declare(name, function, rows, bound, exempt, large):
+    """One reduction; products of numbers of all magnitudes would only underflow."""
+    domain = (-2.0, 2.0) if function == "prod" else None
+    return Op(
+        name=name,
+        signatures=((Tensor("input", domain=domain), ints("axes"), Scalar("keep_dims", "BOOL")),),
+        outputs=(Output(shape=reduced, like="input"),),
+        cells=rows,
+        reference=functools.partial(each_axis, function),
+        bound=bound,
+        exempt=exempt,
+        samples=samples(large),
+        ambiguity="Axes are distinct in every case; an empty list of axes is not tried.",
+    )
+
+
+OPS = [declare(name, *row) for name, row in FORMS.items()]

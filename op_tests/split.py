@@ -1,0 +1,47 @@
+"""SPLIT: equal parts of a tensor along an axis."""
+
+from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, exact, numeric
+
+
+def part(f):
+    shape = list(f.shape("input"))
+    shape[f["axis"]] //= f["num_splits"]
+    return tuple(shape)
+
+
+def reference(torch, input, axis, num_splits):
+    return tuple(input.chunk(num_splits, axis))
+
+
+def sample(name, input, axis, num_splits, **more):
+    return Sample(name, input=input, axis=axis, num_splits=num_splits, **more)
+
+
+OP = Op(
+    name="SPLIT",
+    signatures=(
+        (
+            Tensor("input", rank=(1, 5)),
+            Scalar("axis", minimum=0),
+            Scalar("num_splits", minimum=1),
+        ),
+    ),
+    outputs=(Output(shape=part, like="input", many=lambda f: f["num_splits"]),),
+    cells=numeric(3, 3, int32=3),
+    reference=reference,
+    bound=exact(),
+    samples=[
+        sample("columns", (4, 9), 1, 3),
+        sample("rows", (6, 5), 0, 2),
+        sample("rank1", (12,), 0, 4),
+        sample("rank4", (2, 3, 5, 6), 3, 2),
+        sample("middle", (3, 8, 4), 1, 4),
+        sample("singles", (3, 5, 2), 1, 5),
+        sample("whole", (4, 6), 1, 1),
+        sample("batch", (6, 2, 3, 2), 0, 3),
+        sample("rank5", (2, 4, 1, 3, 2), 1, 2),
+        sample("ones", (1, 7, 1), 1, 7),
+        sample("large", (4, 18, 5, 9), 1, 3, large=True),
+    ],
+    ambiguity="A negative axis is not mentioned and not tried.",
+)

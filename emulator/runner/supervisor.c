@@ -4,6 +4,7 @@
 
 enum {
     EXIT_DEADLINE_MS = 10000,
+    GONE_MS = 1,          /* between looks at a worker whose pipes are closed: it is leaving */
     POLL_MS = 200,        /* how late a death is seen while a driver's child keeps the pipes open */
     MEMORY_POLL_MS = 20,  /* how often a limited worker's size is looked at */
     MAX_LOAD_DEATHS = 2,  /* in a row, before the library is given up */
@@ -465,6 +466,7 @@ static void watch_worker(struct supervisor* s) {
 static int poll_timeout(const struct supervisor* s) {
     if (s->worker.pid == 0) return -1;
     int timeout = memory_limit(s) != 0 ? MEMORY_POLL_MS : POLL_MS;
+    if (s->worker.results < 0) timeout = GONE_MS;
     uint64_t deadline = worker_deadline(s), now = now_ns();
     if (deadline != 0) {
         uint64_t left = deadline > now ? (deadline - now) / 1000000 + 1 : 0;

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnapi_testkit.model.case import Case, Ending, Execution, Result
+from nnapi_testkit.model.case import Case, Ending, Execution, MemoryKind, Result
 from nnapi_testkit.model.types import ChannelQuant, Lifetime, Operand
 from nnapi_testkit.model.wire import (
     Bye,
@@ -278,6 +278,27 @@ def test_hostile_lengths_do_not_cost_memory(runner: Path, native: Path) -> None:
             timeout=60,
         )
         assert done.returncode == 3
+
+
+def test_no_room_for_shared_memory_is_said(runner: Path, native: Path, make_case) -> None:
+    """A full memory file system: an error before the driver runs, not a crash in it."""
+    limited = (
+        "import os, resource, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))\n"
+        "os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    case = make_case(size=10_000, memory=MemoryKind.SHARED)
+    done = subprocess.run(
+        ["python3", "-c", limited, runner, "--library", native / "libtoy.so"],
+        input=encode_batch([case, make_case()]),
+        capture_output=True,
+        timeout=60,
+    )
+    full, good = results_of(list(decode_results([done.stdout])))
+    assert full.ending is Ending.BAD_CASE
+    assert "no shared memory of" in full.text
+    assert good.ending is Ending.COMPLETED
 
 
 # ---- the program ----

@@ -24,26 +24,53 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("nnapi", "conformance of NNAPI drivers")
     add = group.addoption
     add("--nnapi-suite", action="store_true", help="collect the conformance suite")
-    add("--nnapi-target", default="host", metavar="TARGET",
-        help="host, lib:PATH or another registered target (default host)")
-    add("--nnapi-jobs", type=int, default=1, metavar="N",
-        help="runner processes that one pytest process keeps busy (default 1)")
-    add("--nnapi-oracle", choices=("auto", "live", "golden"), default="auto",
-        help="who answers (default: live if torch is installed)")
-    add("--nnapi-profile", choices=("strict", "standard", "cts"), default="standard",
-        help="what counts as equal (default standard)")
-    add("--nnapi-operation", action="append", default=[], metavar="OP",
-        help="only this operation (may be repeated)")
-    add("--nnapi-level", type=int, metavar="N",
-        help="only cases that need at most feature level N")
+    add(
+        "--nnapi-target",
+        default="host",
+        metavar="TARGET",
+        help="host, lib:PATH or another registered target (default host)",
+    )
+    add(
+        "--nnapi-jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="runner processes that one pytest process keeps busy (default 1)",
+    )
+    add(
+        "--nnapi-oracle",
+        choices=("auto", "live", "golden"),
+        default="auto",
+        help="who answers (default: live if torch is installed)",
+    )
+    add(
+        "--nnapi-profile",
+        choices=("strict", "standard", "cts"),
+        default="standard",
+        help="what counts as equal (default standard)",
+    )
+    add(
+        "--nnapi-operation",
+        action="append",
+        default=[],
+        metavar="OP",
+        help="only this operation (may be repeated)",
+    )
+    add("--nnapi-level", type=int, metavar="N", help="only cases that need at most feature level N")
     add("--nnapi-shard", metavar="I/N", help="part I of N of the cases")
     add("--nnapi-seed", type=int, default=0, help="other data for the same cases")
     add("--nnapi-isolate", action="store_true", help="a worker of its own for every case")
     add("--nnapi-memory-limit", type=int, metavar="MB", help="what a worker may grow to")
-    add("--nnapi-report", metavar="DIR",
-        help="write results.jsonl, summary.json, junit.xml and index.html")
-    add("--nnapi-floor", metavar="FILE",
-        help="fail if fewer cases run or are compared than FILE expects")
+    add(
+        "--nnapi-report",
+        metavar="DIR",
+        help="write results.jsonl, summary.json, junit.xml and index.html",
+    )
+    add(
+        "--nnapi-floor",
+        metavar="FILE",
+        help="fail if fewer cases run or are compared than FILE expects",
+    )
     add("--nnapi-waivers", metavar="FILE", help="TOML file of expected failures")
     add("--nnapi-matrix", action="store_true", help="print the coverage matrix")
     add("--nnapi-services", default="", help=argparse.SUPPRESS)

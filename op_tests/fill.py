@@ -1,4 +1,7 @@
-"""FILL: a tensor of a given shape, every element a given scalar."""
+"""FILL: a tensor of a given shape, every element a given scalar.
+
+The shape is an input: a model has to have one.
+"""
 
 import math
 
@@ -25,7 +28,7 @@ def samples(cell):
 
 OP = Op(
     name="FILL",
-    signatures=((ints("shape"), Scalar("value", "value")),),
+    signatures=((ints("shape", weight=False), Scalar("value", "value")),),
     outputs=(Output(shape=lambda f: tuple(int(n) for n in f["shape"])),),
     cells=(
         *cells("FLOAT32:4", value="FLOAT32"),

@@ -7,20 +7,11 @@ from nnapi_testkit.op import (
     Sample,
     Scalar,
     Tensor,
-    axis_of,
     ints,
     numeric,
     overflowing,
+    reduced,
 )
-
-
-def reduced(f):
-    """The output shape: reduced dimensions are 1 or gone; [1] if none is left."""
-    shape = f.shape("input")
-    axes = {axis_of(int(axis), len(shape)) for axis in f["axes"]}
-    if f["keep_dims"] > 0:
-        return tuple(1 if i in axes else n for i, n in enumerate(shape))
-    return tuple(n for i, n in enumerate(shape) if i not in axes) or (1,)
 
 
 def reference(torch, input, axes, keep_dims):
@@ -49,7 +40,7 @@ def sample(name, input, axes, keep_dims=0, **more):
 OP = Op(
     name="MEAN",
     signatures=((Tensor("input"), ints("axes"), Scalar("keep_dims")),),
-    outputs=(Output(shape=reduced, like="input"),),
+    outputs=(Output(shape=reduced("input"), like="input"),),
     cells=numeric(2, 2),
     reference=reference,
     bound=bound,

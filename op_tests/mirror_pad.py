@@ -1,13 +1,8 @@
 """MIRROR_PAD: padding that mirrors a tensor at its border, without it (REFLECT) or with it."""
 
-from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, cells, exact, ints
+from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, cells, exact, ints, padded
 
 REFLECT, SYMMETRIC = 0, 1
-
-
-def padded(f):
-    pairs = f["paddings"]
-    return tuple(int(a + n + b) for n, (a, b) in zip(f.shape("input"), pairs, strict=True))
 
 
 def mirrored(index, size, mode):
@@ -39,7 +34,7 @@ OP = Op(
             Scalar("mode", allowed=(REFLECT, SYMMETRIC)),
         ),
     ),
-    outputs=(Output(shape=padded, like="input"),),
+    outputs=(Output(shape=padded("input"), like="input"),),
     cells=cells("FLOAT16:7 FLOAT32:7 QUANT8_ASYMM:7 QUANT8_ASYMM_SIGNED:7 INT32:7"),
     reference=reference,
     bound=exact(),

@@ -1,12 +1,6 @@
 """PAD, PAD_V2: constants around a tensor: zero, or a given value."""
 
-from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, cells, exact, ints, numeric
-
-
-def padded(f):
-    pairs = f["paddings"]
-    shape = f.shape("input")
-    return tuple(int(a + n + b) for n, (a, b) in zip(shape, pairs, strict=True))
+from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, cells, exact, ints, numeric, padded
 
 
 def reference(torch, input, paddings, value=0.0):
@@ -57,7 +51,7 @@ def declare(name, rows, samples, *value):
     return Op(
         name=name,
         signatures=((Tensor("input"), ints("paddings", rank=2), *value),),
-        outputs=(Output(shape=padded, like="input"),),
+        outputs=(Output(shape=padded("input"), like="input"),),
         cells=rows,
         reference=reference,
         bound=exact(),

@@ -3,6 +3,7 @@
 import functools
 
 from nnapi_testkit.op import (
+    Choice,
     Op,
     Output,
     Sample,
@@ -16,17 +17,9 @@ from nnapi_testkit.op import (
     ints,
     nan_operands,
     numeric,
+    reduced,
     selected,
 )
-
-
-def reduced(f):
-    """The output shape: reduced dimensions are 1 or gone; [1] if none is left."""
-    shape = f.shape("input")
-    axes = {axis_of(int(axis), len(shape)) for axis in f["axes"]}
-    if f["keep_dims"]:
-        return tuple(1 if i in axes else n for i, n in enumerate(shape))
-    return tuple(n for i, n in enumerate(shape) if i not in axes) or (1,)
 
 
 def each_axis(function, torch, input, axes, keep_dims):
@@ -68,9 +61,12 @@ def sample(name, input, axes, keep_dims=False, **more):
     return Sample(name, input=input, axes=axes, keep_dims=keep_dims, **more)
 
 
-def samples(large):
-    """Every rank, axis and sign; `large` gives the data of the largest."""
-    return [
+def samples(large, mostly=None):
+    """Every rank, axis and sign; `large` is the largest shape.
+
+    mostly: the highest byte of truth values, most of which are true then.
+    """
+    found = [
         sample("spatial", (2, 3, 4, 3), [1, 2], True),
         sample("last", (3, 5, 4), [2]),
         sample("first", (4, 9), [0]),
@@ -84,6 +80,9 @@ def samples(large):
         sample("of-one", (4, 1, 6), [1]),
         sample("large", large, [1], large=True),
     ]
+    for each in found if mostly else ():
+        each.operands["input"] = Choice(each.operands["input"], 0, mostly)
+    return found
 
 
 FORMS = {
@@ -102,12 +101,12 @@ def declare(name, function, rows, bound, exempt, large):
     return Op(
         name=name,
         signatures=((Tensor("input", domain=domain), ints("axes"), Scalar("keep_dims", "BOOL")),),
-        outputs=(Output(shape=reduced, like="input"),),
+        outputs=(Output(shape=reduced("input"), like="input"),),
         cells=rows,
         reference=functools.partial(each_axis, function),
         bound=bound,
         exempt=exempt,
-        samples=samples(large),
+        samples=samples(large, 5 if function == "all" else None),
         ambiguity="Axes are distinct in every case; an empty list of axes is not tried.",
     )
 

@@ -33,6 +33,32 @@ def axis_of(axis: int, rank: int) -> int:
     return axis + rank if axis < 0 else axis
 
 
+def reduced(input: str) -> ShapeRule:
+    """The input with the dimensions listed by `axes` removed, or 1 if `keep_dims` is positive.
+
+    [1] if no dimension is left.
+    """
+
+    def rule(facts: Facts) -> Shape:
+        shape = facts.shape(input)
+        axes = {axis_of(int(axis), len(shape)) for axis in facts["axes"]}
+        if facts["keep_dims"] > 0:
+            return tuple(1 if i in axes else n for i, n in enumerate(shape))
+        return tuple(n for i, n in enumerate(shape) if i not in axes) or (1,)
+
+    return rule
+
+
+def padded(input: str) -> ShapeRule:
+    """The input with `paddings[i]` elements (before, after) more in dimension i."""
+
+    def rule(facts: Facts) -> Shape:
+        pairs = zip(facts.shape(input), facts["paddings"], strict=True)
+        return tuple(int(before + size + after) for size, (before, after) in pairs)
+
+    return rule
+
+
 def same_padding(size: int, stride: int, window: int, dilation: int = 1) -> tuple[int, int]:
     """Padding (head, tail) of the SAME scheme; an odd total puts the extra element at the tail."""
     reach = (window - 1) * dilation + 1

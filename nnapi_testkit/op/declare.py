@@ -117,6 +117,7 @@ class Output:
             cover; scale and zero point follow from it.
         many: length of a list of outputs, from the facts.
         opaque: a scratch buffer: its dimensions are judged, its contents mean nothing.
+        optional: may be left out when trailing. level: feature level that introduced it.
         codes: what the reference returns for a quantized output are its integers.
     """
 
@@ -132,6 +133,8 @@ class Output:
     many: Callable[[Facts], int] | None = None
     codes: bool = False
     opaque: bool = False
+    optional: bool = False
+    level: int = 1
 
 
 @dataclass(frozen=True, slots=True)

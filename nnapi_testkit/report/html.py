@@ -105,9 +105,9 @@ def _facts(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts += [(str(name), str(version)) for name, version in versions.items()]
     device = summary.get("device", {})
     facts += [
-        (f"device {name}", str(value))
+        (str(name).replace("_", " "), str(value))
         for name, value in device.items()
-        if isinstance(value, (str, int, float)) and value != ""
+        if isinstance(value, (str, int, float)) and value != "" and name not in ("target", "device")
     ]
     return facts
 

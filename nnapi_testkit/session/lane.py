@@ -19,6 +19,7 @@ __all__ = ["BREAKER", "Lane", "reproduction"]
 
 BREAKER = 3  # infrastructure errors in a row after which a target is given up
 INFRA_ATTEMPTS = 2
+_UNATTRIBUTED = "right, but the device that computed it is not known: no pass"
 
 _Work = tuple[CaseRef, Case]
 
@@ -148,6 +149,9 @@ class Lane:
             # A judge that fails must neither pass the case nor end the run.
             why = f"the judge failed: {type(error).__name__}: {error}"
             return replace(self._unjudged(ref, Verdict.ORACLE_DISPUTE, why), device=result.device)
+        if record.verdict is Verdict.PASS and not record.device:
+            # Without a name it may have been any device's, or the system's own fallback.
+            return replace(record, verdict=Verdict.OBSERVED, message=_UNATTRIBUTED)
         if record.verdict.is_failure and not record.repro:
             record = replace(record, repro=reproduction(ref.id, settings))
         return record

@@ -3,7 +3,7 @@
 Words in a case id: `wrong` (the driver computes 1 too much), `crash`, `leak` (wrong in a batch,
 right alone), `refuse` (must be refused), `nogolden`, `stale`, `badoracle`, `badmake`, `badjudge`,
 `gone` (the runner is lost whenever it meets the case), `flaky` (lost the first time only),
-`unsupported`, `suicide` (the lane process dies).
+`unsupported`, `nameless` (no device is reported), `suicide` (the lane process dies).
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class FakeRunner:
             Ending.COMPLETED,
             Stage.DONE,
             0,
-            "fake",
+            "" if "nameless" in name else "fake",
             executions=(SetResult(0, (output,)),),
             nanoseconds=1000,
         )

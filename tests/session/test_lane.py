@@ -50,6 +50,12 @@ def test_a_crash_keeps_what_the_driver_printed(settings: Make) -> None:
     assert record.text == "segfault"
 
 
+def test_a_device_without_a_name_never_earns_a_pass(settings: Make) -> None:
+    record = _run(settings("nameless"))["nameless"]
+    assert record.verdict is Verdict.OBSERVED
+    assert record.message.endswith("no pass")
+
+
 def test_a_refusal_needs_no_oracle(settings: Make) -> None:
     record = _run(settings("refuse-badoracle"))["refuse"]
     assert record.verdict is Verdict.PASS

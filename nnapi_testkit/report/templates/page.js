@@ -19,7 +19,8 @@ const count = (number) => number.toLocaleString("en").replaceAll(",", " ");
 const real = (value) => typeof value === "string"
   ? { inf: Infinity, "-inf": -Infinity }[value] ?? NaN : value;
 const worse = (a, b) => Number.isNaN(a) || a > b;
-const shown = (value) => Number.isFinite(value) ? String(Number(value.toPrecision(3))) : String(value);
+const shown = (value) => Number.isFinite(value) ? String(Number(value.toPrecision(3)))
+  : String(value).replace("Infinity", "∞");
 const group = (row) => verdicts[row[VERDICT]][1];
 const lower = rows.map((row, at) => (row[ID] + "\n" + (details[at] ?? "")).toLowerCase());
 
@@ -154,7 +155,11 @@ function drawMatrix() {
     usedRows.add(row[OPERATION]);
     usedColumns.add(row[CELL]);
   });
-  const columns = [...usedColumns].sort((a, b) => (cells[a] < cells[b] ? -1 : 1));
+  // The types that most operations have come first, so that little is out of sight.
+  const users = cells.map((_, cell) => [...usedRows].filter((operation) =>
+    grid.has(operation * cells.length + cell)).length);
+  const columns = [...usedColumns].sort((a, b) =>
+    users[b] - users[a] || (cells[a] < cells[b] ? -1 : 1));
   const head = make("tr");
   head.append(make("th", "", "Operation"), ...columns.map((at) => make("th", "", cells[at])));
   const body = [...usedRows].sort((a, b) => (names[a] < names[b] ? -1 : 1)).map((operation) => {

@@ -1,0 +1,1 @@
+"""Speed, measured by whole runs; nothing here is a test."""

@@ -1,0 +1,7 @@
+"""`python -m benchmarks`: every figure the project promises, one line each."""
+
+from benchmarks import suite
+
+suite.counts()
+suite.isolation()
+suite.speed()

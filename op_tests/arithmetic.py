@@ -20,6 +20,13 @@ FORMS = {
     # More than input1_scale * input2_scale for one code, as the documentation demands.
     "MUL": (lambda torch, a, b: a * b, lambda f: 0.7 * f.amplitude("a") * f.amplitude("b"), 1, 1),
 }
+
+
+def summands(s):
+    """What a difference may cancel."""
+    return s.args["a"].abs() + s.args["b"].abs()
+
+
 WHOLE = Choice((2, 3, 4), -30000, 30000)
 
 
@@ -35,7 +42,7 @@ def declare(name, form, reach, float32, quant8):
         outputs=(Output(shape=broadcast("a", "b"), span=lambda f: (-reach(f), reach(f))),),
         cells=numeric(float32, quant8, int32=4),
         reference=reference,
-        bound=rounded(1),
+        bound=rounded(1, magnitude=summands if name == "SUB" else None),
         samples=[
             *broadcast_pairs(activation=0),
             Sample("fused-relu1", skip=("int32",), a=(3, 11), b=(11,), activation=2),

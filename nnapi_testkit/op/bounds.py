@@ -113,12 +113,15 @@ def selected() -> Bound:
     return _named(bound, "exact values, sign of zero open")
 
 
-def rounded(count: float = 1, *, inputs: int = 2) -> Bound:
+def rounded(
+    count: float = 1, *, inputs: int = 2, magnitude: Callable[[Situation], Any] | None = None
+) -> Bound:
     """`count` correctly rounded steps without cancellation: count * u * |y| + tiny.
 
     For an elementary operation on exact inputs, |fl(y) - y| <= u|y| (Higham, Accuracy and
     Stability, 2.2); relaxed float32 also rounds up to `inputs` inputs, which an addition
-    with cancellation feels in full: there the error is u times the absolute values' result.
+    with cancellation feels in full: there the error is u times the absolute values' result
+    (`magnitude`, where that is not the operation itself on absolute values: a difference).
     Quantized inputs are rescaled first, which rounds each of them too.
     """
 
@@ -126,7 +129,7 @@ def rounded(count: float = 1, *, inputs: int = 2) -> Bound:
         p = s.precision
         errors = tuple(y.abs() * (p.u * count) + p.tiny for y in s.outputs)
         if p.relaxed or p.quantized:
-            scaled = s.run(lambda x: x.abs())
+            scaled = (magnitude(s),) if magnitude else s.run(lambda x: x.abs())
             errors = tuple(
                 e + a.abs() * (p.u * inputs) for e, a in zip(errors, scaled, strict=True)
             )

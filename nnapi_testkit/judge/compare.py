@@ -61,7 +61,7 @@ class Comparison:
     def ok(self) -> bool:
         """Whether every element is legal and the errors have no bias."""
         biased = self.bias is not None and abs(self.bias) > self.bias_limit
-        return not biased and not self.wrong.any()
+        return not biased and not bool(self.wrong.any())
 
 
 def compare(

@@ -22,9 +22,9 @@ from meta_mutants import (
     zeros,
 )
 
-from nnapi_testkit.catalog import catalog
 from nnapi_testkit.cases.index import case_index
 from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.catalog import catalog
 from nnapi_testkit.judge.judge import judge
 from nnapi_testkit.judge.verdict import Verdict
 from nnapi_testkit.model.case import Answer, Case

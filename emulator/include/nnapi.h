@@ -313,6 +313,134 @@ typedef struct ANeuralNetworksSymmPerChannelQuantParams {
     X(ANeuralNetworksCompilation_getPreferredMemoryPaddingForOutput, 5, int, (const ANeuralNetworksCompilation* compilation, uint32_t index, uint32_t* padding)) \
     X(ANeuralNetworksExecution_setReusable, 5, int, (ANeuralNetworksExecution* execution, bool reusable))
 
+/* X(name, code, feature level) for every operation. */
+#define NNAPI_OPERATIONS(X) \
+    X(ADD, 0, 1) \
+    X(AVERAGE_POOL_2D, 1, 1) \
+    X(CONCATENATION, 2, 1) \
+    X(CONV_2D, 3, 1) \
+    X(DEPTHWISE_CONV_2D, 4, 1) \
+    X(DEPTH_TO_SPACE, 5, 1) \
+    X(DEQUANTIZE, 6, 1) \
+    X(EMBEDDING_LOOKUP, 7, 1) \
+    X(FLOOR, 8, 1) \
+    X(FULLY_CONNECTED, 9, 1) \
+    X(HASHTABLE_LOOKUP, 10, 1) \
+    X(L2_NORMALIZATION, 11, 1) \
+    X(L2_POOL_2D, 12, 1) \
+    X(LOCAL_RESPONSE_NORMALIZATION, 13, 1) \
+    X(LOGISTIC, 14, 1) \
+    X(LSH_PROJECTION, 15, 1) \
+    X(LSTM, 16, 1) \
+    X(MAX_POOL_2D, 17, 1) \
+    X(MUL, 18, 1) \
+    X(RELU, 19, 1) \
+    X(RELU1, 20, 1) \
+    X(RELU6, 21, 1) \
+    X(RESHAPE, 22, 1) \
+    X(RESIZE_BILINEAR, 23, 1) \
+    X(RNN, 24, 1) \
+    X(SOFTMAX, 25, 1) \
+    X(SPACE_TO_DEPTH, 26, 1) \
+    X(SVDF, 27, 1) \
+    X(TANH, 28, 1) \
+    X(BATCH_TO_SPACE_ND, 29, 2) \
+    X(DIV, 30, 2) \
+    X(MEAN, 31, 2) \
+    X(PAD, 32, 2) \
+    X(SPACE_TO_BATCH_ND, 33, 2) \
+    X(SQUEEZE, 34, 2) \
+    X(STRIDED_SLICE, 35, 2) \
+    X(SUB, 36, 2) \
+    X(TRANSPOSE, 37, 2) \
+    X(ABS, 38, 3) \
+    X(ARGMAX, 39, 3) \
+    X(ARGMIN, 40, 3) \
+    X(AXIS_ALIGNED_BBOX_TRANSFORM, 41, 3) \
+    X(BIDIRECTIONAL_SEQUENCE_LSTM, 42, 3) \
+    X(BIDIRECTIONAL_SEQUENCE_RNN, 43, 3) \
+    X(BOX_WITH_NMS_LIMIT, 44, 3) \
+    X(CAST, 45, 3) \
+    X(CHANNEL_SHUFFLE, 46, 3) \
+    X(DETECTION_POSTPROCESSING, 47, 3) \
+    X(EQUAL, 48, 3) \
+    X(EXP, 49, 3) \
+    X(EXPAND_DIMS, 50, 3) \
+    X(GATHER, 51, 3) \
+    X(GENERATE_PROPOSALS, 52, 3) \
+    X(GREATER, 53, 3) \
+    X(GREATER_EQUAL, 54, 3) \
+    X(GROUPED_CONV_2D, 55, 3) \
+    X(HEATMAP_MAX_KEYPOINT, 56, 3) \
+    X(INSTANCE_NORMALIZATION, 57, 3) \
+    X(LESS, 58, 3) \
+    X(LESS_EQUAL, 59, 3) \
+    X(LOG, 60, 3) \
+    X(LOGICAL_AND, 61, 3) \
+    X(LOGICAL_NOT, 62, 3) \
+    X(LOGICAL_OR, 63, 3) \
+    X(LOG_SOFTMAX, 64, 3) \
+    X(MAXIMUM, 65, 3) \
+    X(MINIMUM, 66, 3) \
+    X(NEG, 67, 3) \
+    X(NOT_EQUAL, 68, 3) \
+    X(PAD_V2, 69, 3) \
+    X(POW, 70, 3) \
+    X(PRELU, 71, 3) \
+    X(QUANTIZE, 72, 3) \
+    X(QUANTIZED_16BIT_LSTM, 73, 1) \
+    X(RANDOM_MULTINOMIAL, 74, 3) \
+    X(REDUCE_ALL, 75, 3) \
+    X(REDUCE_ANY, 76, 3) \
+    X(REDUCE_MAX, 77, 3) \
+    X(REDUCE_MIN, 78, 3) \
+    X(REDUCE_PROD, 79, 3) \
+    X(REDUCE_SUM, 80, 3) \
+    X(ROI_ALIGN, 81, 3) \
+    X(ROI_POOLING, 82, 3) \
+    X(RSQRT, 83, 3) \
+    X(SELECT, 84, 3) \
+    X(SIN, 85, 3) \
+    X(SLICE, 86, 3) \
+    X(SPLIT, 87, 3) \
+    X(SQRT, 88, 3) \
+    X(TILE, 89, 3) \
+    X(TOPK_V2, 90, 3) \
+    X(TRANSPOSE_CONV_2D, 91, 3) \
+    X(UNIDIRECTIONAL_SEQUENCE_LSTM, 92, 3) \
+    X(UNIDIRECTIONAL_SEQUENCE_RNN, 93, 3) \
+    X(RESIZE_NEAREST_NEIGHBOR, 94, 3) \
+    X(QUANTIZED_LSTM, 95, 4) \
+    X(IF, 96, 4) \
+    X(WHILE, 97, 4) \
+    X(ELU, 98, 4) \
+    X(HARD_SWISH, 99, 4) \
+    X(FILL, 100, 4) \
+    X(RANK, 101, 4) \
+    X(BATCH_MATMUL, 102, 6) \
+    X(PACK, 103, 6) \
+    X(MIRROR_PAD, 104, 7) \
+    X(REVERSE, 105, 7)
+
+/* X(name, code, feature level) for every operand type. */
+#define NNAPI_OPERAND_TYPES(X) \
+    X(FLOAT32, 0, 1) \
+    X(INT32, 1, 1) \
+    X(UINT32, 2, 1) \
+    X(TENSOR_FLOAT32, 3, 1) \
+    X(TENSOR_INT32, 4, 1) \
+    X(TENSOR_QUANT8_ASYMM, 5, 1) \
+    X(BOOL, 6, 3) \
+    X(TENSOR_QUANT16_SYMM, 7, 3) \
+    X(TENSOR_FLOAT16, 8, 3) \
+    X(TENSOR_BOOL8, 9, 3) \
+    X(FLOAT16, 10, 3) \
+    X(TENSOR_QUANT8_SYMM_PER_CHANNEL, 11, 3) \
+    X(TENSOR_QUANT16_ASYMM, 12, 3) \
+    X(TENSOR_QUANT8_SYMM, 13, 3) \
+    X(TENSOR_QUANT8_ASYMM_SIGNED, 14, 4) \
+    X(MODEL, 15, 4)
+
 #ifndef NNAPI_NO_PROTOTYPES
 int ANeuralNetworksMemory_createFromFd(size_t size, int protect, int fd, size_t offset, ANeuralNetworksMemory** memory);
 void ANeuralNetworksMemory_free(ANeuralNetworksMemory* memory);

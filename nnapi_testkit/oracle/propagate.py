@@ -277,6 +277,13 @@ def _div(a: Any, b: Any) -> Bounded:
     return x.made(value, carried)
 
 
+def _largest(u: float) -> float:
+    """The largest finite number of the arithmetic with unit roundoff `u`; no limit if exact."""
+    if not u:
+        return float("inf")
+    return 65504.0 if u > 2.0**-20 else 3.4028234663852886e38
+
+
 def _bilinear(func: Callable[[Any, Any], Any], a: Any, b: Any) -> Bounded:
     """Sums of products: gamma_n sum|x||w| of its own, the operands' errors carried exactly."""
     x, y = _pair(a, b)
@@ -285,6 +292,8 @@ def _bilinear(func: Callable[[Any, Any], Any], a: Any, b: Any) -> Bounded:
     widened = func(x.value.abs() + x.error, y.value.abs() + y.error)
     count = func(torch.ones_like(x.value), torch.ones_like(y.value))
     own = widened * (count + 1) * x.u + (count * x.tiny if x.u else 0.0)
+    # A partial sum may overflow although the total does not: then anything may follow.
+    own = torch.where(widened > _largest(x.u), torch.inf, own)
     return Bounded(value, (widened - magnitude) + own, x.u, x.tiny)
 
 

@@ -88,7 +88,11 @@ def _add_run(commands: _Commands) -> None:
         help="only this operation (may be repeated)",
     )
     pick.add_argument(
-        "--level", type=int, metavar="N", help="only cases that need at most feature level N"
+        "--level",
+        "--nnapi-feature-level",
+        type=int,
+        metavar="N",
+        help="only cases that need at most feature level N (default: the device's own)",
     )
     pick.add_argument(
         "--kind", action="append", default=[], help="only this kind of case (may be repeated)"
@@ -229,11 +233,55 @@ def _add_small(commands: _Commands) -> None:
         help="print this path only",
     )
 
+    _add_model(commands)
+
+
+def _add_model(commands: _Commands) -> None:
     model = commands.add_parser("model", help="models through PyTorch's own NNAPI runtime")
-    checks = model.add_subparsers(required=True, metavar="ACTION")
-    check = checks.add_parser("check", help="compare a saved model on the driver with eager")
-    check.set_defaults(command=_model_check)
-    check.add_argument("file", type=Path, metavar="FILE")
+    actions = model.add_subparsers(required=True, metavar="ACTION")
+    check = actions.add_parser("check", help="compare a saved model on the driver with eager")
+    convert = actions.add_parser("convert", help="convert a saved model, with inputs and answers")
+    for action in (check, convert):
+        action.set_defaults(command=_model, action="check" if action is check else "convert")
+        action.add_argument("file", type=Path, metavar="FILE", help="a TorchScript file")
+        action.add_argument(
+            "-i",
+            "--input",
+            action="append",
+            default=[],
+            metavar="SHAPE[:TYPE]",
+            help="random data for the next input, as in 1,3,224,224:float32, instead of the inputs"
+            " that the file carries",
+        )
+        action.add_argument("--layout", choices=("nchw", "nhwc"), default="nchw")
+        action.add_argument(
+            "--flexible",
+            type=int,
+            nargs="+",
+            metavar="DIM",
+            help="dimensions of every input that are left open until the first run",
+        )
+        action.add_argument(
+            "--relaxed", action="store_true", help="float32 may be computed as float16"
+        )
+        action.add_argument(
+            "--lite", action="store_true", help="the file format of PyTorch's lite interpreter"
+        )
+    _target(check)
+    check.add_argument(
+        "--eager", type=Path, metavar="FILE", help="what a converted FILE was made from"
+    )
+    check.add_argument(
+        "--runs", type=int, default=5, metavar="N", help="timed runs; 0 takes no time (default 5)"
+    )
+    check.add_argument(
+        "--timeout", type=float, default=300.0, metavar="SECONDS", help="default 300"
+    )
+    convert.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
+    sample = actions.add_parser("sample", help="write one of the kit's own models, to try these")
+    sample.set_defaults(command=_model, action="sample")
+    sample.add_argument("name", metavar="NAME", help="mobilenet_v2, convnet, mlp, ...")
+    sample.add_argument("file", type=Path, metavar="FILE")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -272,10 +320,15 @@ def _where(options: argparse.Namespace) -> int:
     return where(options.what)
 
 
-def _model_check(options: argparse.Namespace) -> int:
-    from nnapi_testkit.mobile.check import check_file
+def _model(options: argparse.Namespace) -> int:
+    from nnapi_testkit.commands import model
 
-    return check_file(options.file)
+    actions: dict[str, Callable[[argparse.Namespace], int]] = {
+        "check": model.check,
+        "convert": model.convert,
+        "sample": model.sample,
+    }
+    return actions[options.action](options)
 
 
 if __name__ == "__main__":

@@ -56,7 +56,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="OP",
         help="only this operation (may be repeated)",
     )
-    add("--nnapi-level", type=int, metavar="N", help="only cases that need at most feature level N")
+    add(
+        "--nnapi-level",
+        "--nnapi-feature-level",
+        dest="nnapi_level",
+        type=int,
+        metavar="N",
+        help="only cases that need at most feature level N (default: the device's own)",
+    )
     add("--nnapi-shard", metavar="I/N", help="part I of N of the cases")
     add("--nnapi-seed", type=int, default=0, help="other data for the same cases")
     add("--nnapi-isolate", action="store_true", help="a worker of its own for every case")

@@ -18,7 +18,7 @@ from nnapi_testkit.session.engine import Session
 from nnapi_testkit.session.floors import Floors
 from nnapi_testkit.session.ledger import Ledger
 from nnapi_testkit.session.memory import collect_rarely
-from nnapi_testkit.session.plan import Selection, select
+from nnapi_testkit.session.plan import Selection, select, within
 from nnapi_testkit.session.settings import STANDARD, OracleMode, Settings, Shard
 from nnapi_testkit.session.waivers import Waivers
 
@@ -46,9 +46,15 @@ def run(options: argparse.Namespace) -> int:
     session = Session(settings, options.jobs)
     index = session.refs()
     refs = select(index, selection)
+    device = _device(session)
+    if selection.level is None:
+        promised = within(refs, device)
+        above, refs = len(refs) - len(promised), promised
     screen = Screen(len(refs), show=options.show)
     if session.notice:
         screen.notice(session.notice)
+    if selection.level is None and above:
+        screen.notice(f"{above} cases need a newer feature level than the device has")
     store = Store(options.report) if options.report else None
     ledger = Ledger()
     interrupted = False
@@ -82,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
         first_verdict=session.first_verdict,
         ended=ended,
         process_started=process_started,
-        device=_device(session),
+        device=device,
         selection=_words(options),
         planned=len(refs),
     )

@@ -20,7 +20,7 @@ from nnapi_testkit.report.text import details, matrix_lines, one_line
 from nnapi_testkit.session.engine import Session
 from nnapi_testkit.session.floors import Floors
 from nnapi_testkit.session.ledger import Exit, Ledger
-from nnapi_testkit.session.plan import Selection, block_sizes, select
+from nnapi_testkit.session.plan import Selection, block_sizes, select, within
 from nnapi_testkit.session.record import decode, encode
 from nnapi_testkit.session.settings import STANDARD, OracleMode, Settings, Shard
 from nnapi_testkit.session.waivers import Waivers
@@ -164,7 +164,10 @@ class SuitePlugin:
                 selection = Selection(
                     selection.names, "", selection.operations, selection.level, (), self._shard
                 )
-            return select(index, selection)
+            refs = select(index, selection)
+            if selection.level is None:
+                refs = within(refs, self.session.describe())
+            return refs
         except KitError as error:
             raise pytest.UsageError(f"nnapi-testkit: {error}") from error
 

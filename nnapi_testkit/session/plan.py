@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.session.settings import Shard
+from nnapi_testkit.spec.levels import level_of
 
-__all__ = ["FIRST_BLOCK", "FULL_BLOCK", "Selection", "block_sizes", "expression", "glob", "select"]
+__all__ = [
+    "FIRST_BLOCK",
+    "FULL_BLOCK",
+    "Selection",
+    "block_sizes",
+    "expression",
+    "glob",
+    "select",
+    "within",
+]
 
 FIRST_BLOCK = 25  # small, so that the first verdict comes at once
 FULL_BLOCK = 500  # what one runner worker serves before it is replaced
@@ -87,6 +97,24 @@ def select(refs: Sequence[CaseRef], selection: Selection) -> list[CaseRef]:
                 f"shard {selection.shard.index}/{selection.shard.count} is empty: use fewer shards"
             )
     return chosen
+
+
+def within(refs: Sequence[CaseRef], facts: Mapping[str, object]) -> list[CaseRef]:
+    """Return the cases that a device with these facts has promised: those of its own level.
+
+    Every case if the device does not tell its level. Raises KitError if none is left.
+    """
+    value = facts.get("feature_level")
+    if not isinstance(value, int):
+        return list(refs)
+    level = level_of(value)
+    kept = [ref for ref in refs if ref.level <= level]
+    if not kept:
+        raise KitError(
+            f"every selected case needs more than the device's feature level {level}: select"
+            " others, or force a level with --level N"
+        )
+    return kept
 
 
 def _by_name(refs: Sequence[CaseRef], names: Sequence[str]) -> list[CaseRef]:

@@ -128,7 +128,7 @@ def open_runner(target: str, *, isolate: bool, memory_limit_mb: int | None) -> F
 def describe(target: str) -> dict[str, object]:
     if target != "host":
         raise KitError(f"target {target!r} is unknown: use host")
-    return {"name": "fake", "feature_level": 8}
+    return {"name": "fake", "feature_level": 1000008}
 
 
 def live(ref: CaseRef, case: Case) -> Answer:

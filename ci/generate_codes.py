@@ -131,7 +131,9 @@ def c_header(table: dict[str, Any]) -> str:
     for macro, what in (("operations", "operation"), ("operand_types", "operand type")):
         lines.append(f"/* X(name, code, feature level) for every {what}. */")
         lines.append(f"#define NNAPI_{macro.upper()}(X) \\")
-        rows = [f"    X({name}, {row['code']}, {row['since']})" for name, row in table[macro].items()]
+        rows = [
+            f"    X({name}, {row['code']}, {row['since']})" for name, row in table[macro].items()
+        ]
         lines.extend([" \\\n".join(rows), ""])
     lines.append("#ifndef NNAPI_NO_PROTOTYPES")
     lines.extend(f"{row['returns']} {name}({signatures[name]});" for name, row in functions.items())

@@ -7,6 +7,7 @@ from nnapi_testkit.op import (
     Reals,
     Sample,
     Tensor,
+    bounded_by,
     cells,
     exact,
     rounded,
@@ -42,17 +43,14 @@ def bound(s):
     """
     source, target = ends(s.facts["cell"])
     if source == target or s.facts["cell"].name in EXACT:
-        return exact()(s)
+        return exact()(s)[0]
     if not (source.startswith("float") and target in RANGE):
-        return rounded(1)(s)
+        return rounded(1)(s)[0]
     x, (y,) = s.args["input"], s.outputs
     reach = x.abs() * s.reading.u if s.reading.relaxed else 0 * x
     gaps = [(s.torch.trunc(x + e) - y).abs() for e in (-reach, reach)]
     scale = s.facts["outputs"][0].scale or 1.0
-    return (s.torch.maximum(*gaps) * scale,)
-
-
-bound.rule = "exact where the type can hold the value, one rounding else"
+    return s.torch.maximum(*gaps) * scale
 
 
 def outside(s):
@@ -96,7 +94,7 @@ OP = Op(
     cells=cells(" ".join(ROWS)),
     reference=reference,
     by_cell=True,
-    bound=bound,
+    bound=bounded_by(bound, "exact where the type can hold the value, one rounding else"),
     exempt=outside,
     samples=samples,
     ambiguity="Fractions are cut off towards zero; what the output cannot hold is left open.",

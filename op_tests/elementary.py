@@ -1,6 +1,16 @@
 """EXP, LOG, SIN, SQRT, FLOOR: elementary functions, element-wise."""
 
-from nnapi_testkit.op import Op, Output, Sample, Tensor, floats, relative, selected, unary
+from nnapi_testkit.op import (
+    Op,
+    Output,
+    Sample,
+    Tensor,
+    bounded_by,
+    floats,
+    relative,
+    selected,
+    unary,
+)
 
 
 def argument(s):
@@ -12,10 +22,7 @@ def sin_bound(s):
     """4 u max(|y|, 1/2) of its own; reducing the argument in working precision costs u |x|."""
     p, x = s.precision, s.args["input"].abs()
     reduction = (x * (2 if p.relaxed else 1)).clamp(max=2 / p.u)
-    return ((s.outputs[0].abs().clamp(min=0.5) * 4 + reduction) * p.u + p.tiny,)
-
-
-sin_bound.rule = "4 u max(|y|, 1/2) + u |x|"
+    return (s.outputs[0].abs().clamp(min=0.5) * 4 + reduction) * p.u + p.tiny
 
 
 def floor_bound(s):
@@ -23,12 +30,10 @@ def floor_bound(s):
     (bound,), x = selected()(s), s.args["input"]
     reach = x.abs() * s.precision.u
     if not s.precision.relaxed:
-        return (bound,)
+        return bound
     gaps = [(s.torch.floor(x + e) - s.outputs[0]).abs() for e in (-reach, reach)]
-    return (bound + s.torch.maximum(*gaps),)
+    return bound + s.torch.maximum(*gaps)
 
-
-floor_bound.rule = "exact values"
 
 POSITIVE = (2.0**-8, 9.0)
 FORMS = {
@@ -36,10 +41,10 @@ FORMS = {
     "EXP": ("exp", relative(lambda s: 3 + 3 * argument(s), "(3 + 3|x|) u |y|"), None, 3),
     # By way of log2 an absolute error near x = 1; a rounded input moves y by u.
     "LOG": ("log", relative(lambda s: 5, "5 u max(|y|, 1/2)", floor=0.5), POSITIVE, 3),
-    "SIN": ("sin", sin_bound, (-7.0, 7.0), 3),
+    "SIN": ("sin", bounded_by(sin_bound, "4 u max(|y|, 1/2) + u |x|"), (-7.0, 7.0), 3),
     # x * rsqrt(x) is legal: 3 roundings.
     "SQRT": ("sqrt", relative(lambda s: 3, "3 u |y|"), (0.0, 9.0), 3),
-    "FLOOR": ("floor", floor_bound, None, 1),
+    "FLOOR": ("floor", bounded_by(floor_bound, "exact values"), None, 1),
 }
 
 

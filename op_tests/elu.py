@@ -1,6 +1,16 @@
 """ELU: max(0, x) + min(0, alpha * (exp(x) - 1))."""
 
-from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, cells, nan_operands, unary
+from nnapi_testkit.op import (
+    Op,
+    Output,
+    Sample,
+    Scalar,
+    Tensor,
+    bounded_by,
+    cells,
+    nan_operands,
+    unary,
+)
 
 
 def reference(torch, input, alpha):
@@ -15,10 +25,8 @@ def bound(s):
     """
     x, p = s.args["input"], s.precision
     steps = s.torch.where(x > 0, s.outputs[0].abs(), abs(s.args["alpha"]) * 6.0)
-    return (steps * p.u + p.tiny,)
+    return steps * p.u + p.tiny
 
-
-bound.rule = "6 u alpha for x < 0, u |y| else"
 
 ALPHAS = (1.0, 0.5, 2.0, 0.1)
 
@@ -37,7 +45,7 @@ OP = Op(
     outputs=(Output(),),
     cells=cells("FLOAT16:4 FLOAT32:4"),
     reference=reference,
-    bound=bound,
+    bound=bounded_by(bound, "6 u alpha for x < 0, u |y| else"),
     exempt=nan_operands(),
     samples=samples,
     ambiguity="max and min say nothing about NaN: what becomes of it is left open.",

@@ -1,6 +1,6 @@
 """HARD_SWISH: x * max(0, min(6, x + 3)) / 6."""
 
-from nnapi_testkit.op import Op, Output, Reals, Sample, Tensor, cells, unary
+from nnapi_testkit.op import Op, Output, Reals, Sample, Tensor, bounded_by, cells, unary
 
 
 def reference(torch, input):
@@ -16,10 +16,7 @@ def bound(s):
     (y,) = s.outputs
     gate = (x + 3).abs().clamp(max=6) + (x.abs().clamp(max=9) if p.relaxed else 0)
     own = s.torch.where(x < -4, 0.0, x.abs().clamp(max=9) / 6 * gate)
-    return ((own + y.abs() * (5 if p.relaxed else 4)) * p.u + p.tiny,)
-
-
-bound.rule = "(|x|/6 |x + 3| + 4 |y|) u"
+    return (own + y.abs() * (5 if p.relaxed else 4)) * p.u + p.tiny
 
 
 def beyond(s):
@@ -34,7 +31,7 @@ OP = Op(
     outputs=(Output(span=lambda f: (-0.4, 0.95 * f.amplitude("input"))),),
     cells=cells("FLOAT16:4 FLOAT32:4 QUANT8_ASYMM:4 QUANT8_ASYMM_SIGNED:4"),
     reference=reference,
-    bound=bound,
+    bound=bounded_by(bound, "(|x|/6 |x + 3| + 4 |y|) u"),
     exempt=beyond,
     samples=[*unary(ranks=(1, 5)), Sample("kinks", input=Reals((7, 9), -5.0, 5.0))],
     ambiguity="Whether x * 6 overflows, and -inf * 0, depend on the order: left open.",

@@ -2,7 +2,7 @@
 
 import math
 
-from nnapi_testkit.op import Op, Output, Reals, Sample, Scalar, Tensor, floats
+from nnapi_testkit.op import Op, Output, Reals, Sample, Scalar, Tensor, bounded_by, floats
 
 
 def reference(torch, input, beta, axis):
@@ -20,10 +20,7 @@ def bound(s):
     z = (s.args["input"] * s.args["beta"]).abs()
     most, count = z.amax(axis, keepdim=True), z.shape[axis]
     steps = most * (12 if p.relaxed else 8) + count + 6 + 4 * math.log(count) + y.abs()
-    return (steps * p.u + p.tiny,)
-
-
-bound.rule = "(8 max|z| + n + 6 + 4 log n + |y|) u"
+    return steps * p.u + p.tiny
 
 
 def overflowing(s):
@@ -44,7 +41,7 @@ OP = Op(
     outputs=(Output(),),
     cells=floats(3),
     reference=reference,
-    bound=bound,
+    bound=bounded_by(bound, "(8 max|z| + n + 6 + 4 log n + |y|) u"),
     exempt=overflowing,
     samples=[
         sample("rank2", (4, 7), 1.0, 1),

@@ -7,6 +7,7 @@ from nnapi_testkit.op import (
     Sample,
     Scalar,
     Tensor,
+    bounded_by,
     ints,
     numeric,
     overflowing,
@@ -27,10 +28,7 @@ def bound(s):
     """Any order of summation of n terms, then the quotient: (n + 1) u mean|x| (Higham, 4.2)."""
     (size,) = s.run(lambda x: x.abs())
     steps = terms(s) + (2 if s.precision.relaxed else 1)
-    return (size * (steps * s.precision.u) + 2 * s.precision.tiny,)
-
-
-bound.rule = "(n + 1) u mean|x|"
+    return size * (steps * s.precision.u) + 2 * s.precision.tiny
 
 
 def sample(name, input, axes, keep_dims=0, **more):
@@ -43,7 +41,7 @@ OP = Op(
     outputs=(Output(shape=reduced("input"), like="input"),),
     cells=numeric(2, 2),
     reference=reference,
-    bound=bound,
+    bound=bounded_by(bound, "(n + 1) u mean|x|"),
     exempt=overflowing(terms),
     samples=[
         sample("spatial", (3, 3, 5, 4), [1, 2], 1),

@@ -1,5 +1,7 @@
 """L2_NORMALIZATION, LOCAL_RESPONSE_NORMALIZATION, INSTANCE_NORMALIZATION."""
 
+from typing import Any
+
 from nnapi_testkit.op import (
     Op,
     Output,
@@ -82,7 +84,7 @@ def sample(name, shape, **more):
     return Sample(name, input=shape, level=1 if len(shape) == 4 else 3, **more)
 
 
-SHAPES = {
+SHAPES: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "rank4": ((2, 3, 2, 5), {}),
     "axis0": ((3, 2, 4, 2), {"axis": 0}),
     "axis-minus2": ((2, 3, 4, 2), {"axis": -2}),

@@ -7,6 +7,7 @@ from nnapi_testkit.op import (
     Scalar,
     Tensor,
     both_paddings,
+    bounded_by,
     dot,
     floats,
     fused,
@@ -59,10 +60,7 @@ def l2_bound(s):
     """
     (y,), p = s.outputs, s.precision
     flushed = s.torch.minimum(y.abs(), (p.tiny / y.abs()).nan_to_num(0.0, 0.0))
-    return (y.abs() * ((elements(s) / 2 + 3) * p.u) + flushed + p.tiny,)
-
-
-l2_bound.rule = "(n/2 + 3) u |y|"
+    return y.abs() * ((elements(s) / 2 + 3) * p.u) + flushed + p.tiny
 
 
 def l2_overflowing(s):
@@ -74,7 +72,7 @@ def l2_overflowing(s):
 FORMS = {
     "AVERAGE_POOL_2D": (average, numeric(), dot(elements), overflowing(elements)),
     "MAX_POOL_2D": (maximum, numeric(), selected(), nan_operands()),
-    "L2_POOL_2D": (l2, floats(), l2_bound, l2_overflowing),
+    "L2_POOL_2D": (l2, floats(), bounded_by(l2_bound, "(n/2 + 3) u |y|"), l2_overflowing),
 }
 
 

@@ -8,6 +8,7 @@ from nnapi_testkit.op import (
     Reals,
     Sample,
     Tensor,
+    bounded_by,
     broadcast,
     broadcast_pairs,
     floats,
@@ -23,10 +24,7 @@ def bound(s):
     b, e, p = s.args["base"], s.args["exponent"].abs(), s.precision
     log = s.torch.log(b.abs()).abs()
     steps = 3 + e * (4 * log + 1.5) + (e * (1 + log) if p.relaxed else 0)
-    return (s.outputs[0].abs() * steps * p.u + p.tiny,)
-
-
-bound.rule = "(3 + |e| (4 |log b| + 3/2)) u |y|"
+    return s.outputs[0].abs() * steps * p.u + p.tiny
 
 
 def strange(s):
@@ -52,7 +50,7 @@ OP = Op(
     outputs=(Output(shape=broadcast("base", "exponent")),),
     cells=floats(3),
     reference=lambda torch, base, exponent: torch.pow(base, exponent),
-    bound=bound,
+    bound=bounded_by(bound, "(3 + |e| (4 |log b| + 3/2)) u |y|"),
     exempt=strange,
     samples=[
         *broadcast_pairs("base", "exponent"),

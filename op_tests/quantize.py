@@ -1,6 +1,6 @@
 """QUANTIZE: round(input / scale) + zeroPoint, limited to the range of the codes."""
 
-from nnapi_testkit.op import Op, Output, Reals, Sample, Tensor, cells, unary
+from nnapi_testkit.op import Op, Output, Reals, Sample, Tensor, bounded_by, cells, unary
 
 
 def span(f):
@@ -15,10 +15,8 @@ def bound(s):
     float16 and relaxed float32 may be divided in float16.
     """
     p = s.reading if s.reading.u > s.precision.u else s.precision
-    return (s.outputs[0].abs() * (p.u * (3 if p.relaxed else 2)) + p.tiny,)
+    return s.outputs[0].abs() * (p.u * (3 if p.relaxed else 2)) + p.tiny
 
-
-bound.rule = "2 u |x| before rounding, 3 u where relaxed"
 
 OP = Op(
     name="QUANTIZE",
@@ -29,7 +27,7 @@ OP = Op(
         " FLOAT16>QUANT8_ASYMM:3 FLOAT16>QUANT8_ASYMM_SIGNED:4"
     ),
     reference=lambda torch, input: input + 0,
-    bound=bound,
+    bound=bounded_by(bound, "2 u |x| before rounding, 3 u where relaxed"),
     samples=[*unary(ranks=(1, 5)), Sample("beyond", input=Reals((4, 9), -6.0, 6.0))],
     ambiguity="round() of a half may go either way; NaN may become any code.",
 )

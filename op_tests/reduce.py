@@ -10,6 +10,7 @@ from nnapi_testkit.op import (
     Scalar,
     Tensor,
     axis_of,
+    bounded_by,
     cells,
     dot,
     exact,
@@ -38,10 +39,7 @@ def prod_bound(s):
     (least,) = s.run(lambda x: x.abs().clamp(max=1))
     count = s.args["input"].numel() / max(1, y.numel()) * (2 if p.relaxed else 1)
     bound = y.abs() * (count * p.u * 1.01) + p.tiny
-    return (s.torch.where((least < p.tiny) & (y != 0), bound + y.abs(), bound),)
-
-
-prod_bound.rule = "n u |y|"
+    return s.torch.where((least < p.tiny) & (y != 0), bound + y.abs(), bound)
 
 
 def prod_open(s):
@@ -90,7 +88,7 @@ FORMS = {
     "REDUCE_ANY": ("any", cells("BOOL8:3"), exact(), None, (9, 3, 128)),
     "REDUCE_MAX": ("amax", numeric(3, 3), selected(), nan_operands(), (9, 3, 128)),
     "REDUCE_MIN": ("amin", numeric(3, 3), selected(), nan_operands(), (9, 3, 128)),
-    "REDUCE_PROD": ("prod", floats(3), prod_bound, prod_exempt, (9, 4, 128)),
+    "REDUCE_PROD": ("prod", floats(3), bounded_by(prod_bound, "n u |y|"), prod_exempt, (9, 4, 128)),
     "REDUCE_SUM": ("sum", floats(3), dot(), None, (9, 7, 128)),
 }
 

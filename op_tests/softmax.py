@@ -1,6 +1,6 @@
 """SOFTMAX: exp((x - max) * beta) over its sum along an axis; quantized outputs have 1/256."""
 
-from nnapi_testkit.op import Op, Output, Reals, Sample, Scalar, Tensor, numeric
+from nnapi_testkit.op import Op, Output, Reals, Sample, Scalar, Tensor, bounded_by, numeric
 
 FIXED = {"TENSOR_QUANT8_ASYMM": (1 / 256, 0), "TENSOR_QUANT8_ASYMM_SIGNED": (1 / 256, -128)}
 
@@ -21,15 +21,12 @@ def bound(s):
     """
     x, p = s.args["input"], s.precision
     if x.numel() == 0:
-        return (x,)
+        return x
     (y,), axis = s.outputs, s.args["axis"]
     steps = abs(s.args["beta"]) * (x.abs() + x.amax(axis, keepdim=True).abs())
     steps = steps * (4 if p.relaxed else 2)
     shared = (y * steps).nansum(axis, keepdim=True) + x.shape[axis] + 8
-    return (y * (steps + shared).nan_to_num(1e9, 1e9) * p.u + p.tiny,)
-
-
-bound.rule = "(4 beta (|x| + |max|) + n + 8) u |y|"
+    return y * (steps + shared).nan_to_num(1e9, 1e9) * p.u + p.tiny
 
 
 def sample(name, input, beta=1.0, **more):
@@ -48,7 +45,7 @@ OP = Op(
     outputs=(Output(quant=FIXED),),
     cells=numeric(),
     reference=reference,
-    bound=bound,
+    bound=bounded_by(bound, "(4 beta (|x| + |max|) + n + 8) u |y|"),
     samples=[
         sample("rank2", (3, 7)),
         sample("rank4", (2, 3, 2, 5), 0.5),

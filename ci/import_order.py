@@ -36,6 +36,7 @@ ROOMS = (
     "oracle",
     "answers",
     "judge",
+    "loopback",
     "targets",
     "session",
     "report",

@@ -1,11 +1,9 @@
-"""A runner as a child process: batches in, results out, one thread."""
+"""A conversation with a runner: batches in, results out, one thread."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import select
-import subprocess
 import tempfile
 import time
 from collections import deque
@@ -29,17 +27,18 @@ from nnapi_testkit.model.wire import (
     encode_head,
 )
 from nnapi_testkit.targets.base import InfraError, TargetError
+from nnapi_testkit.targets.channel import Channel, PipeChannel
 
 __all__ = ["GRACE_SECONDS", "LOAD_SECONDS", "RunnerSession"]
 
 LOAD_SECONDS = 60.0  # what the runner itself allows a driver to load
+END_SECONDS = 5.0  # between the end of a runner's output and its own
 GRACE_SECONDS = 20.0  # how much later than the runner's own deadlines its silence is an error
-READ_SIZE = 1 << 18
 DEVICE_TYPES = {0: "unknown", 1: "other", 2: "cpu", 3: "gpu", 4: "accelerator"}
 
 
 class RunnerSession:
-    """Keeps one runner process and its worker alive across batches.
+    """Keeps one runner and its worker alive across batches.
 
     Args:
         start: gives the command line for a folder that may hold compilation caches.
@@ -67,7 +66,7 @@ class RunnerSession:
         # driver first, twice at most.
         self._grace = grace
         self._patience = 2 * load_seconds + grace
-        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: Channel | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._decoder = Decoder()
         self._messages: deque[Message] = deque()
@@ -88,9 +87,10 @@ class RunnerSession:
     @property
     def pid(self) -> int | None:
         """Process id of the runner's parent process; None while none runs."""
-        return self._process.pid if self._process else None
+        return self._channel.pid if self._channel else None
 
-    def _open(self) -> None:
+    def _connect(self) -> Channel:
+        """Start a runner. Raises TargetError or InfraError."""
         if self._folder is None:
             try:
                 self._folder = tempfile.TemporaryDirectory(prefix="nnapi-testkit-")
@@ -99,23 +99,10 @@ class RunnerSession:
                     f"no temporary folder for the runner: {error.strerror or error}; free space"
                     f" in {tempfile.gettempdir()} or set TMPDIR"
                 ) from error
-        command = list(self._start_command(self._folder.name))
-        try:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                bufsize=0,
-                start_new_session=True,  # Ctrl-C is for us: we end the runner in order
-            )
-        except OSError as error:
-            raise TargetError(
-                f"the runner {command[0]} cannot be started: {error.strerror or error}"
-            ) from error
-        assert self._process.stdin is not None and self._process.stdout is not None
-        os.set_blocking(self._process.stdin.fileno(), False)
-        os.set_blocking(self._process.stdout.fileno(), False)
+        return PipeChannel(list(self._start_command(self._folder.name)))
+
+    def _open(self) -> None:
+        self._channel = self._connect()
         self._decoder = Decoder()
         self._messages.clear()
         self._hello = None
@@ -131,43 +118,20 @@ class RunnerSession:
                 raise InfraError(f"the runner of {self._name} begins with {type(message).__name__}")
 
     def _exchange(self, data: memoryview, until: float) -> int:
-        """Write what fits of `data`, read what is there; wait for either until the deadline.
-
-        Both in one place: a large batch and many results must not wait for each other.
-        """
-        process = self._process
-        assert process is not None and process.stdin is not None and process.stdout is not None
-        poll = select.poll()
-        poll.register(process.stdout, select.POLLIN)
-        if data:
-            poll.register(process.stdin, select.POLLOUT)
-        left = until - time.monotonic()
-        events = poll.poll(max(0.0, left) * 1000)
-        if not events:
-            self._kill()
+        """Write what fits of `data`, read what is there; wait for either until the deadline."""
+        channel = self._channel
+        assert channel is not None
+        try:
+            written, got, ended = channel.exchange(data, until)
+        except TimeoutError:
+            self._discard()
             raise InfraError(
                 f"the runner of {self._name} has been silent for too long and was killed"
-            )
-        written = 0
-        ended = False
-        for descriptor, _ in events:
-            if descriptor != process.stdout.fileno():
-                try:
-                    written = os.write(descriptor, data[: 1 << 20])
-                except BlockingIOError:
-                    pass
-                except BrokenPipeError:
-                    data = memoryview(b"")
-                    written = -1
-            else:
-                try:
-                    chunk = os.read(descriptor, READ_SIZE)
-                except BlockingIOError:
-                    continue
-                ended = not chunk
-                self._messages.extend(self._decoder.feed(chunk))
-        if not self._messages and (ended or (written < 0 and process.poll() is not None)):
-            raise self._lost()
+            ) from None
+        self._messages.extend(self._decoder.feed(got))
+        if ended and not self._messages:
+            how = channel.ending(END_SECONDS)
+            raise InfraError(f"the runner of {self._name} {how} before its work was done")
         return written
 
     def _receive(self, until: float) -> Message:
@@ -175,7 +139,7 @@ class RunnerSession:
             try:
                 self._exchange(memoryview(b""), until)
             except WireError as error:
-                self._kill()
+                self._discard()
                 raise InfraError(f"target {self._name}: {error}") from error
         message = self._messages.popleft()
         if isinstance(message, Failure):
@@ -185,32 +149,11 @@ class RunnerSession:
             raise InfraError(f"target {self._name}: {message.text}")
         return message
 
-    def _lost(self) -> InfraError:
-        process = self._process
-        assert process is not None
-        try:
-            status = process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self._kill()
-            return InfraError(f"the runner of {self._name} closed its output and was killed")
-        how = f"was killed by signal {-status}" if status < 0 else f"left with status {status}"
-        return InfraError(f"the runner of {self._name} {how} before its work was done")
-
-    def _kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-
     def _discard(self) -> None:
-        """Drop the process, whatever it is doing."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.kill()
-        process.wait()
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                stream.close()
+        """Drop the runner, whatever it is doing."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.close()
 
     # ---- work ----
 
@@ -232,7 +175,7 @@ class RunnerSession:
         lost = False
         while done < len(cases):
             try:
-                if self._process is None:
+                if self._channel is None:
                     self._open()
                 for result in self._batch_of(cases[done:], alone):
                     yield result if done == result.index else replace(result, index=done)
@@ -356,7 +299,7 @@ class RunnerSession:
         if self._closed:
             return
         self._closed = True
-        if self._process is not None and self._process.poll() is None:
+        if self._channel is not None:
             with contextlib.suppress(InfraError, TargetError, WireError, OSError):
                 self._say_goodbye()
         self._discard()
@@ -365,15 +308,15 @@ class RunnerSession:
             self._folder = None
 
     def _say_goodbye(self) -> None:
-        process = self._process
-        assert process is not None and process.stdin is not None
-        process.stdin.close()
+        channel = self._channel
+        assert channel is not None
+        channel.close_input()
         until = time.monotonic() + self._grace
         while self.farewell is None:
             message = self._receive(until)
             if isinstance(message, Bye):
                 self.farewell = message
-        process.wait(timeout=self._grace)
+        channel.ending(self._grace)
 
     def __enter__(self) -> RunnerSession:
         return self

@@ -1,0 +1,349 @@
+"""The loopback device: listens as adbd does and runs the Linux runner in a scratch folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+
+from nnapi_testkit import paths
+from nnapi_testkit.loopback.commands import Shell
+from nnapi_testkit.loopback.faults import Faults
+from nnapi_testkit.loopback.files import serve_files
+from nnapi_testkit.loopback.packets import Stream, Transport
+
+__all__ = ["LoopbackDevice"]
+
+WORLD_WRITABLE = "/data/local/tmp"
+PROGRAMS = {
+    "getprop": """\
+cd "$LOOPBACK_PROPERTIES" || exit 1
+if [ $# -gt 0 ]; then cat "$1" 2>/dev/null; echo; exit 0; fi
+for name in *; do printf '[%s]: [%s]\\n' "$name" "$(cat "$name")"; done
+""",
+    "setprop": """\
+case "$1" in
+  debug.*|persist.*|sys.*) ;;
+  *) echo "setprop: failed to set property '$1'" >&2; exit 1;;
+esac
+if [ -n "$2" ]; then printf %s "$2" >"$LOOPBACK_PROPERTIES/$1"
+else rm -f "$LOOPBACK_PROPERTIES/$1"; fi
+""",
+    "log": """\
+tag=-; while getopts t:p: o; do case $o in t) tag=$OPTARG;; *) ;; esac; done
+shift $((OPTIND - 1))
+printf '%s  %5d %5d I %s: %s\\n' "$(date '+%m-%d %H:%M:%S.000')" $$ $$ "$tag" "$*" \\
+  >>"$LOOPBACK_LOG"
+""",
+    "logcat": """\
+from=+1 follow=-f
+while getopts b:v:T:t:dc o; do case $o in
+  T|t) case $OPTARG in *[!0-9]*) ;; *) from=$OPTARG;; esac; [ $o = t ] && follow=;;
+  d) follow=;;
+  c) : >"$LOOPBACK_LOG"; exit 0;;
+  *) ;;
+esac; done
+exec tail -n "$from" $follow "$LOOPBACK_LOG"
+""",
+}
+SERVICE_CRASH = """\
+{time} 4242  4242 F libc    : Fatal signal 11 (SIGSEGV), code 1 (SEGV_MAPERR), fault addr 0x10 in \
+tid 4242 (loopback), pid 4242 ({name})
+{time} 4250  4250 F DEBUG   : *** *** *** *** *** *** *** *** *** *** *** *** *** *** *** ***
+{time} 4250  4250 F DEBUG   : pid: 4242, tid: 4242, name: loopback  >>> {name} <<<
+{time} 4250  4250 F DEBUG   : signal 11 (SIGSEGV), code 1 (SEGV_MAPERR), fault addr 0x10
+{time} 4250  4250 F DEBUG   :       #00 pc 0000000000001234  {name} (execute+52)
+"""
+SERVICE = "/vendor/bin/hw/android.hardware.neuralnetworks-service-loopback"
+
+Strike = Callable[[Shell], None]
+
+
+class LoopbackDevice:
+    """A device that adb can connect to, on a loopback port.
+
+    It reports an ABI of its own, `linux-MACHINE`: the runner that goes with it is this machine's.
+
+    Args:
+        faults: what goes wrong; may be replaced at any time.
+        library: its `libneuralnetworks.so`; the bundled reference driver by default.
+        environment: added to that of its commands.
+        vanished: added when the NNAPI device has vanished; by default the library goes.
+        properties: added to its properties.
+        port: where it listens, 0 for any.
+
+    Raises KitError if there is no driver.
+    """
+
+    def __init__(
+        self,
+        faults: Faults | None = None,
+        *,
+        library: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        vanished: Mapping[str, str] | None = None,
+        properties: Mapping[str, str] | None = None,
+        port: int = 0,
+    ) -> None:
+        self.faults = faults or Faults()
+        self.opened: list[str] = []  # every service that a host has asked for
+        self.results = 0  # that its runners have reported
+        self._vanished = vanished
+        self._struck: dict[str, int] = {}
+        self._since: dict[str, int] = {}
+        self._counting = threading.Lock()
+        self._shells: set[Shell] = set()
+        self._transports: set[Transport] = set()
+        self._folder = tempfile.TemporaryDirectory(prefix="nnapi-testkit-loopback-")
+        self.root = Path(self._folder.name)
+        self._environment = self._furnish(library or paths.driver_library())
+        self._environment.update(environment or {})
+        self._closed = False
+        self._started = self._booted = time.monotonic()
+        self._down_until = 0.0
+        self._listener = socket.create_server(("127.0.0.1", port))
+        self.port = int(self._listener.getsockname()[1])
+        for name, value in {**self._facts(), **(properties or {})}.items():
+            self.set_property(name, value)
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    # ---- what it is ----
+
+    @property
+    def serial(self) -> str:
+        """What `adb connect` is given."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def scratch(self) -> Path:
+        """Where the device's /data/local/tmp lies."""
+        return self.place(WORLD_WRITABLE)
+
+    def place(self, path: str) -> Path:
+        """Return where a path of the device lies on this machine."""
+        return self.root / os.path.normpath("/" + path).lstrip("/")
+
+    def set_property(self, name: str, value: str) -> None:
+        """Set a property, read-only ones included."""
+        (self.root / "properties" / name).write_text(value)
+
+    def log(self, text: str) -> None:
+        """Append lines to the device's log."""
+        with (self.root / "log").open("a") as file:
+            file.write(text)
+
+    def _facts(self) -> dict[str, str]:
+        return {
+            "ro.product.cpu.abilist": f"linux-{platform.machine()}",
+            "ro.product.model": "loopback",
+            "ro.product.manufacturer": "nnapi-testkit",
+            "ro.product.name": "loopback",
+            "ro.product.device": "loopback",
+            "ro.build.version.sdk": "35",
+            "ro.build.version.release": "15",
+            "ro.build.type": "userdebug",
+            "ro.build.fingerprint": "nnapi-testkit/loopback/loopback:15/1/1:userdebug/test-keys",
+            "sys.boot_completed": "1",
+            "dev.bootcomplete": "1",
+        }
+
+    def _furnish(self, library: Path) -> dict[str, str]:
+        for name in ("properties", "system/bin", "system/lib64", WORLD_WRITABLE.lstrip("/")):
+            (self.root / name).mkdir(parents=True)
+        (self.root / "log").write_text("--------- beginning of main\n")
+        (self.root / "system/lib64/libneuralnetworks.so").symlink_to(library.resolve())
+        for name, script in PROGRAMS.items():
+            program = self.root / "system/bin" / name
+            program.write_text("#!/bin/sh\n" + script)
+            program.chmod(0o755)
+        environment = dict(os.environ)
+        environment["PATH"] = f"{self.root}/system/bin:{os.environ.get('PATH', os.defpath)}"
+        environment["TMPDIR"] = str(self.scratch)
+        environment["LD_LIBRARY_PATH"] = f"{self.root}/system/lib64"
+        environment["LOOPBACK_PROPERTIES"] = f"{self.root}/properties"
+        environment["LOOPBACK_LOG"] = f"{self.root}/log"
+        return environment
+
+    # ---- connections ----
+
+    def _listen(self) -> None:
+        while not self._closed:
+            try:
+                link, _ = self._listener.accept()
+            except OSError:
+                return
+            if time.monotonic() < self._down_until or self._closed:
+                link.close()
+                continue
+            threading.Thread(target=self._connection, args=(link,), daemon=True).start()
+
+    def _connection(self, link: socket.socket) -> None:
+        faults = self.faults
+        if time.monotonic() - self._started < faults.silent_seconds:
+            # The forwarder has taken the connection, the guest behind it never hears of it.
+            with contextlib.suppress(OSError), link:
+                while link.recv(1 << 16):
+                    pass
+            return
+        if faults.late_seconds:
+            time.sleep(faults.late_seconds)
+        banner = (
+            "device::ro.product.name=loopback;ro.product.model=loopback;"
+            f"ro.product.device=loopback;features={faults.features}"
+        )
+        transport = Transport(link, banner, self._serve, self._count_sent, not faults.unauthorized)
+        self._transports.add(transport)
+        transport.run()
+        self._transports.discard(transport)
+
+    def _count_sent(self, count: int) -> bool:
+        return not self._is_due("drop_after_bytes", count)
+
+    def _is_due(self, name: str, count: int = 1) -> bool:
+        """Count towards a failure; true when it strikes now."""
+        limit = getattr(self.faults, name)
+        if limit < 0:
+            return False
+        with self._counting:
+            if self._struck.get(name, 0) >= self.faults.times:
+                return False
+            self._since[name] = self._since.get(name, 0) + count
+            if self._since[name] < limit:
+                return False
+            self._since[name] = 0
+            self._struck[name] = self._struck.get(name, 0) + 1
+            return True
+
+    # ---- services ----
+
+    def _serve(self, stream: Stream) -> bool:
+        self.opened.append(stream.service)
+        kind, _, rest = stream.service.partition(":")
+        words = kind.split(",")
+        work: Callable[[], None]
+        if words[0] == "shell" and words[1:2] == ["v2"]:
+            if "shell_v2" not in self.faults.features:
+                return False
+            work = lambda: self._shell(stream, rest, version_2=True)  # noqa: E731
+        elif words[0] in ("shell", "exec"):
+            work = lambda: self._shell(stream, rest, version_2=False)  # noqa: E731
+        elif kind == "sync":
+            work = lambda: self._files(stream)  # noqa: E731
+        elif kind == "reboot":
+            work = self.reboot
+        else:
+            return False
+        threading.Thread(target=work, daemon=True).start()
+        return True
+
+    def _files(self, stream: Stream) -> None:
+        serve_files(stream, self.place, self.faults.push_error)
+        stream.close()
+
+    def _shell(self, stream: Stream, command: str, *, version_2: bool) -> None:
+        if self.faults.endless and self.faults.endless in command:
+            stream.wait_closed()
+            return
+        command = command.replace(WORLD_WRITABLE, str(self.scratch))
+        shell = Shell(
+            stream,
+            command,
+            self._environment,
+            version_2=version_2,
+            result=self._after_result if "--serve" in command else None,
+            slow_bytes=self.faults.slow_bytes,
+        )
+        self._shells.add(shell)
+        shell.run()
+        self._shells.discard(shell)
+
+    def _after_result(self) -> Strike | None:
+        self.results += 1
+        if self._is_due("service_crash_after_results"):
+            stamp = time.strftime("%m-%d %H:%M:%S.000")
+            self.log(SERVICE_CRASH.format(time=stamp, name=SERVICE))
+        if self._is_due("kill_after_results"):
+            return lambda shell: shell.kill(signal.SIGKILL)
+        if self._is_due("drop_after_results"):
+            return lambda shell: self.drop()
+        if self._is_due("reboot_after_results"):
+            return lambda shell: self.reboot()
+        if self._is_due("vanish_after_results"):
+            return self._vanish
+        if self.faults.case_seconds:
+            seconds = self.faults.case_seconds
+            return lambda shell: time.sleep(seconds)
+        return None
+
+    # ---- failures ----
+
+    def drop(self) -> None:
+        """Break all connections."""
+        for transport in list(self._transports):
+            transport.break_off()
+
+    def reboot(self) -> None:
+        """Break all connections, end all commands, come back later."""
+        self._down_until = time.monotonic() + self.faults.reboot_seconds
+        self.set_property("sys.boot_completed", "0")
+        self.drop()
+        for shell in list(self._shells):
+            shell.kill(signal.SIGKILL)
+        timer = threading.Timer(
+            self.faults.reboot_seconds + self.faults.boot_seconds, self._boot_completed
+        )
+        timer.daemon = True
+        timer.start()
+
+    def _boot_completed(self) -> None:
+        if not self._closed:
+            self.set_property("sys.boot_completed", "1")
+
+    def _vanish(self, shell: Shell) -> None:
+        if self._vanished is None:
+            (self.root / "system/lib64/libneuralnetworks.so").unlink(missing_ok=True)
+        else:
+            self._environment.update(self._vanished)
+        shell.kill(signal.SIGKILL)
+
+    def mend(self, **switches: object) -> None:
+        """Replace some switches, leaving the others."""
+        self.faults = replace(self.faults, **switches)  # type: ignore[arg-type]
+
+    # ---- the end ----
+
+    def close(self) -> None:
+        """Break all connections, end all commands, remove the scratch folder."""
+        if self._closed:
+            return
+        self._closed = True
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.drop()
+        for shell in list(self._shells):
+            shell.kill(signal.SIGKILL)
+            shell.process.wait()
+        shutil.rmtree(self.root, ignore_errors=True)
+        self._folder.cleanup()
+
+    def __enter__(self) -> LoopbackDevice:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -26,6 +26,7 @@ from nnapi_testkit.op.declare import (
     Given,
     Input,
     Op,
+    Output,
     Reals,
     Sample,
     Scalar,
@@ -41,6 +42,8 @@ from nnapi_testkit.spec.operands import (
     is_tensor,
 )
 
+# The variation that asks for outputs a model may leave out.
+ALL_OUTPUTS = "all-outputs"
 PER_CHANNEL = OperandCode.TENSOR_QUANT8_SYMM_PER_CHANNEL
 
 
@@ -95,7 +98,10 @@ def build_case(
     for slot in slots:
         spec = slot.spec
         if isinstance(spec, Scalar):
-            indexes.append(builder.constant(slot.code, slot.value))
+            given = slot.value is not None
+            indexes.append(
+                builder.constant(slot.code, slot.value) if given else builder.omitted(slot.code)
+            )
             continue
         if slot.omitted:
             indexes.append(builder.omitted(slot.code, (0,) * spec.rank[0], *slot.quant))
@@ -119,8 +125,10 @@ def build_case(
             builder.input(slot.code, dims, *slot.quant, channel_quant=slot.channel_quant)
         )
     outputs, output_dims = [], []
-    for code, shape, quant in _outputs(op, cell, facts, sample):
+    for spec_out, code, shape, quant in _outputs(op, cell, facts, sample, variant):
         dims = () if rankless else (0,) * len(shape) if unknown else shape
+        if spec_out.counted and not rankless:
+            dims = (0, *dims[1:])
         outputs.append(builder.output(code, dims, *quant))
         output_dims.append(shape)
     builder.operation(op.code, indexes, outputs)
@@ -302,10 +310,14 @@ def _channel_quant(count: int, dim: int, key: tuple[str, ...]) -> ChannelQuant:
 
 
 def _outputs(
-    op: Op, cell: Cell, facts: Facts, sample: Sample
-) -> list[tuple[OperandCode, tuple[int, ...], tuple[float, int]]]:
+    op: Op, cell: Cell, facts: Facts, sample: Sample, variant: Variant
+) -> list[tuple[Output, OperandCode, tuple[int, ...], tuple[float, int]]]:
     found = []
     for spec in op.outputs:
+        if spec.optional and ALL_OUTPUTS not in variant:
+            continue
+        if spec.when is not None and not spec.when(facts):
+            continue
         code = cell.type_of(spec.name, spec.type)
         shape = tuple(int(n) for n in spec.shape(facts))
         if spec.spatial and facts.get("nchw"):
@@ -324,7 +336,7 @@ def _outputs(
             else:
                 raise KitError(f"{op.name}: output {spec.name} needs like, quant or span")
         count = spec.many(facts) if spec.many else 1
-        found.extend([(code, shape, quant)] * count)
+        found.extend([(spec, code, shape, quant)] * count)
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from functools import partial
 
-from nnapi_testkit.cases.build import Variant, build_case, choose_signature
+from nnapi_testkit.cases.build import ALL_OUTPUTS, Variant, build_case, choose_signature
 from nnapi_testkit.cases.graphs import graph_refs
 from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.catalog import catalog, operation
@@ -44,7 +44,7 @@ def _operation(op: Op, seed: int) -> Iterator[CaseRef]:
         for number, sample in enumerate(op.samples_for(cell)):
             signature = choose_signature(op, sample)
             level = _level(op, cell, sample, signature)
-            for variant in _variants(cell, sample, signature, number):
+            for variant in _variants(op, cell, sample, signature, number):
                 words = "-".join((cell.name, *variant.words, sample.name))
                 case_id = f"{op.name}[{words}]"
                 kind = "special" if "special" in variant else "positive"
@@ -64,7 +64,7 @@ def _level(op: Op, cell: Cell, sample: Sample, signature: tuple[Input, ...]) -> 
 
 
 def _variants(
-    cell: Cell, sample: Sample, signature: tuple[Input, ...], number: int
+    op: Op, cell: Cell, sample: Sample, signature: tuple[Input, ...], number: int
 ) -> Iterator[Variant]:
     """The base case and what is varied around it; `number` is the sample's position."""
     names = {spec.name for spec in signature}
@@ -72,6 +72,9 @@ def _variants(
     yield Variant(regimes=("uniform",) if single else BOTH)
     if sample.variations == ():
         return
+    more = max((output.level for output in op.outputs if output.optional), default=0)
+    if more:
+        yield Variant((ALL_OUTPUTS,), level=more)
     relaxable = cell.main == OperandCode.TENSOR_FLOAT32
     if relaxable:
         yield Variant(("relaxed",), level=2)

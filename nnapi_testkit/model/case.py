@@ -182,11 +182,17 @@ class Expected:
         bound: float64, same shape: how far a legal result may be from `value` before it is
             rounded to the output's type. 0 means exactly this value.
         exempt: elements the documentation leaves open, or `None` for none of them.
+        kind: "" for elements judged each by itself; "rows", "groups", "truth" and "draws" as
+            `Output` in the operation's declaration says.
+        law: for "draws", the probability of each class and how far a driver's may be from it,
+            [2, ..., classes], where the output is [..., draws]; `value` and `bound` are 0.
     """
 
     value: NDArray[np.float64]
     bound: NDArray[np.float64]
     exempt: NDArray[np.bool_] | None = None
+    kind: str = ""
+    law: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True)

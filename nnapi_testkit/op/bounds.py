@@ -81,8 +81,29 @@ class Situation:
         if "activation" in args:
             args["activation"] = 0
         args.update(override)
-        result = self.reference(self.torch, **args)
-        return result if isinstance(result, tuple) else (result,)
+        return produced(self.reference(self.torch, **args))
+
+
+def produced(result: Any) -> tuple[Any, ...]:
+    """What a reference returned, as a tuple without the outputs that do not exist."""
+    found = result if isinstance(result, tuple) else (result,)
+    return tuple(value for value in found if value is not None)
+
+
+def held(value: Any, error: Any) -> Any:
+    """`value`, which a driver may hold with this much error in an intermediate result.
+
+    References of operations with quantized intermediates call it; it changes the error bound
+    that running error analysis carries, and no value.
+    """
+    if not hasattr(value, "error"):
+        return value
+    return type(value)(value.value, value.error + error, value.u, value.tiny)
+
+
+def plain(value: Any) -> Any:
+    """The values alone of what may carry error bounds: what decisions are made by."""
+    return value.value if hasattr(value, "error") else value
 
 
 def _named(bound: Bound, rule: str) -> Bound:

@@ -117,7 +117,17 @@ class Output:
             cover; scale and zero point follow from it.
         many: length of a list of outputs, from the facts.
         opaque: a scratch buffer: its dimensions are judged, its contents mean nothing.
-        optional: may be left out when trailing. level: feature level that introduced it.
+        optional: may be left out when trailing; a variation asks for such outputs.
+        when: function of the facts: whether the output exists at all; where it does not, the
+            reference returns None in its place.
+        counted: dimension 0 follows from the data; `shape` gives the most it can be, and the
+            model leaves it unknown.
+        kind: how elements are judged: "" each by itself; "rows" as rows (along dimension 0) in
+            any order, together with the other outputs of this kind; "groups" each by itself,
+            and rows change places only where this output repeats a value; "truth" by being
+            zero or not; "draws" as independent draws along the last dimension, for which the
+            reference returns the probability of each class along one more dimension.
+        level: feature level that introduced the output.
         codes: what the reference returns for a quantized output are its integers.
     """
 
@@ -134,6 +144,9 @@ class Output:
     codes: bool = False
     opaque: bool = False
     optional: bool = False
+    when: Callable[[Facts], bool] | None = None
+    counted: bool = False
+    kind: str = ""
     level: int = 1
 
 

@@ -37,6 +37,7 @@ LAYER_NORM = tuple(
     Tensor(name, rank=(1, 1), weight=True, optional=True, domain=(0.5, 1.5), level=3)
     for name in ("n_i", "n_f", "n_c", "n_o")
 )
+NORMS = tuple(spec.name for spec in LAYER_NORM)
 GATE_WEIGHTS = ("w_xi", "w_hi", "w_ci", "b_i", "n_i")
 
 

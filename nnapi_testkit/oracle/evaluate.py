@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from nnapi_testkit.op.bounds import (
     SMALLEST,
     Precision,
     Situation,
+    produced,
 )
 from nnapi_testkit.op.declare import Output, Scalar
 from nnapi_testkit.oracle.bind import Binding, OracleError, bind, defaults
@@ -41,11 +42,14 @@ class Value:
             operand's stored layout; a Python scalar for scalars; None if omitted.
         error: how far a driver's real value may be from `data`; None if it is exact.
         exempt: elements the documentation leaves open; None for none.
+        kind, law: see `Expected`.
     """
 
     data: Any
     error: Any = None
     exempt: Any = None
+    kind: str = ""
+    law: Any = None
 
 
 def answer_case(case: Case) -> Answer:
@@ -108,7 +112,7 @@ def _operation(
     )
     args, errors, channels_first = _arguments(binding, operands, inputs)
     precision = _precision(binding, outputs[0], model.relaxed)
-    situation = _situate(binding, args, precision, operands, outputs, model.relaxed)
+    specs, situation = _situate(binding, args, precision, operands, outputs, model.relaxed)
     bounds = binding.op.bound(situation)
     bounds, exempt = _flush(situation, bounds)
     for leave_open in (binding.op.exempt, getattr(binding.op.bound, "exempt", None)):
@@ -119,13 +123,17 @@ def _operation(
         bounds = tuple(b + c for b, c in zip(bounds, carried, strict=True))
     results = []
     for position, operand in enumerate(outputs):
-        spec = binding.op.outputs[min(position, len(binding.op.outputs) - 1)]
+        spec = specs[min(position, len(specs) - 1)]
         flip = spec.spatial and not channels_first
+        if spec.kind == "draws":
+            results.append(_drawn(situation.outputs[position], bounds[position]))
+            continue
         value = _decoded(spec, operand, situation.outputs[position])
         open_ = exempt[position]
         if spec.opaque:
             open_ = torch.ones_like(value, dtype=torch.bool)
-        results.append(_result(operand, value, bounds[position], open_, flip))
+        result = _result(operand, value, bounds[position], open_, flip)
+        results.append(replace(result, kind=spec.kind) if spec.kind else result)
     return results
 
 
@@ -202,14 +210,17 @@ def _situate(
     operands: list[Operand],
     outputs: list[Operand],
     relaxed: bool,
-) -> Situation:
+) -> tuple[list[Output], Situation]:
+    """The outputs the operation has here, and what a bound may look at."""
     result = binding.reference(torch, **args)
-    values = result if isinstance(result, tuple) else (result,)
+    values = produced(result)
+    specs = list(binding.op.outputs)
+    if isinstance(result, tuple) and len(result) == len(specs):
+        specs = [spec for spec, value in zip(specs, result, strict=True) if value is not None]
 
     def propagate() -> tuple[Any, ...]:
         bounded = {name: _bounded(value, precision) for name, value in args.items()}
-        found = binding.reference(torch, **bounded)
-        found = found if isinstance(found, tuple) else (found,)
+        found = produced(binding.reference(torch, **bounded))
         return tuple(f.error if isinstance(f, Bounded) else torch.zeros_like(f) for f in found)
 
     facts = {
@@ -221,7 +232,9 @@ def _situate(
     reading = QUANTIZED
     if binding.cell.main in FLOATS:
         reading = FLOAT16 if binding.cell.main in _HALF else RELAXED if relaxed else FLOAT32
-    return Situation(torch, args, values, binding.reference, precision, propagate, facts, reading)
+    return specs, Situation(
+        torch, args, values, binding.reference, precision, propagate, facts, reading
+    )
 
 
 def _bounded(value: Any, precision: Precision) -> Any:
@@ -245,8 +258,7 @@ def _carried(binding: Binding, args: dict[str, Any], errors: dict[str, Any]) -> 
         return value
 
     bounded = {name: lift(value, errors.get(name)) for name, value in args.items()}
-    found = binding.reference(torch, **bounded)
-    found = found if isinstance(found, tuple) else (found,)
+    found = produced(binding.reference(torch, **bounded))
     return tuple(f.error if isinstance(f, Bounded) else torch.zeros_like(f) for f in found)
 
 
@@ -326,6 +338,12 @@ def _decoded(spec: Output, operand: Operand, value: Any) -> Any:
     return value
 
 
+def _drawn(law: Any, error: Any) -> Value:
+    """What a driver draws: `law` and `error` are [..., draws, classes], one law for all draws."""
+    stacked = torch.stack((law.select(-2, 0), error.select(-2, 0)))
+    return Value(torch.zeros(law.shape[:-1], dtype=torch.float64), kind="draws", law=stacked)
+
+
 def _result(operand: Operand, value: Any, bound: Any, exempt: Any, flip: bool) -> Value:
     if flip:
         value, bound = value.permute(0, 2, 3, 1), bound.permute(0, 2, 3, 1)
@@ -377,4 +395,5 @@ def _expected(operand: Operand, value: Value) -> Expected:
     open_ = ~np.isfinite(limits) & ~special
     limits = np.where(special | open_, 0.0, limits)
     mask = open_ if exempt is None else open_ | exempt.numpy()
-    return Expected(values, limits, mask if mask.any() else None)
+    law = None if value.law is None else value.law.contiguous().numpy()
+    return Expected(values, limits, mask if mask.any() else None, value.kind, law)

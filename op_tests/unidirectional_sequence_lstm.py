@@ -1,0 +1,56 @@
+"""UNIDIRECTIONAL_SEQUENCE_LSTM: the LSTM cell along a sequence."""
+
+from dataclasses import replace
+
+from nnapi_testkit.op import Op, Output, Scalar, floats, propagated
+from nnapi_testkit.op.lstm import LAYER_NORM, NORMS, OPERANDS, lstm_sample, step
+
+
+def reference(torch, x, h_in, c_in, cell_clip, proj_clip, activation_g, time_major, **weights):
+    axis = 0 if time_major else 1
+    h, c, outputs = h_in, c_in, []
+    for x_t in x.unbind(axis):
+        h, c = step(torch, x_t, h, c, cell_clip, proj_clip, activation_g, weights)
+        outputs.append(h)
+    return torch.stack(outputs, axis), h, c
+
+
+def sample(name, time, batch, size, units, major, **more):
+    shape = (time, batch, size) if major else (batch, time, size)
+    if not more.get("norm"):
+        more |= dict.fromkeys(NORMS)
+    return lstm_sample(name, batch, size, units, x=shape, time_major=major, **more)
+
+
+OP = Op(
+    name="UNIDIRECTIONAL_SEQUENCE_LSTM",
+    signatures=(
+        (
+            replace(OPERANDS[0], rank=(3, 3)),
+            *OPERANDS[1:],
+            Scalar("time_major", "BOOL", default=False),
+            *LAYER_NORM,
+        ),
+    ),
+    outputs=(
+        Output("out", lambda f: (*f.shape("x")[:2], f.shape("h_in")[1])),
+        Output("h_out", lambda f: f.shape("h_in"), optional=True, level=4),
+        Output("c_out", lambda f: f.shape("c_in"), optional=True, level=4),
+    ),
+    cells=floats(3),
+    reference=reference,
+    bound=propagated("running error analysis of the equations, step by step"),
+    samples=[
+        sample("batch-major", 3, 2, 3, 4, False),
+        sample("time-major", 3, 2, 3, 4, True),
+        sample("cifg", 2, 2, 4, 3, True, cifg=True),
+        sample("peephole", 3, 1, 2, 4, False, peephole=True),
+        sample("projection", 2, 2, 3, 5, True, project=2, bias=True),
+        sample("clipped", 3, 2, 2, 3, False, cell_clip=0.375, project=3, proj_clip=0.25),
+        sample("layer-norm", 2, 2, 3, 6, False, norm=True),
+        sample("everything", 2, 2, 3, 5, True, norm=True, peephole=True, project=3, bias=True),
+        sample("one-step", 1, 2, 3, 3, False),
+        sample("sigmoid", 2, 1, 3, 4, False, activation=6),
+        sample("large", 5, 8, 4, 28, False, large=True),
+    ],
+)

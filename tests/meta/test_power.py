@@ -91,7 +91,7 @@ def challenge(power: Power, ref: CaseRef, case: Case, told: Answer) -> None:
                 break
             try:
                 changed = perfect(case, answer(ref, other))
-            except (OracleError, ValueError, RuntimeError, IndexError):
+            except (OracleError, ValueError, RuntimeError, IndexError, ZeroDivisionError):
                 continue  # an attribute tensor that makes no sense any more
             if not same(changed, right):
                 attempt(power, name, lambda changed=changed: rejected(changed))

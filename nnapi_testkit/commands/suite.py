@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,8 @@ class SuitePlugin:
         self._blocks: dict[str, list[CaseRef]] = {}
         self._summary: dict[str, Any] = {}
         self._device: dict[str, object] = {}
+        self._facts: dict[str, object] | None = None
+        self._waiting: list[CaseRef] = []
 
     # Collection.
 
@@ -164,10 +167,7 @@ class SuitePlugin:
                 selection = Selection(
                     selection.names, "", selection.operations, selection.level, (), self._shard
                 )
-            refs = select(index, selection)
-            if selection.level is None:
-                refs = within(refs, self.session.describe())
-            return refs
+            return select(index, selection)
         except KitError as error:
             raise pytest.UsageError(f"nnapi-testkit: {error}") from error
 
@@ -179,8 +179,8 @@ class SuitePlugin:
             for first, last in blocks(len(refs), int(self._worker["workercount"])):
                 block = refs[first:last]
                 self._blocks.update((ref.id, block) for ref in block)
-        elif refs:
-            self._stream = self.session.run(refs)
+        else:
+            self._waiting = refs
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
@@ -210,10 +210,26 @@ class SuitePlugin:
         hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
 
+    def _promised(self, refs: Sequence[CaseRef]) -> list[CaseRef]:
+        """Leave out what needs a newer feature level than the device has."""
+        if self._selection.level is not None:
+            return list(refs)
+        if self._facts is None:
+            self._facts = dict(self.session.describe())
+        return [ref for ref in refs if within([ref], self._facts, empty=True)]
+
     def _record(self, ref: CaseRef) -> Record:
+        if not self._promised([ref]):
+            message = f"needs feature level {ref.level}, which the device does not have"
+            return replace(
+                _unjudged(ref, message, self.session.settings.target), verdict=Verdict.UNSUPPORTED
+            )
+        if self._waiting:
+            self._stream = self.session.run(self._promised(self._waiting))
+            self._waiting = []
         while ref.id not in self._records:
             if self._worker is not None:
-                self._stream = self.session.run(self._blocks[ref.id])
+                self._stream = self.session.run(self._promised(self._blocks[ref.id]))
                 for record in self._stream:
                     self._records[record.id] = record
                 continue

@@ -99,17 +99,20 @@ def select(refs: Sequence[CaseRef], selection: Selection) -> list[CaseRef]:
     return chosen
 
 
-def within(refs: Sequence[CaseRef], facts: Mapping[str, object]) -> list[CaseRef]:
+def within(
+    refs: Sequence[CaseRef], facts: Mapping[str, object], *, empty: bool = False
+) -> list[CaseRef]:
     """Return the cases that a device with these facts has promised: those of its own level.
 
-    Every case if the device does not tell its level. Raises KitError if none is left.
+    Every case if the device does not tell its level. Raises KitError if none is left, unless
+    `empty` allows that.
     """
     value = facts.get("feature_level")
     if not isinstance(value, int):
         return list(refs)
     level = level_of(value)
     kept = [ref for ref in refs if ref.level <= level]
-    if not kept:
+    if not kept and not empty:
         raise KitError(
             f"every selected case needs more than the device's feature level {level}: select"
             " others, or force a level with --level N"

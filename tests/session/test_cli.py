@@ -68,7 +68,7 @@ def test_a_run_writes_its_report(settings: World, kit, tmp_path: Path) -> None:
     assert set(summary["verdicts"]) > {"MISMATCH", "NOT_RUN", "WAIVED"}
     assert summary["worst_margins"][0]["id"] == "ADD[float32-wrong-0]"
     assert summary["devices"] == ["fake"]
-    assert summary["device"]["feature_level"] == 8
+    assert summary["device"]["feature_level"] == 1000008
     assert 0 < summary["seconds_to_first_verdict"] < 60
     assert {"nnapi-testkit", "python", "numpy"} <= set(summary["versions"])
     root = ElementTree.parse(out / "junit.xml").getroot()

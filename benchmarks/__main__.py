@@ -3,5 +3,6 @@
 from benchmarks import suite
 
 suite.counts()
+suite.lines()
 suite.isolation()
 suite.speed()

@@ -17,8 +17,9 @@ from collections import Counter
 from pathlib import Path
 
 from nnapi_testkit.cases.index import case_index
+from nnapi_testkit.catalog import load
 from nnapi_testkit.model.case import Case
-from nnapi_testkit.paths import golden_dir
+from nnapi_testkit.paths import golden_dir, op_tests_dir
 from nnapi_testkit.targets import parse_target
 
 REPEAT = 3
@@ -101,6 +102,19 @@ def speed() -> None:
     print(f"two jobs against one, {cost:.1f} ms a case    {statistics.median(heavy):.2f} times")
 
 
+def lines() -> None:
+    """Lines an operation takes: its file, shared among the operations that the file declares."""
+    owned = []
+    for path in sorted(op_tests_dir().glob("[!_]*.py")):
+        names = [op.name for op in load(path)]
+        count = sum(bool(line.strip()) for line in path.read_text().splitlines())
+        owned += [count / len(names)] * len(names)
+    owned.sort()
+    ninety = owned[int(0.9 * len(owned))]
+    print(f"lines of an op file, median             {statistics.median(owned):.0f}")
+    print(f"lines of an op file, 90th percentile    {ninety:.0f}")
+
+
 def isolation() -> None:
     """What a worker process, its pipes and the parent cost beyond the driver's own time.
 
@@ -121,5 +135,6 @@ def isolation() -> None:
 
 if __name__ == "__main__":
     counts()
+    lines()
     isolation()
     speed()

@@ -16,7 +16,8 @@ class CatalogError(KitError):
     """An op file cannot be used."""
 
 
-def _load(path: Path) -> list[Op]:
+def load(path: Path) -> list[Op]:
+    """The operations that one op file declares, or a `CatalogError` that says what it lacks."""
     name = f"nnapi_testkit_op_tests.{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -39,7 +40,7 @@ def catalog() -> dict[str, Op]:
     for path in sorted(op_tests_dir().glob("*.py")):
         if path.stem.startswith("_"):
             continue
-        for op in _load(path):
+        for op in load(path):
             if op.name in found:
                 raise CatalogError(f"{op.name} is declared twice, once in {path.name}")
             found[op.name] = op

@@ -179,6 +179,12 @@ def choose_signature(op: Op, sample: Sample) -> tuple[Input, ...]:
     )
 
 
+def level_of(op: Op, cell: Cell, sample: Sample, signature: tuple[Input, ...]) -> int:
+    """The feature level that the sample needs in this cell."""
+    used = [spec.level for spec in signature if spec.name in sample.operands]
+    return max(op.since, cell.since, sample.level, *used, 1)
+
+
 def plan_slots(
     op: Op, cell: Cell, sample: Sample, variant: Variant, seed: int
 ) -> tuple[list[Slot], Facts]:
@@ -389,7 +395,7 @@ def _generated(slot: Slot, spec: Tensor, key: int, count: int, regime: str) -> A
             codes = np.where(codes % 5 == 0, np.where(codes % 2 == 0, low, high), near)
         return codes.astype(dtype)
     if code == OperandCode.TENSOR_INT32:
-        if spec.bias_of and (slot.quant[0] or code != spec.type):
+        if spec.bias_of:
             reach = int(min(2.0**20, 1.0 / max(slot.quant[0] or 2e-4, 1e-6)))
             return integers(key, count, -reach, reach).astype(dtype)
         low, high = (int(n) for n in spec.domain) if spec.domain else (-100, 100)
@@ -435,4 +441,5 @@ def _encode(real: np.ndarray[Any, np.dtype[np.float64]], slot: Slot) -> Array:
         low, high = CODE_RANGE[slot.code]
         codes = np.rint(real / slot.quant[0]) + slot.quant[1]
         return np.clip(codes, low, high).astype(dtype)
-    return np.ascontiguousarray(real.astype(dtype))
+    stored: Array = np.ascontiguousarray(real.astype(dtype))
+    return stored

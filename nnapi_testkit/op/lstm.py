@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from nnapi_testkit.op.declare import Sample, Scalar, Tensor
+from nnapi_testkit.op.declare import Input, Sample, Scalar, Tensor
 
 # Small weights keep the gates out of saturation, where every error would hide.
-_SMALL = (-0.5, 0.5)
+SMALL = (-0.5, 0.5)
 
 
 def _weights(*names: str, rank: int, optional: bool = False, level: int = 1) -> list[Tensor]:
     return [
-        Tensor(name, rank=(rank, rank), weight=True, optional=optional, domain=_SMALL, level=level)
+        Tensor(name, rank=(rank, rank), weight=True, optional=optional, domain=SMALL, level=level)
         for name in names
     ]
 
 
-OPERANDS = (
+OPERANDS: tuple[Input, ...] = (
     Tensor("x", rank=(2, 2)),
     *_weights("w_xi", rank=2, optional=True),
     *_weights("w_xf", "w_xc", "w_xo", rank=2),
@@ -33,7 +33,7 @@ OPERANDS = (
     Scalar("cell_clip", "real", minimum=0),
     Scalar("proj_clip", "real", minimum=0),
 )
-LAYER_NORM = tuple(
+LAYER_NORM: tuple[Tensor, ...] = tuple(
     Tensor(name, rank=(1, 1), weight=True, optional=True, domain=(0.5, 1.5), level=3)
     for name in ("n_i", "n_f", "n_c", "n_o")
 )

@@ -4,7 +4,8 @@
 
 The index maps a case id to [hash, offset, length, crc32, outputs], `outputs` being for each
 input set a list of [dims, value type, flags]. An output's bytes are its values, then (flag 1)
-bounds as int16, then (flag 2) a bit mask of exempt elements. Without flag 1 all bounds are 0.
+bounds as int16, then (flag 2) a bit mask of exempt elements, then (flag 4) the law of draws as
+float64. Without flag 1 all bounds are 0. A layout ends with the kind of an output that has one.
 
 A bound is stored as ceil(8 log2 bound), so it is read back at most 9 % looser and never
 tighter; -32768 stands for 0.
@@ -17,6 +18,7 @@ import math
 import os
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ from nnapi_testkit.model.case import Answer, Expected
 MAGIC = b"NNGOLD01"
 SUFFIX = ".golden"
 _ZERO = -32768
-_BOUNDS, _EXEMPT = 1, 2
+_BOUNDS, _EXEMPT, _LAW = 1, 2, 4
 # Values are kept in the smallest type that is off by less than this share of the bound.
 _LOSS = 2.0**-12
 _TYPES = ("i1", "<i2", "<i4", "<f4", "<f8")
@@ -89,9 +91,12 @@ class Container:
         sets = []
         for group in outputs:
             found = []
-            for dims, kind, flags in group:
+            for dims, kind, flags, *how in group:
                 expected, position = _unpack(data, position, tuple(dims), kind, flags)
-                found.append(expected)
+                if flags & _LAW:
+                    law, position = _law(data, position, (2, *dims[:-1], how[1]))
+                    expected = replace(expected, law=law)
+                found.append(replace(expected, kind=how[0]) if how else expected)
             sets.append(tuple(found))
         return Answer(tuple(sets), "golden")
 
@@ -105,14 +110,20 @@ def pack(answer: Answer) -> tuple[list[Any], bytes]:
         for expected in group:
             kind = _value_type(expected)
             flags = 0
-            parts.append(expected.value.astype(kind).tobytes())
+            if expected.law is None:
+                parts.append(expected.value.astype(kind).tobytes())
             if expected.bound.any():
                 flags |= _BOUNDS
                 parts.append(_pack_bounds(expected.bound))
             if expected.exempt is not None:
                 flags |= _EXEMPT
                 parts.append(np.packbits(expected.exempt).tobytes())
-            row.append([list(expected.value.shape), kind, flags])
+            how: list[Any] = [expected.kind] if expected.kind else []
+            if expected.law is not None:
+                flags |= _LAW
+                parts.append(expected.law.astype("<f8").tobytes())
+                how.append(expected.law.shape[-1])
+            row.append([list(expected.value.shape), kind, flags, *how])
         layout.append(row)
     return layout, b"".join(parts)
 
@@ -169,12 +180,23 @@ def _pack_bounds(bound: np.ndarray[Any, np.dtype[np.float64]]) -> bytes:
     return codes.astype("<i2").tobytes()
 
 
+def _law(
+    data: bytes, position: int, shape: tuple[int, ...]
+) -> tuple[np.ndarray[Any, np.dtype[np.float64]], int]:
+    count = math.prod(shape)
+    law = np.frombuffer(data, dtype="<f8", count=count, offset=position)
+    return law.astype(np.float64).reshape(shape), position + 8 * count
+
+
 def _unpack(
     data: bytes, position: int, dims: tuple[int, ...], kind: str, flags: int
 ) -> tuple[Expected, int]:
     count = math.prod(dims)
-    value = np.frombuffer(data, dtype=kind, count=count, offset=position).astype(np.float64)
-    position += count * np.dtype(kind).itemsize
+    if flags & _LAW:
+        value = np.zeros(count)
+    else:
+        value = np.frombuffer(data, dtype=kind, count=count, offset=position).astype(np.float64)
+        position += count * np.dtype(kind).itemsize
     if flags & _BOUNDS:
         codes = np.frombuffer(data, dtype="<i2", count=count, offset=position)
         position += 2 * count

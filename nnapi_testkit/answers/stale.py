@@ -7,7 +7,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-from nnapi_testkit.model.case import Answer, Case
+from nnapi_testkit.model.case import Answer, Case, Expected
 from nnapi_testkit.model.types import Graph
 
 # A live answer that moved by more than this share of its bound makes a golden stale.
@@ -50,6 +50,12 @@ def _hash_graph(digest: blake2b, graph: Graph) -> None:
     digest.update(repr((graph.inputs, graph.outputs)).encode())
 
 
+def _law(drawn: Expected) -> Expected:
+    """The law of draws as values with bounds."""
+    assert drawn.law is not None
+    return Expected(drawn.law[0], drawn.law[1])
+
+
 def moved(golden: Answer, live: Answer) -> str:
     """What differs between a golden and the live answer; empty if they agree."""
     if len(golden.sets) != len(live.sets):
@@ -59,6 +65,10 @@ def moved(golden: Answer, live: Answer) -> str:
             where = f"set {number}, output {position}"
             if old.value.shape != new.value.shape:
                 return f"{where}: shape {old.value.shape} frozen, {new.value.shape} live"
+            if old.kind != new.kind:
+                return f"{where}: elements are judged in another way"
+            if old.law is not None and new.law is not None:
+                old, new = _law(old), _law(new)
             with np.errstate(invalid="ignore"):
                 off = np.abs(old.value - new.value)
                 same = (old.value == new.value) | (np.isnan(old.value) & np.isnan(new.value))

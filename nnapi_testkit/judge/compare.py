@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnapi_testkit.judge.draws import draws_margin
 from nnapi_testkit.judge.profiles import CTS_CODES, CTS_FLOAT16, CTS_FLOAT32, Profile
 from nnapi_testkit.model.case import Expected
 from nnapi_testkit.model.types import Operand
@@ -77,14 +78,33 @@ def compare(
     code = OperandCode(operand.type)
     shape = expected.value.shape
     raw = np.frombuffer(data, dtype=DTYPE[code], count=math.prod(shape)).reshape(shape)
+    if expected.kind == "draws":
+        return _draws(expected, raw.astype(np.int64))
     with np.errstate(all="ignore"):
         if code in FLOATS:
             return _floats(code, expected, raw.astype(np.float64), profile, relaxed)
-        if code in CODE_RANGE:
+        if code in CODE_RANGE and expected.kind != "truth":
             return _quantized(code, operand, expected, raw.astype(np.int64), profile)
-        if code == OperandCode.TENSOR_BOOL8:
+        if code == OperandCode.TENSOR_BOOL8 or expected.kind == "truth":
             raw = raw != 0
         return _integers(expected, raw.astype(np.float64), profile, code)
+
+
+def _draws(expected: Expected, actual: NDArray[np.int64]) -> Comparison:
+    """A row that does not follow its law is wrong as a whole."""
+    assert expected.law is not None
+    margins = draws_margin(expected.law, actual)[..., None]
+    margin = np.broadcast_to(margins, actual.shape)
+    real = actual.astype(np.float64)
+    return _finish(
+        expected,
+        margin > 1,
+        np.zeros(actual.shape, bool),
+        margin,
+        real,
+        actual=real,
+        allowed=np.zeros(actual.shape),
+    )
 
 
 def _finish(

@@ -10,6 +10,7 @@ from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.judge.compare import Comparison, compare
 from nnapi_testkit.judge.profiles import Profile
 from nnapi_testkit.judge.profiles import profile as profile_called
+from nnapi_testkit.judge.rows import in_expected_order
 from nnapi_testkit.judge.verdict import Difference, Evidence, Record, Verdict
 from nnapi_testkit.model.case import (
     Answer,
@@ -144,7 +145,7 @@ def _by_outputs(case: Case, answer: Answer, result: Result, profile: Profile) ->
             text = f"set {number}: {run.modified_inputs} inputs were overwritten"
             problems.append((Verdict.MISMATCH, text))
         for position, (operand, want, got) in enumerate(
-            zip(operands, expected, run.outputs, strict=True)
+            zip(operands, expected, in_expected_order(operands, expected, run.outputs), strict=True)
         ):
             fault = _shape_fault(want, got)
             if fault:

@@ -341,7 +341,9 @@ def _decoded(spec: Output, operand: Operand, value: Any) -> Any:
 def _drawn(law: Any, error: Any) -> Value:
     """What a driver draws: `law` and `error` are [..., draws, classes], one law for all draws."""
     stacked = torch.stack((law.select(-2, 0), error.select(-2, 0)))
-    return Value(torch.zeros(law.shape[:-1], dtype=torch.float64), kind="draws", law=stacked)
+    open_ = ~(law.isfinite() & error.isfinite()).all(-1)
+    drawn = torch.zeros(law.shape[:-1], dtype=torch.float64)
+    return Value(drawn, None, open_, "draws", stacked.nan_to_num(0.0, 1.0))
 
 
 def _result(operand: Operand, value: Any, bound: Any, exempt: Any, flip: bool) -> Value:

@@ -1,0 +1,125 @@
+"""BIDIRECTIONAL_SEQUENCE_LSTM: the LSTM cell along a sequence in both directions."""
+
+from dataclasses import replace
+
+from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, floats, propagated
+from nnapi_testkit.op.lstm import LAYER_NORM, NORMS, OPERANDS, SMALL, lstm_sample, step
+
+INPUT, *WEIGHTS = OPERANDS[:18]
+STATES, SCALARS = OPERANDS[18:20], OPERANDS[20:]
+AUX = ("a_i", "a_f", "a_c", "a_o")
+
+
+def both(specs):
+    specs = tuple(specs)
+    return [replace(spec, name=f"{p}_{spec.name}") for p in ("fw", "bw") for spec in specs]
+
+
+def run(torch, xs, aux, prefix, operands, *cell):
+    w = {k[3:]: v for k, v in operands.items() if k.startswith(prefix)}
+    h, c = w.pop("h_in"), w.pop("c_in")
+    if w["a_f"] is not None:
+        # One product of the joined inputs: the auxiliary ones are further terms of each gate.
+        xs = [torch.cat(pair, 1) for pair in zip(xs, aux, strict=True)]
+        for gate in "ifco":
+            if w[f"a_{gate}"] is not None:
+                w[f"w_x{gate}"] = torch.cat((w[f"w_x{gate}"], w[f"a_{gate}"]), 1)
+    outputs = []
+    for x in xs:
+        h, c = step(torch, x, h, c, *cell, w)
+        outputs.append(h)
+    return outputs, h, c
+
+
+def reference(torch, x, aux, cell_clip, proj_clip, activation_g, merge, time_major, **operands):
+    axis = 0 if time_major else 1
+    cell = cell_clip, proj_clip, activation_g
+    xs = list(x.unbind(axis))
+    helper = xs if aux is None else list(aux.unbind(axis))
+    # Parallel linking: an auxiliary input without weights is what the backward cell reads.
+    back = helper if operands["fw_a_f"] is None else xs
+    fw, *fw_state = run(torch, xs, helper, "fw_", operands, *cell)
+    bw, *bw_state = run(torch, back[::-1], helper[::-1], "bw_", operands, *cell)
+    ahead, behind = torch.stack(fw, axis), torch.stack(bw[::-1], axis)
+    outs = (torch.cat((ahead, behind), 2), None) if merge else (ahead, behind)
+    return (*outs, *fw_state, *bw_state)
+
+
+def sample(name, time, batch, size, fw, bw, aux=0, link="", major=True, merge=False, **more):
+    lead = (time, batch) if major else (batch, time)
+    kept = {k: more.pop(k) for k in ("large",) if k in more}
+    operands = {"x": (*lead, size), "aux": (*lead, aux) if link else None}
+    for prefix, units in (("fw", fw), ("bw", bw)):
+        width = aux if link == "parallel" and prefix == "bw" else size
+        shapes = dict.fromkeys(NORMS) | lstm_sample(name, batch, width, units, **more).operands
+        shapes |= dict.fromkeys(AUX, (units, aux) if link == "cross" else None)
+        if more.get("cifg"):
+            shapes["a_i"] = None
+        scalars = ("activation_g", "cell_clip", "proj_clip")
+        operands |= {s: shapes.pop(s) for s in scalars}
+        del shapes["x"]
+        operands |= {f"{prefix}_{key}": value for key, value in shapes.items()}
+    level = 4 if link == "parallel" else 3
+    return Sample(name, level=level, merge=merge, time_major=major, **operands, **kept)
+
+
+def width(f, state):
+    return f.shape(f"{state}_h_in")[1]
+
+
+OP = Op(
+    name="BIDIRECTIONAL_SEQUENCE_LSTM",
+    signatures=(
+        (
+            replace(INPUT, rank=(3, 3)),
+            *both(WEIGHTS),
+            *both(STATES),
+            Tensor("aux", rank=(3, 3), optional=True),
+            *both(Tensor(a, rank=(2, 2), weight=True, optional=True, domain=SMALL) for a in AUX),
+            *SCALARS,
+            Scalar("merge", "BOOL"),
+            Scalar("time_major", "BOOL"),
+            *both(LAYER_NORM),
+        ),
+    ),
+    outputs=(
+        Output(
+            "out",
+            lambda f: (
+                *f.shape("x")[:2],
+                width(f, "fw") + (width(f, "bw") if f["merge"] else 0),
+            ),
+        ),
+        Output(
+            "bw_out",
+            lambda f: (*f.shape("x")[:2], width(f, "bw")),
+            when=lambda f: not f["merge"],
+        ),
+        *(
+            Output(f"{s}_out", lambda f, s=s: f.shape(f"{s}_in"), optional=True, level=4)
+            for s in ("fw_h", "fw_c", "bw_h", "bw_c")
+        ),
+    ),
+    cells=floats(3),
+    reference=reference,
+    bound=propagated("running error analysis of the equations, step by step"),
+    samples=[
+        sample("time-major", 3, 2, 3, 4, 2),
+        sample("batch-major", 3, 2, 3, 2, 4, major=False),
+        sample("merged", 2, 3, 2, 3, 2, merge=True),
+        sample("cifg-peephole", 2, 2, 3, 2, 3, cifg=True, peephole=True),
+        sample("projection", 2, 1, 3, 4, 5, major=False, project=2, bias=True, merge=True),
+        sample("clipped", 2, 2, 2, 3, 3, cell_clip=0.375, project=3, proj_clip=0.25),
+        sample("layer-norm", 2, 2, 3, 5, 4, norm=True),
+        sample("cross-linked", 2, 2, 3, 3, 2, 4, "cross"),
+        sample("cross-linked-cifg", 3, 1, 2, 2, 3, 3, "cross", merge=True, cifg=True),
+        sample("parallel", 2, 2, 3, 3, 2, 4, "parallel"),
+        sample("everything", 2, 2, 3, 5, 4, 2, "cross", norm=True, peephole=True, project=3),
+        sample("sigmoid", 1, 3, 2, 2, 2, activation=6),
+        sample("large", 3, 12, 4, 16, 14, large=True),
+    ],
+    ambiguity=(
+        "With merged outputs the optional states follow the first output directly. Auxiliary"
+        " inputs follow the time-major flag."
+    ),
+)

@@ -1,0 +1,61 @@
+"""HASHTABLE_LOOKUP: slices of a tensor along its first dimension, by sorted keys."""
+
+from nnapi_testkit.op import Op, Output, Sample, Tensor, cells, exact, ints
+
+
+def reference(torch, lookups, keys, values):
+    match = lookups[:, None] == keys[None, :]
+    hits = match.any(1)
+    found = torch.index_select(values, 0, match.to(torch.int64).argmax(1))
+    return torch.where(hits.reshape(-1, *[1] * (values.ndim - 1)), found, 0.0), hits.double()
+
+
+def sample(name, lookups, keys, *shape, **more):
+    return Sample(name, lookups=lookups, keys=keys, values=(len(keys), *shape), **more)
+
+
+def quant(code, f):
+    """Zero values of a miss are only clear where real zero and byte zero are one code."""
+    missed = set(f["lookups"]) - set(f["keys"])
+    return (0.0175, 0 if missed else 113)
+
+
+OP = Op(
+    name="HASHTABLE_LOOKUP",
+    signatures=(
+        (
+            ints("lookups", weight=False),
+            ints("keys", weight=False),
+            Tensor("values", rank=(2, 4), quant=quant),
+        ),
+    ),
+    outputs=(
+        Output(shape=lambda f: (*f.shape("lookups"), *f.shape("values")[1:]), like="values"),
+        Output(
+            "hits",
+            lambda f: f.shape("lookups"),
+            "TENSOR_QUANT8_ASYMM",
+            quant={"TENSOR_QUANT8_ASYMM": (1.0, 0)},
+            kind="truth",
+        ),
+    ),
+    cells=cells("FLOAT32:1 INT32:1 QUANT8_ASYMM:1"),
+    reference=reference,
+    bound=exact(),
+    samples=[
+        sample("rank2", [7, -3, 12], [-3, 0, 7, 12], 4),
+        sample("misses", [5, 1, 9, 0], [0, 1, 4, 5, 8], 3),
+        sample("rank3", [123456, 40], [-7, 40, 123456], 2, 5),
+        sample("rank4", [3, 2, 1], [1, 2, 3], 2, 3, 2),
+        sample("all-missed", [2, -2], [-1, 1, 3], 5),
+        sample("limits", [2147483647, -2147483648, 0], [-2147483648, 0, 2147483647], 4),
+        sample("one-key", [6, 5, 6], [6], 7),
+        sample("repeated", [8, 8, 8, 2], [2, 8], 1),
+        sample("beyond-both-ends", [-100, 100, 10], [-10, 0, 10], 6),
+        sample("large", [k * 7 % 90 for k in range(40)], list(range(0, 96, 3)), 5, 6, large=True),
+    ],
+    ambiguity=(
+        "Whether the zero values of a miss are real zeros or zero bytes: cases with misses have"
+        " a zero point of 0. Any byte but 0 is a hit."
+    ),
+)

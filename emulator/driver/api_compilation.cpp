@@ -6,10 +6,10 @@ using namespace nnapi;
 
 namespace {
 
-void create(ANeuralNetworksModel* model, uint32_t deviceCount,
+void create(ANeuralNetworksModel* model, DeviceList chosen,
             ANeuralNetworksCompilation** compilation) {
     *compilation = new ANeuralNetworksCompilation{
-        std::make_shared<Compilation>(model->object, deviceCount)};
+        std::make_shared<Compilation>(model->object, std::move(chosen))};
 }
 
 /// What the four getPreferredMemory functions check and answer.
@@ -39,7 +39,7 @@ NNAPI_EXPORT int ANeuralNetworksCompilation_create(ANeuralNetworksModel* model,
         requireNotNull(compilation, "compilation");
         *compilation = nullptr;
         requireNotNull(model, "model");
-        create(model, 0, compilation);
+        create(model, {}, compilation);
     });
 }
 
@@ -51,7 +51,7 @@ NNAPI_EXPORT int ANeuralNetworksCompilation_createForDevices(
         *compilation = nullptr;
         requireNotNull(model, "model");
         checkDevices(devices, numDevices);
-        create(model, numDevices, compilation);
+        create(model, DeviceList(devices, devices + numDevices), compilation);
     });
 }
 

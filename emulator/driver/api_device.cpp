@@ -17,6 +17,7 @@ NNAPI_EXPORT uint64_t ANeuralNetworks_getMaximumLoopTimeout(void) {
 NNAPI_EXPORT int ANeuralNetworks_getDeviceCount(uint32_t* numDevices) {
     return guarded(__func__, [&] {
         requireNotNull(numDevices, "numDevices");
+        requireDevices();
         *numDevices = static_cast<uint32_t>(devices().size());
     });
 }
@@ -24,6 +25,7 @@ NNAPI_EXPORT int ANeuralNetworks_getDeviceCount(uint32_t* numDevices) {
 NNAPI_EXPORT int ANeuralNetworks_getDevice(uint32_t devIndex, ANeuralNetworksDevice** device) {
     return guarded(__func__, [&] {
         requireNotNull(device, "device");
+        requireDevices();
         if (devIndex >= devices().size()) fail(ANEURALNETWORKS_BAD_DATA, "no device %u", devIndex);
         // The API hands out a non-const pointer; no function writes through it.
         *device = const_cast<ANeuralNetworksDevice*>(&devices()[devIndex]);
@@ -35,7 +37,7 @@ NNAPI_EXPORT int ANeuralNetworksDevice_getName(const ANeuralNetworksDevice* devi
     return guarded(__func__, [&] {
         requireNotNull(name, "name");
         checkDevices(&device, 1);
-        *name = device->name;
+        *name = device->name.c_str();
     });
 }
 
@@ -44,7 +46,7 @@ NNAPI_EXPORT int ANeuralNetworksDevice_getVersion(const ANeuralNetworksDevice* d
     return guarded(__func__, [&] {
         requireNotNull(version, "version");
         checkDevices(&device, 1);
-        *version = device->version;
+        *version = device->version.c_str();
     });
 }
 
@@ -62,7 +64,7 @@ NNAPI_EXPORT int ANeuralNetworksDevice_getFeatureLevel(const ANeuralNetworksDevi
     return guarded(__func__, [&] {
         requireNotNull(featureLevel, "featureLevel");
         checkDevices(&device, 1);
-        *featureLevel = device->featureLevel;
+        *featureLevel = device->featureLevel();
     });
 }
 

@@ -107,8 +107,12 @@ NNAPI_EXPORT int ANeuralNetworksModel_getSupportedOperationsForDevices(
         requireNotNull(supportedOps, "supportedOps");
         checkDevices(devices, numDevices);
         model->object->requireFinished();
+        DeviceMask chosen = 0;
+        for (uint32_t i = 0; i < numDevices; i++) {
+            chosen |= DeviceMask{1} << deviceIndex(devices[i]);
+        }
         for (const Operation& operation : model->object->operations()) {
-            *supportedOps++ = operation.supported;
+            *supportedOps++ = (operation.devices & chosen) != 0;
         }
     });
 }

@@ -1,9 +1,13 @@
 #include "compilation.h"
 
+#include <algorithm>
+#include <cstring>
+
 namespace nnapi {
 
-Compilation::Compilation(std::shared_ptr<const Model> model, uint32_t chosenDevices)
-    : model_(std::move(model)), chosenDevices_(chosenDevices) {
+Compilation::Compilation(std::shared_ptr<const Model> model, DeviceList chosen)
+    : model_(std::move(model)), chosen_(std::move(chosen)) {
+    requireDevices();
     model_->requireFinished();
 }
 
@@ -23,7 +27,7 @@ void Compilation::requireFinished() const {
 }
 
 void Compilation::requireOneDevice(const char* what) const {
-    if (chosenDevices_ != 1) {
+    if (chosen_.size() != 1) {
         fail(ANEURALNETWORKS_BAD_DATA, "%s needs createForDevices with one device", what);
     }
 }
@@ -54,13 +58,61 @@ void Compilation::setCaching(const char* directory, const uint8_t* token) {
     if (directory == nullptr) fail(ANEURALNETWORKS_UNEXPECTED_NULL, "cacheDir is null");
     if (token == nullptr) fail(ANEURALNETWORKS_UNEXPECTED_NULL, "token is null");
     requireBuilding();
-    // Planning takes microseconds: there is nothing worth storing.
+    CacheToken copy;
+    std::memcpy(copy.data(), token, copy.size());
+    cache_.emplace(directory, copy);
+}
+
+/// From the cache where it is there; otherwise made, at the cost that the devices claim, and kept.
+Assignment Compilation::assignment(const DeviceList& devices, const Deadline& deadline) const {
+    if (cache_) {
+        if (auto stored = cache_->load(*model_, devices)) return std::move(*stored);
+    }
+    Assignment made = assign(*model_, devices);
+    for (uint32_t i = 0; i < devices.size(); i++) {
+        const bool used = std::any_of(made.entries.begin(), made.entries.end(),
+                                      [i](const auto& entry) { return entry.device == i; });
+        if (!used) continue;
+        if (devices[i]->fails == ANeuralNetworksDevice::Failure::COMPILATION) {
+            throw DeviceFailure(ANEURALNETWORKS_OP_FAILED, devices[i]->name + " fails to compile");
+        }
+        deadline.sleep(devices[i]->compilationTime);
+    }
+    if (cache_) cache_->store(made, *model_, devices);
+    return made;
+}
+
+const Plan* Compilation::compile(Planner& planner, const DeviceList& devices,
+                                 const Deadline& deadline) {
+    // The usual case has nothing to decide.
+    if (!cache_ && devices.size() == 1 && devices[0] == &nnapi::devices()[0]) {
+        return planner.plan(*model_, deadline);
+    }
+    return planner.plan(*model_, assignment(devices, deadline), devices, deadline);
 }
 
 void Compilation::finish() {
     requireBuilding();
     state_ = State::INVALID;
-    plan_ = planner_.plan(*model_, Deadline::after(timeout_));
+    const Deadline deadline = Deadline::after(timeout_);
+    if (!chosen_.empty()) {
+        plan_ = compile(planner_, chosen_, deadline);
+    } else {
+        const DeviceList reference{&nnapi::devices()[0]};
+        DeviceList all;
+        for (const ANeuralNetworksDevice& device : nnapi::devices()) all.push_back(&device);
+        try {
+            plan_ = compile(planner_, all, deadline);
+            const auto& steps = plan_->steps();
+            if (std::any_of(steps.begin(), steps.end(),
+                            [](const Step& step) { return step.enters != nullptr; })) {
+                fallback_ = fallbackPlanner_.plan(*model_, deadline);
+            }
+        } catch (const DeviceFailure& failure) {
+            logNote("%s: compiling for nnapi-reference instead", failure.what());
+            plan_ = compile(planner_, reference, deadline);
+        }
+    }
     state_ = State::FINISHED;
 }
 

@@ -4,16 +4,18 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
+#include "cache.h"
 #include "plan.h"
 
 namespace nnapi {
 
 class Compilation {
 public:
-    /// `chosenDevices` is the length of the caller's device list, 0 without one.
-    Compilation(std::shared_ptr<const Model> model, uint32_t chosenDevices);
+    /// For the devices that the caller chose; an empty list lets the runtime choose.
+    Compilation(std::shared_ptr<const Model> model, DeviceList chosen);
 
     void setPreference(int32_t preference);
     void setPriority(int priority);
@@ -28,6 +30,9 @@ public:
 
     const Model& model() const { return *model_; }
     const Plan& plan() const { return *plan_; }
+    /// What to execute when a device of `plan` fails: the same on nnapi-reference. Null where the
+    /// caller chose the devices, and where none can fail.
+    const Plan* fallback() const { return fallback_; }
 
     /// A workspace for one execution; warm ones are kept.
     std::unique_ptr<Workspace> takeWorkspace() const;
@@ -36,13 +41,18 @@ public:
 private:
     enum class State : uint8_t { BUILDING, FINISHED, INVALID };
     void requireBuilding() const;
+    const Plan* compile(Planner& planner, const DeviceList& devices, const Deadline& deadline);
+    Assignment assignment(const DeviceList& devices, const Deadline& deadline) const;
 
     std::shared_ptr<const Model> model_;
-    uint32_t chosenDevices_;
+    DeviceList chosen_;
     State state_ = State::BUILDING;
     uint64_t timeout_ = 0;
+    std::optional<CompilationCache> cache_;
     Planner planner_;
+    Planner fallbackPlanner_;
     const Plan* plan_ = nullptr;
+    const Plan* fallback_ = nullptr;
     mutable std::mutex mutex_;  // guards idle_
     mutable std::vector<std::unique_ptr<Workspace>> idle_;
 };

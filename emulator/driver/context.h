@@ -6,6 +6,7 @@
 #include <span>
 
 #include "arena.h"
+#include "deadline.h"
 #include "half.h"
 #include "tensor.h"
 
@@ -75,6 +76,10 @@ public:
         return static_cast<T*>(scratch_->take(count * sizeof(T)));
     }
 
+    /// For `execute` between blocks of work that may take milliseconds: ends the execution where
+    /// its timeout has passed. Reads the clock only if there is a timeout.
+    void checkDeadline() const { deadline_->check(); }
+
     /// What `Kernel::pack` returned for this operation; null when there is nothing.
     template <class T>
     const T* packed() const {
@@ -97,6 +102,7 @@ private:
     std::span<Tensor* const> outputs_;
     std::span<const Shape* const> declared_;  // per output: dims the model gave, null: no rank
     Arena* scratch_ = nullptr;
+    const Deadline* deadline_ = nullptr;
     const void* packed_ = nullptr;
 };
 

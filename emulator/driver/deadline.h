@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <thread>
 
 #include "error.h"
 
@@ -32,6 +33,13 @@ public:
         return *a.end_ < *b.end_ ? a : b;
     }
 
+    /// Sleeps for `time`, or until the deadline passes: then refuses as `check` does.
+    void sleep(std::chrono::nanoseconds time) const {
+        if (time.count() <= 0) return;
+        const auto wanted = Clock::now() + time;
+        std::this_thread::sleep_until(end_ && *end_ < wanted ? *end_ : wanted);
+        check();
+    }
     bool passed() const { return end_ && Clock::now() >= *end_; }
     void check() const {
         if (passed()) {

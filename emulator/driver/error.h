@@ -22,10 +22,19 @@ private:
     std::string message_;
 };
 
+/// A device broke down, as its description says: another may take its place.
+class DeviceFailure : public Refusal {
+public:
+    using Refusal::Refusal;
+};
+
 /// Throws a Refusal with a printf-style message, kept for the log (see `logRefusal`).
 [[noreturn]] [[gnu::format(printf, 2, 3)]] void fail(int code, const char* format, ...);
 
 /// Writes one line to standard error when the environment variable NNAPI_TESTKIT_LOG is set.
 void logRefusal(const char* where, int code, const char* message) noexcept;
+
+/// A line of that log for what is no refusal: where a compilation came from, how it was divided.
+[[gnu::format(printf, 1, 2)]] void logNote(const char* format, ...) noexcept;
 
 }  // namespace nnapi

@@ -306,6 +306,7 @@ void Execution::bindOutputs(std::vector<OutputBinding>& outputs) {
             to.data = from.data;
             to.capacity = from.length;
         }
+        if (!from.omitted && !(from.memory && from.memory->isDevice())) to.limit = from.length;
     }
 }
 
@@ -322,16 +323,18 @@ int Execution::finishOutputs(std::vector<OutputBinding>& outputs) {
     for (size_t i = 0; i < outputs_.size(); i++) {
         Argument& to = outputs_[i];
         const Slot& from = outputs[i].value;
-        if (to.omitted || from.block == nullptr) continue;
+        if (to.omitted) continue;
         const size_t bytes = from.tensor.bytes();
         if (to.memory && to.memory->isDevice()) {
+            // Unless another output did not fit, and this one's operation was not executed.
+            if (from.block == nullptr) continue;
             std::memcpy(to.memory->overwrite(bytes), from.tensor.data, bytes);
             continue;
         }
         if (bytes > to.length) {
             to.insufficient = true;
             code = ANEURALNETWORKS_OUTPUT_INSUFFICIENT_SIZE;
-        } else if (bytes != 0) {
+        } else if (from.block != nullptr && bytes != 0) {
             std::memcpy(to.data, from.tensor.data, bytes);
         }
     }
@@ -343,15 +346,27 @@ int Execution::finishOutputs(std::vector<OutputBinding>& outputs) {
 }
 
 int Execution::run(const Deadline& deadline) {
-    Lease workspace(*compilation_);
+    Lease lease(*compilation_);
+    Workspace& workspace = *lease;
+    try {
+        return runPlan(compilation_->plan(), workspace, deadline);
+    } catch (const DeviceFailure& failure) {
+        if (compilation_->fallback() == nullptr) throw;
+        logNote("%s: executing on nnapi-reference instead", failure.what());
+    }
+    workspace.reset();
+    return runPlan(*compilation_->fallback(), workspace, deadline);
+}
+
+int Execution::runPlan(const Plan& plan, Workspace& workspace, const Deadline& deadline) {
     std::vector<Tensor> inputs(inputs_.size());
     std::vector<OutputBinding> outputs(outputs_.size());
     bindOutputs(outputs);
-    bindInputs(*workspace, inputs);
+    bindInputs(workspace, inputs);
     const ExecutionLimits limits{compilation_->model().relaxed(), deadline, loopTimeout_};
-    Executor executor(*workspace, limits);
+    Executor executor(workspace, limits);
     try {
-        executor.run(compilation_->plan(), inputs, outputs);
+        executor.run(plan, inputs, outputs);
     } catch (...) {
         noteShapes(outputs);
         throw;

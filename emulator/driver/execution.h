@@ -77,6 +77,7 @@ private:
                           const ANeuralNetworksOperandType* type, size_t length) const;
     bool mayOmitOutput(int32_t index) const;
     int run(const Deadline& deadline);
+    int runPlan(const Plan& plan, Workspace& workspace, const Deadline& deadline);
     void bindInputs(Workspace& workspace, std::vector<Tensor>& inputs) const;
     void bindOutputs(std::vector<OutputBinding>& outputs);
     int finishOutputs(std::vector<OutputBinding>& outputs);

@@ -45,6 +45,7 @@ void Executor::run(const Plan& plan, std::span<const Tensor> inputs,
     }
     for (const Step& step : plan.steps()) {
         limits_.deadline.check();
+        if (step.enters != nullptr) enter(*step.enters);
         switch (step.operation->code) {
             case ANEURALNETWORKS_IF: runIf(step, frame, outputs); break;
             case ANEURALNETWORKS_WHILE: runWhile(step, frame, outputs); break;
@@ -61,13 +62,40 @@ void Executor::run(const Plan& plan, std::span<const Tensor> inputs,
     workspace_.arena.release(mark);
 }
 
+void Executor::enter(const ANeuralNetworksDevice& device) const {
+    if (device.fails == ANeuralNetworksDevice::Failure::EXECUTION) {
+        throw DeviceFailure(ANEURALNETWORKS_OP_FAILED, device.name + " fails to execute");
+    }
+    limits_.deadline.sleep(device.executionTime);
+}
+
+void Executor::noteShape(const Slot& slot, std::span<OutputBinding> outputs) {
+    if (slot.output < 0) return;
+    OutputBinding& binding = outputs[slot.output];
+    requireFit(slot.tensor.shape, binding.declared, "an output");
+    binding.written = true;
+    binding.value.tensor.shape = slot.tensor.shape;
+}
+
+bool Executor::isUnwanted(const Operation& operation, const Slot* frame,
+                          std::span<OutputBinding> outputs) const {
+    bool tooLarge = false;
+    for (uint32_t index : operation.outputs) {
+        const Slot& slot = frame[index];
+        if (slot.read) return false;
+        if (slot.output < 0) continue;  // a value without any use
+        const size_t limit = outputs[slot.output].limit;
+        if (limit == SIZE_MAX) return false;
+        tooLarge = tooLarge || slot.tensor.bytes() > limit;
+    }
+    return tooLarge;
+}
+
 void Executor::allocate(Slot& slot, std::span<OutputBinding> outputs) {
     const size_t bytes = slot.tensor.bytes();
+    noteShape(slot, outputs);
     if (slot.output >= 0) {
-        OutputBinding& binding = outputs[slot.output];
-        requireFit(slot.tensor.shape, binding.declared, "an output");
-        binding.written = true;
-        binding.value.tensor.shape = slot.tensor.shape;
+        const OutputBinding& binding = outputs[slot.output];
         if (binding.data != nullptr && bytes <= binding.capacity) {
             slot.tensor.data = binding.data;
             return;
@@ -103,7 +131,13 @@ void Executor::runKernel(const Step& step, Slot* frame, std::span<OutputBinding>
     context.declared_ = declared;
     context.scratch_ = &workspace_.arena;
     context.packed_ = step.packed.get();
+    context.deadline_ = &limits_.deadline;
     operation.kernel->prepare(context);
+    if (isUnwanted(operation, frame, outputs)) {
+        for (uint32_t output : operation.outputs) noteShape(frame[output], outputs);
+        workspace_.arena.release(mark);
+        return;
+    }
     for (uint32_t output : operation.outputs) allocate(frame[output], outputs);
     operation.kernel->execute(context);
     workspace_.arena.release(mark);
@@ -113,11 +147,10 @@ void Executor::receive(Slot& slot, OutputBinding& from, std::span<OutputBinding>
     const Tensor& value = from.value.tensor;
     requireFit(value.shape, slot.declared, "an output of a referenced model");
     slot.tensor.shape = value.shape;
+    noteShape(slot, outputs);
+    if (value.data == nullptr) return;  // unwanted: it does not fit, or another output does not
     if (slot.output >= 0) {
-        OutputBinding& binding = outputs[slot.output];
-        requireFit(value.shape, binding.declared, "an output");
-        binding.written = true;
-        binding.value.tensor.shape = value.shape;
+        const OutputBinding& binding = outputs[slot.output];
         if (binding.data != nullptr && value.bytes() <= binding.capacity) {
             slot.tensor.data = binding.data;
             // The branch of an IF may have written it in place already.
@@ -149,6 +182,7 @@ void Executor::runIf(const Step& step, Slot* frame, std::span<OutputBinding> out
         if (output < 0) continue;
         results[i].data = outputs[output].data;
         results[i].capacity = outputs[output].capacity;
+        if (!frame[operation.outputs[i]].read) results[i].limit = outputs[output].limit;
     }
     run(*step.models[chosen ? 0 : 1], inputs, results);
     for (size_t i = 0; i < results.size(); i++) {

@@ -2,6 +2,7 @@
 // recurse into the referenced models.
 #pragma once
 
+#include <cstdint>
 #include <span>
 
 #include "kernels/kernel.h"
@@ -16,8 +17,11 @@ struct OutputBinding {
     size_t capacity = 0;
     /// Dimensions that the value must have, on top of the model's; null: none.
     const Shape* declared = nullptr;
+    /// A value of more bytes is not wanted: the execution fails anyway, and nobody else reads it.
+    /// SIZE_MAX: it is wanted in any case.
+    size_t limit = SIZE_MAX;
 
-    /// The value. `value.block` is null when it was written to `data`.
+    /// The value. `value.block` is null when it was written to `data`, or not computed.
     Slot value;
     bool written = false;  // the shape is known
 };
@@ -42,9 +46,17 @@ private:
     void runKernel(const Step& step, Slot* frame, std::span<OutputBinding> outputs);
     void runIf(const Step& step, Slot* frame, std::span<OutputBinding> outputs);
     void runWhile(const Step& step, Slot* frame, std::span<OutputBinding> outputs);
+    /// What the description of a device asks for where a part begins.
+    void enter(const ANeuralNetworksDevice& device) const;
+    /// The shape of an output of the model is known from here on; refuses one that is not allowed.
+    static void noteShape(const Slot& slot, std::span<OutputBinding> outputs);
     bool runCondition(const Plan& plan, std::span<const Tensor> inputs);
     /// Gives an output operand of known shape its bytes.
     void allocate(Slot& slot, std::span<OutputBinding> outputs);
+    /// True where no output of the operation is needed and at least one does not fit: then it is
+    /// not executed. The shapes are known all the same.
+    bool isUnwanted(const Operation& operation, const Slot* frame,
+                    std::span<OutputBinding> outputs) const;
     /// Moves the value of a referenced model's output to the operand that receives it.
     void receive(Slot& slot, OutputBinding& from, std::span<OutputBinding> outputs);
     template <class T>

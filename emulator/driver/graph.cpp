@@ -1,11 +1,24 @@
 // ANeuralNetworksModel_finish: the rules of the graph, then those of each operation.
 
+#include <algorithm>
+#include <iterator>
 #include <queue>
 
+#include "device.h"
 #include "kernels/kernel.h"
 #include "model.h"
 
 namespace nnapi {
+namespace {
+
+#define NNAPI_LEVEL(name, code, since) since,
+constexpr int kOperationLevels[] = {NNAPI_OPERATIONS(NNAPI_LEVEL)};
+constexpr int kTypeLevels[] = {NNAPI_OPERAND_TYPES(NNAPI_LEVEL)};
+#undef NNAPI_LEVEL
+static_assert(std::size(kOperationLevels) == kOperationCount, "one row for each code, in order");
+static_assert(std::size(kTypeLevels) == kTypeCount, "one row for each code, in order");
+
+}  // namespace
 
 void Model::finish() {
     requireBuilding();
@@ -97,6 +110,7 @@ void Model::sortOperations(const std::vector<int32_t>& writer) {
 
 void Model::validateOperations() {
     supported_ = true;
+    devices_ = ~DeviceMask{0};
     for (Operation& operation : operations_) {
         if (operation.outputs.empty()) {
             fail(ANEURALNETWORKS_BAD_DATA, "operation %d has no outputs", operation.code);
@@ -117,6 +131,23 @@ void Model::validateOperations() {
             operation.supported = true;
         }
         supported_ = supported_ && operation.supported;
+        findDevices(operation);
+        devices_ &= operation.devices;
+    }
+}
+
+/// The level of this use, which the kernel has raised for its signature, and who claims it.
+void Model::findDevices(Operation& operation) const {
+    operation.level = std::max(operation.level, kOperationLevels[operation.code]);
+    for (const auto* list : {&operation.inputs, &operation.outputs}) {
+        for (uint32_t index : *list) {
+            operation.level = std::max(operation.level, kTypeLevels[operands_[index].type]);
+        }
+    }
+    DeviceMask bit = 1;
+    for (const ANeuralNetworksDevice& device : nnapi::devices()) {
+        if (device.supports(operation, operands_)) operation.devices |= bit;
+        bit <<= 1;
     }
 }
 

@@ -16,6 +16,11 @@ class Memory;
 class Model;
 struct Kernel;
 
+inline constexpr int32_t kOperationCount = ANEURALNETWORKS_REVERSE + 1;
+
+/// Devices of this library as bits, by their place in `devices()`.
+using DeviceMask = uint32_t;
+
 /// Where an operand's value comes from.
 enum class Lifetime : uint8_t {
     TEMPORARY,  // written by an operation of the model
@@ -55,7 +60,8 @@ struct Operation {
     uint64_t optionalInputs = 0;   // bit i: input i may be omitted
     uint64_t optionalOutputs = 0;  // bit i: output i may be omitted
     int level = 1;                 // the lowest feature level that promises this use of it
-    bool supported = false;        // this driver executes it, referenced models included
+    bool supported = false;        // there is a kernel, for referenced models too
+    DeviceMask devices = 0;        // those that execute it
 
     bool isControlFlow() const {
         return code == ANEURALNETWORKS_IF || code == ANEURALNETWORKS_WHILE;
@@ -98,6 +104,8 @@ public:
     State state() const { return state_; }
     bool relaxed() const { return relaxed_; }
     bool supported() const { return supported_; }
+    /// The devices that execute every operation of the model.
+    DeviceMask deviceMask() const { return devices_; }
     std::span<const Operand> operands() const { return operands_; }
     std::span<const Operation> operations() const { return operations_; }
     std::span<const uint32_t> inputs() const { return inputs_; }
@@ -113,10 +121,12 @@ private:
     void assignLifetimes();
     void sortOperations(const std::vector<int32_t>& writer);
     void validateOperations();
+    void findDevices(Operation& operation) const;
 
     State state_ = State::BUILDING;
     bool relaxed_ = false;
     bool supported_ = false;
+    DeviceMask devices_ = 0;
     int depth_ = 0;
     std::vector<Operand> operands_;
     std::vector<Operation> operations_;

@@ -3,8 +3,6 @@
 namespace nnapi {
 namespace {
 
-constexpr int32_t kOperationCount = ANEURALNETWORKS_REVERSE + 1;
-
 // Plain storage, zero before any constructor runs: the order of static objects does not matter.
 constinit Kernel kernels[kOperationCount];
 

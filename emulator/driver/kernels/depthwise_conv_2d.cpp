@@ -84,11 +84,8 @@ void prepare(Context& c) {
 
 // --- NHWC: across channels --------------------------------------------------------------------
 
-using Vector = float __attribute__((vector_size(64)));
-constexpr size_t kLanes = 16;
-
-/// One row of output pixels, multiplier 1. `taps` points at the input pixels of each output
-/// pixel, null in the padding.
+/// One row of output pixels, multiplier 1. `taps` points at the input pixels under the filter for
+/// each output pixel, at zeros in the padding.
 struct PixelRow {
     const float* const* taps;
     size_t tapCount;
@@ -100,15 +97,18 @@ struct PixelRow {
     FloatRange range;
 };
 
-__attribute__((always_inline)) inline void clampVector(Vector& value, FloatRange range) {
-    // Comparisons with NaN are false: NaN stays.
-    value = value < range.least ? Vector{} + range.least : value;
-    value = value > range.most ? Vector{} + range.most : value;
-}
+template <size_t Lanes>
+struct VectorOf {
+    // gcc 12 drops the attribute from a `using` whose size depends on a parameter.
+    typedef float type __attribute__((vector_size(Lanes * sizeof(float))));
+    static_assert(sizeof(type) == Lanes * sizeof(float));
+};
 
-/// Sixteen channels over the row; with `Taps` known, the filter stays in registers.
-template <size_t Taps>
-__attribute__((always_inline)) inline void sixteenChannels(const PixelRow& row, size_t channel) {
+/// As many channels as a vector has over the row; with `Taps` known, the filter stays in
+/// registers.
+template <size_t Lanes, size_t Taps>
+__attribute__((always_inline)) inline void channelsOf(const PixelRow& row, size_t channel) {
+    using Vector = typename VectorOf<Lanes>::type;
     const size_t count = Taps != 0 ? Taps : row.tapCount;
     Vector filter[Taps != 0 ? Taps : 1], bias;
     std::memcpy(&bias, row.bias + channel, sizeof(bias));
@@ -119,7 +119,6 @@ __attribute__((always_inline)) inline void sixteenChannels(const PixelRow& row, 
         const float* const* taps = row.taps + x * count;
         Vector sum = bias, other = {};
         for (size_t t = 0; t < count; t++) {
-            if (taps[t] == nullptr) continue;
             Vector value, weight;
             std::memcpy(&value, taps[t] + channel, sizeof(value));
             if constexpr (Taps != 0) {
@@ -135,28 +134,30 @@ __attribute__((always_inline)) inline void sixteenChannels(const PixelRow& row, 
             }
         }
         sum += other;
-        clampVector(sum, row.range);
+        // Comparisons with NaN are false: NaN stays.
+        sum = sum < row.range.least ? Vector{} + row.range.least : sum;
+        sum = sum > row.range.most ? Vector{} + row.range.most : sum;
         std::memcpy(row.out + x * row.channels + channel, &sum, sizeof(sum));
     }
 }
 
+template <size_t Lanes>
 __attribute__((always_inline)) inline void pixelRow(const PixelRow& row) {
     size_t channel = 0;
-    for (; channel + kLanes <= row.channels; channel += kLanes) {
+    for (; channel + Lanes <= row.channels; channel += Lanes) {
         if (row.tapCount == 9) {
-            sixteenChannels<9>(row, channel);
+            channelsOf<Lanes, 9>(row, channel);
         } else {
-            sixteenChannels<0>(row, channel);
+            channelsOf<Lanes, 0>(row, channel);
         }
     }
     const size_t rest = row.channels - channel;
     if (rest == 0) return;
     for (size_t x = 0; x < row.pixels; x++) {
         const float* const* taps = row.taps + x * row.tapCount;
-        float sum[kLanes];
+        float sum[Lanes];
         for (size_t i = 0; i < rest; i++) sum[i] = row.bias[channel + i];
         for (size_t t = 0; t < row.tapCount; t++) {
-            if (taps[t] == nullptr) continue;
             const float* value = taps[t] + channel;
             const float* weight = row.filter + t * row.channels + channel;
             for (size_t i = 0; i < rest; i++) sum[i] += value[i] * weight[i];
@@ -166,30 +167,87 @@ __attribute__((always_inline)) inline void pixelRow(const PixelRow& row) {
     }
 }
 
-void rowPortable(const PixelRow& row) { pixelRow(row); }
-#if defined(__x86_64__)
-__attribute__((target("avx2"))) void rowAvx2(const PixelRow& row) { pixelRow(row); }
-__attribute__((target("avx512f,avx512vl,avx512dq,avx512bw"))) void rowAvx512(
-    const PixelRow& row) {
-    pixelRow(row);
+/// Output pixels 0 to count of a plane: out[i] = bias + sum of weights[t] * input[starts[t] + i].
+struct PlaneRow {
+    const float* input;
+    const size_t* starts;
+    const float* weights;
+    size_t tapCount;
+    size_t count;
+    float bias;
+    float* out;
+    FloatRange range;
+};
+
+template <size_t Lanes, size_t Taps>
+__attribute__((always_inline)) inline void planeOf(const PlaneRow& row) {
+    using Vector = typename VectorOf<Lanes>::type;
+    const size_t taps = Taps != 0 ? Taps : row.tapCount;
+    size_t i = 0;
+    for (; i + Lanes <= row.count; i += Lanes) {
+        Vector sum = Vector{} + row.bias, other = {};
+        for (size_t t = 0; t < taps; t++) {
+            Vector value;
+            std::memcpy(&value, row.input + row.starts[t] + i, sizeof(value));
+            if (t % 2 == 0) {
+                sum += value * row.weights[t];
+            } else {
+                other += value * row.weights[t];
+            }
+        }
+        sum += other;
+        sum = sum < row.range.least ? Vector{} + row.range.least : sum;
+        sum = sum > row.range.most ? Vector{} + row.range.most : sum;
+        std::memcpy(row.out + i, &sum, sizeof(sum));
+    }
+    for (; i < row.count; i++) {
+        float sum = row.bias;
+        for (size_t t = 0; t < taps; t++) sum += row.input[row.starts[t] + i] * row.weights[t];
+        row.out[i] = clampFloat(sum, row.range);
+    }
 }
+
+template <size_t Lanes>
+__attribute__((always_inline)) inline void planeRow(const PlaneRow& row) {
+    if (row.tapCount == 9) {
+        planeOf<Lanes, 9>(row);
+    } else {
+        planeOf<Lanes, 0>(row);
+    }
+}
+
+/// Builds of the two loops for the processor at hand.
+struct Loops {
+    void (*pixels)(const PixelRow&);
+    void (*plane)(const PlaneRow&);
+};
+
+void pixelsPortable(const PixelRow& row) { pixelRow<4>(row); }
+void planePortable(const PlaneRow& row) { planeRow<4>(row); }
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) void pixelsAvx2(const PixelRow& row) { pixelRow<8>(row); }
+__attribute__((target("avx2"))) void planeAvx2(const PlaneRow& row) { planeRow<8>(row); }
+#define NNAPI_AVX512 __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw")))
+NNAPI_AVX512 void pixelsAvx512(const PixelRow& row) { pixelRow<16>(row); }
+NNAPI_AVX512 void planeAvx512(const PlaneRow& row) { planeRow<16>(row); }
 #endif
 
-auto rowFunction() {
+Loops loops() {
 #if defined(__x86_64__)
     switch (gemm::cpu()) {
-        case gemm::Cpu::AVX512: return rowAvx512;
-        case gemm::Cpu::AVX2: return rowAvx2;
+        case gemm::Cpu::AVX512: return {pixelsAvx512, planeAvx512};
+        case gemm::Cpu::AVX2: return {pixelsAvx2, planeAvx2};
         default: break;
     }
 #endif
-    return rowPortable;
+    return {pixelsPortable, planePortable};
 }
 
 /// Multiplier 1, dense NHWC.
 void depthwiseNhwc(Context& c, const Convolution& conv, const float* input, const float* filter,
                    const float* bias, float* output, FloatRange range) {
-    const auto run = rowFunction();
+    const auto run = loops().pixels;
+    const float* zero = zeros<float>(c, conv.depth);
     const auto height = static_cast<int64_t>(conv.height);
     const auto width = static_cast<int64_t>(conv.width);
     const size_t taps = conv.taps();
@@ -214,7 +272,7 @@ void depthwiseNhwc(Context& c, const Convolution& conv, const float* input, cons
                             const bool inside = iy >= 0 && iy < height && ix >= 0 && ix < width;
                             *to++ = inside ? image + static_cast<size_t>(iy * width + ix) *
                                                          conv.depth
-                                           : nullptr;
+                                           : zero;
                         }
                     }
                 }
@@ -225,73 +283,89 @@ void depthwiseNhwc(Context& c, const Convolution& conv, const float* input, cons
     }
 }
 
-// --- NCHW: along rows --------------------------------------------------------------------------
+// --- NCHW: along planes ------------------------------------------------------------------------
 
-/// sum[x] += weight * input[x * stride].
-__attribute__((always_inline)) inline void addScaled(float* sum, const float* input, size_t count,
-                                                     size_t stride, float weight) {
-    if (stride == 1) {
-        for (size_t x = 0; x < count; x++) sum[x] += weight * input[x];
-    } else if (stride == 2) {
-        for (size_t x = 0; x < count; x++) sum[x] += weight * input[2 * x];
-    } else {
-        for (size_t x = 0; x < count; x++) sum[x] += weight * input[x * stride];
+/// One dimension of a plane with its padding, taken apart by position modulo the stride: then the
+/// positions under one tap are neighbours for neighbouring outputs.
+struct Apart {
+    size_t stride, length;  // length of each of the `stride` parts
+
+    Apart(size_t outputs, size_t filter, int64_t strides, int64_t dilation)
+        : stride(static_cast<size_t>(strides)),
+          length(outputs + (filter - 1) * static_cast<size_t>(dilation) / stride) {}
+    size_t part(size_t tap, int64_t dilation) const {
+        return tap * static_cast<size_t>(dilation) % stride;
+    }
+    size_t start(size_t tap, int64_t dilation) const {
+        return tap * static_cast<size_t>(dilation) / stride;
+    }
+};
+
+/// Fills parts[part y][part x][y][x] from a plane; positions without an input stay zero.
+void takeApart(const Convolution& conv, const Apart& ys, const Apart& xs, const float* plane,
+               float* parts) {
+    const size_t partSize = ys.length * xs.length;
+    for (size_t y = 0; y < conv.height; y++) {
+        const size_t at = y + static_cast<size_t>(conv.top);
+        if (at / ys.stride >= ys.length) continue;
+        float* row = parts + at % ys.stride * xs.stride * partSize + at / ys.stride * xs.length;
+        const float* from = plane + y * conv.width;
+        const auto left = static_cast<size_t>(conv.left);
+        if (xs.stride == 1) {
+            const size_t count = left < xs.length ? std::min(conv.width, xs.length - left) : 0;
+            std::copy_n(from, count, row + left);
+            continue;
+        }
+        size_t part = left % xs.stride, column = left / xs.stride;
+        for (size_t x = 0; x < conv.width && column < xs.length; x++) {
+            row[part * partSize + column] = from[x];
+            if (++part == xs.stride) part = 0, column++;
+        }
     }
 }
-void addPortable(float* sum, const float* input, size_t count, size_t stride, float weight) {
-    addScaled(sum, input, count, stride, weight);
-}
-#if defined(__x86_64__)
-__attribute__((target("avx2"))) void addAvx2(float* sum, const float* input, size_t count,
-                                             size_t stride, float weight) {
-    addScaled(sum, input, count, stride, weight);
-}
-#endif
 
-auto addFunction() {
-#if defined(__x86_64__)
-    if (gemm::cpu() != gemm::Cpu::PORTABLE) return addAvx2;
-#endif
-    return addPortable;
+/// True when the taken-apart plane is not much larger than what the operation handles anyway;
+/// huge strides or paddings make it so.
+bool fitsApart(const Convolution& conv, const Apart& ys, const Apart& xs) {
+    const double parts = static_cast<double>(ys.stride) * static_cast<double>(xs.stride) *
+                         static_cast<double>(ys.length) * static_cast<double>(xs.length);
+    const double usual = static_cast<double>(conv.height * conv.width) +
+                         static_cast<double>(conv.pixels()) * static_cast<double>(conv.taps());
+    return parts <= 4 * usual + 4096;
 }
 
-void depthwiseNchw(const Convolution& conv, size_t multiplier, const float* input,
-                   const float* filter, const float* bias, float* output, FloatRange range) {
-    const auto add = addFunction();
-    const auto height = static_cast<int64_t>(conv.height);
-    const auto width = static_cast<int64_t>(conv.width);
-    const auto outWidth = static_cast<int64_t>(conv.outWidth);
+void depthwiseNchw(Context& c, const Convolution& conv, size_t multiplier, const Apart& ys,
+                   const Apart& xs, const float* input, const float* filter, const float* bias,
+                   float* output, FloatRange range) {
+    const auto run = loops().plane;
+    const size_t partSize = ys.length * xs.length, taps = conv.taps();
+    const size_t partsSize = ys.stride * xs.stride * partSize;
+    // Rows of the result lie as far apart as those of a part; the last needs no tail.
+    const size_t wide = (conv.outHeight - 1) * xs.length + conv.outWidth;
+    float* parts = c.scratch<float>(partsSize);
+    float* result = c.scratch<float>(wide);
+    float* weights = c.scratch<float>(taps);
+    size_t* starts = c.scratch<size_t>(taps);
+    for (size_t ky = 0; ky < conv.filterHeight; ky++) {
+        for (size_t kx = 0; kx < conv.filterWidth; kx++) {
+            const size_t part = ys.part(ky, conv.dilationHeight) * xs.stride +
+                                xs.part(kx, conv.dilationWidth);
+            starts[ky * conv.filterWidth + kx] =
+                part * partSize + ys.start(ky, conv.dilationHeight) * xs.length +
+                xs.start(kx, conv.dilationWidth);
+        }
+    }
+    std::fill(parts, parts + partsSize, 0.0f);
     for (size_t b = 0; b < conv.batch; b++) {
         for (size_t channel = 0; channel < conv.outDepth; channel++) {
-            const float* plane =
-                input + (b * conv.depth + channel / multiplier) * conv.height * conv.width;
+            if (channel % multiplier == 0) {
+                const size_t plane = b * conv.depth + channel / multiplier;
+                takeApart(conv, ys, xs, input + plane * conv.height * conv.width, parts);
+            }
+            for (size_t t = 0; t < taps; t++) weights[t] = filter[t * conv.outDepth + channel];
+            run({parts, starts, weights, taps, wide, bias[channel], result, range});
             for (size_t y = 0; y < conv.outHeight; y++, output += conv.outWidth) {
-                std::fill(output, output + conv.outWidth, bias[channel]);
-                for (size_t ky = 0; ky < conv.filterHeight; ky++) {
-                    const int64_t iy = static_cast<int64_t>(y) * conv.strideHeight - conv.top +
-                                       static_cast<int64_t>(ky) * conv.dilationHeight;
-                    if (iy < 0 || iy >= height) continue;
-                    for (size_t kx = 0; kx < conv.filterWidth; kx++) {
-                        // Output columns whose input column lies in the image.
-                        const int64_t shift =
-                            static_cast<int64_t>(kx) * conv.dilationWidth - conv.left;
-                        const int64_t stride = conv.strideWidth;
-                        const int64_t begin = shift >= 0 ? 0 : (stride - 1 - shift) / stride;
-                        const int64_t end =
-                            shift >= width
-                                ? 0
-                                : std::min(outWidth, (width - 1 - shift) / stride + 1);
-                        if (begin >= end) continue;
-                        const float weight =
-                            filter[(ky * conv.filterWidth + kx) * conv.outDepth + channel];
-                        add(output + begin, plane + iy * width + begin * stride + shift,
-                            static_cast<size_t>(end - begin), static_cast<size_t>(stride),
-                            weight);
-                    }
-                }
-                for (size_t x = 0; x < conv.outWidth; x++) {
-                    output[x] = clampFloat(output[x], range);
-                }
+                std::copy_n(result + y * xs.length, conv.outWidth, output);
             }
         }
     }
@@ -310,13 +384,24 @@ const float* repeatChannels(Context& c, const float* input, size_t count, size_t
 void depthwiseFloat(Context& c, Depthwise d, const float* input, const float* filter,
                     const float* bias, float* output, FloatRange range) {
     Convolution& conv = d.conv;
+    const size_t plane = conv.height * conv.width;
+    float* result = output;
     if (conv.nchw) {
-        return depthwiseNchw(conv, d.multiplier, input, filter, bias, output, range);
+        const Apart ys(conv.outHeight, conv.filterHeight, conv.strideHeight, conv.dilationHeight);
+        const Apart xs(conv.outWidth, conv.filterWidth, conv.strideWidth, conv.dilationWidth);
+        if (fitsApart(conv, ys, xs)) {
+            return depthwiseNchw(c, conv, d.multiplier, ys, xs, input, filter, bias, output,
+                                 range);
+        }
+        float* nhwc = c.scratch<float>(conv.batch * plane * conv.depth);
+        transposeBatches(input, nhwc, conv.batch, conv.depth, plane);
+        input = nhwc;
+        result = c.scratch<float>(conv.batch * conv.pixels() * conv.outDepth);
     }
-    const size_t count = conv.batch * conv.height * conv.width * conv.depth;
-    input = repeatChannels(c, input, count, d.multiplier);
+    input = repeatChannels(c, input, conv.batch * plane * conv.depth, d.multiplier);
     conv.depth = conv.outDepth;
-    depthwiseNhwc(c, conv, input, filter, bias, output, range);
+    depthwiseNhwc(c, conv, input, filter, bias, result, range);
+    if (conv.nchw) transposeBatches(result, output, conv.batch, conv.pixels(), conv.outDepth);
 }
 
 // --- Quantized ----------------------------------------------------------------------------------

@@ -160,6 +160,8 @@ class Result:
             otherwise it is the operation that is not claimed).
         nanoseconds: the whole case, building and freeing included.
         text: what the driver printed last, for a worker that died; the reason of BAD_CASE.
+        service: the process behind the driver that crashed meanwhile, with its signal; empty if
+            none is known to.
     """
 
     index: int
@@ -171,6 +173,7 @@ class Result:
     executions: tuple[SetResult, ...] = ()
     nanoseconds: int = 0
     text: str = ""
+    service: str = ""
 
 
 @dataclass(frozen=True, slots=True)

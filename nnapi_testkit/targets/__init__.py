@@ -1,7 +1,12 @@
 """Where a runner runs, and so which driver is asked: `host`, `lib:PATH`, and what packages add."""
 
 from nnapi_testkit.targets.base import InfraError, Runner, Target, TargetError
-from nnapi_testkit.targets.local import LocalTarget, host_target, library_target
+from nnapi_testkit.targets.local import (
+    LocalTarget,
+    host_target,
+    library_target,
+    support_library_target,
+)
 from nnapi_testkit.targets.parse import ENTRY_POINTS, parse_target
 from nnapi_testkit.targets.session import RunnerSession
 
@@ -16,4 +21,5 @@ __all__ = [
     "host_target",
     "library_target",
     "parse_target",
+    "support_library_target",
 ]

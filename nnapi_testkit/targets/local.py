@@ -12,7 +12,7 @@ from nnapi_testkit import paths
 from nnapi_testkit.targets.base import DEFAULT_MEMORY_LIMIT_MB, TargetError
 from nnapi_testkit.targets.session import RunnerSession
 
-__all__ = ["LocalTarget", "host_target", "library_target"]
+__all__ = ["LocalTarget", "host_target", "library_target", "support_library_target"]
 
 MACHINES = {
     3: "x86 (32 bit)",
@@ -32,11 +32,13 @@ class LocalTarget:
         name: the target as the user wrote it.
         find: gives the library's path, or raises KitError with what to do.
         device: name of the NNAPI device; empty for the first that is listed.
+        support_library: the library offers its functions in a table, as updatable drivers do.
     """
 
     name: str
     find: Callable[[], Path]
     device: str = ""
+    support_library: bool = False
 
     def open(
         self, *, isolate: bool = False, memory_limit_mb: int = DEFAULT_MEMORY_LIMIT_MB
@@ -48,6 +50,7 @@ class LocalTarget:
 
         def command(cache: str) -> list[str]:
             words = [str(runner), "--serve", "--library", str(library), "--cache-dir", cache]
+            words += ["--support-library"] if self.support_library else []
             return words + (["--device", self.device] if self.device else [])
 
         return RunnerSession(command, self.name, isolate=isolate, memory_limit_mb=memory_limit_mb)
@@ -69,6 +72,13 @@ def library_target(name: str, path: str, device: str = "") -> LocalTarget:
         raise TargetError("the target lib: names no library: write lib:/path/to/library.so")
     # dlopen searches the system for a bare name; a path the user wrote means this file.
     return LocalTarget(name, lambda: Path(path).expanduser().absolute(), device)
+
+
+def support_library_target(name: str, path: str, device: str = "") -> LocalTarget:
+    """A support library driver: a `.so` that exports `ANeuralNetworks_getSLDriverImpl`."""
+    if not path:
+        raise TargetError("the target sl: names no library: write sl:/path/to/driver.so")
+    return LocalTarget(name, lambda: Path(path).expanduser().absolute(), device, True)
 
 
 def check_library(library: Path, runner: Path) -> None:

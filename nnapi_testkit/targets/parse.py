@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from typing import cast
 
 from nnapi_testkit.targets.base import Target, TargetError
-from nnapi_testkit.targets.local import host_target, library_target
+from nnapi_testkit.targets.local import host_target, library_target, support_library_target
 
 __all__ = ["ENTRY_POINTS", "parse_target"]
 
@@ -19,15 +19,21 @@ ENTRY_POINTS = "nnapi_testkit.targets"
 def parse_target(text: str) -> Target:
     """Return the target that `text` names. Nothing is started or loaded yet.
 
-    `host`, `host#DEVICE`, `lib:PATH`, `lib:PATH#DEVICE`, or `KIND:...` of an installed package.
+    `host`, `lib:PATH`, `adb:`, `adb:SERIAL`, each with `#DEVICE` for one NNAPI device, or
+    `KIND:...` of an installed package.
 
     Raises:
         TargetError: no such kind of target.
     """
     kind, _, rest = text.partition(":")
-    if kind == "lib":
+    if kind in ("lib", "sl"):
         path, _, device = rest.partition("#")
-        return library_target(text, path, device)
+        make_local = library_target if kind == "lib" else support_library_target
+        return make_local(text, path, device)
+    if kind == "adb":
+        from nnapi_testkit.targets.adb import adb_target  # adbutils takes its time
+
+        return adb_target(text)
     base, _, device = text.partition("#")
     if base == "host":
         return host_target(text, device)
@@ -40,5 +46,7 @@ def parse_target(text: str) -> Target:
                 f"the target kind {kind} ({known[kind].value}) cannot be loaded: {error}"
             ) from error
         return make(text)
-    kinds = ", ".join(["host", "lib:PATH", *(f"{name}:..." for name in sorted(known))])
+    kinds = ", ".join(
+        ["host", "lib:PATH", "adb:SERIAL", *(f"{name}:..." for name in sorted(known))]
+    )
     raise TargetError(f"there is no target {text!r}: write one of {kinds}")

@@ -1,0 +1,165 @@
+"""One device behind an adb server: reaching it, commands, files."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import struct
+import threading
+import time
+
+import adbutils
+
+from nnapi_testkit.targets.adb.client import (
+    Client,
+    DeviceLost,
+    DeviceTimeout,
+    translated,
+    unauthorized,
+)
+from nnapi_testkit.targets.adb.server import Server, is_network
+from nnapi_testkit.targets.adb.shell import Completed, ShellStream
+from nnapi_testkit.targets.base import InfraError, TargetError
+
+__all__ = ["COMMAND_SECONDS", "Device"]
+
+COMMAND_SECONDS = 30.0
+PROBE_SECONDS = 5.0
+AGAIN_SECONDS = 3.0  # after which a connection that does not come up is made anew
+ATTACH_SECONDS = 15.0
+UNAUTHORIZED_SECONDS = 3.0  # the state is passed through while keys are tried
+CHUNK = 64 * 1024
+
+
+class Device:
+    """What the kit does with a device; safe to use from several threads.
+
+    Args:
+        server: the adb server that has it, or is to connect to it.
+        serial: as adb names it.
+    """
+
+    def __init__(self, server: Server, serial: str) -> None:
+        self.serial = serial
+        self.client = Client(server)
+
+    # ---- reaching it ----
+
+    def reach(self, seconds: float) -> None:
+        """Wait until the device runs commands; connect again and again where that may help.
+
+        Neither the words of `adb connect` nor the state `device` are trusted: a transport that
+        came up before the device's adbd stays offline for ever, and only a new one cures that.
+
+        Raises TargetError if the device does not know our key, InfraError when time is up.
+        """
+        until = time.monotonic() + seconds
+        network = is_network(self.serial)
+        attached = refused = 0.0
+        why = ""
+        while True:
+            state = self.client.states().get(self.serial, "absent")
+            now = time.monotonic()
+            if state == "device":
+                try:
+                    if self.shell("echo ok", PROBE_SECONDS).text == "ok":
+                        return
+                    why = "commands do not work"
+                except InfraError as error:
+                    why = str(error)
+                attached = min(attached, now - AGAIN_SECONDS)
+            if state == "unauthorized":
+                refused = refused or now
+                if now - refused > UNAUTHORIZED_SECONDS:
+                    raise TargetError(unauthorized(self.serial))
+            elif network and now - attached >= AGAIN_SECONDS:
+                attached = now
+                self.client.detach(self.serial)
+                threading.Thread(target=self._attach, daemon=True).start()
+            if now >= until:
+                last = f" (last: {why})" if why else ""
+                cure = (
+                    "is it up, and is this its adb port?"
+                    if network
+                    else "is it plugged in, and does `adb devices` list it?"
+                )
+                raise InfraError(
+                    f"device {self.serial} is {state} after {seconds:.0f} s{last}: {cure}"
+                )
+            time.sleep(0.05 if state != "absent" else 0.02)
+
+    def _attach(self) -> None:
+        # It may block for 10 s and more; the states tell how it went.
+        with contextlib.suppress(InfraError, TargetError):
+            self.client.attach(self.serial, ATTACH_SECONDS)
+
+    # ---- commands ----
+
+    def start(self, command: str, seconds: float = COMMAND_SECONDS) -> ShellStream:
+        """Start a command of the device's shell. Raises DeviceLost, DeviceTimeout.
+
+        `seconds` is the deadline for starting it; whoever reads sets the others.
+        """
+        link = self.client.open(self.serial, f"shell,v2,raw:{command}", time.monotonic() + seconds)
+        return ShellStream(link, self.serial)
+
+    def shell(self, command: str, seconds: float = COMMAND_SECONDS, data: bytes = b"") -> Completed:
+        """Run a command to its end, with an absolute deadline.
+
+        Raises DeviceTimeout, after which the device ends the command; DeviceLost.
+        """
+        until = time.monotonic() + seconds
+        stream = self.start(command, seconds)
+        try:
+            return stream.finish(data, until)
+        except TimeoutError:
+            shown = command if len(command) < 60 else command[:57] + "..."
+            raise DeviceTimeout(
+                f"device {self.serial}: {shown!r} did not end within {seconds:.0f} s"
+            ) from None
+        finally:
+            stream.close()
+
+    def check_features(self) -> None:
+        """Raise TargetError for a device without exit codes of commands."""
+        if "shell_v2" not in self.client.features(self.serial):
+            raise TargetError(
+                f"device {self.serial} has no shell protocol 2 (Android 7 and later have it):"
+                " use another device"
+            )
+
+    # ---- files ----
+
+    def push(self, content: bytes, path: str, mode: int, seconds: float) -> None:
+        """Write a file. Raises InfraError with the device's reason; DeviceTimeout, DeviceLost."""
+        until = time.monotonic() + seconds
+        link = self.client.open(self.serial, "sync:", until)
+        name = f"{path},{0o100000 | mode}".encode()
+        out = bytearray(b"SEND" + struct.pack("<I", len(name)) + name)
+        for at in range(0, len(content), CHUNK):
+            piece = content[at : at + CHUNK]
+            out += b"DATA" + struct.pack("<I", len(piece)) + piece
+        out += b"DONE" + struct.pack("<I", int(time.time()))
+        with contextlib.closing(link), translated(self.serial, f"pushing {path}"):
+            # A device that refuses early may stop reading: its reason is there all the same.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                link.send_all(bytes(out))
+            word = link.read(4)
+            (length,) = struct.unpack("<I", link.read(4))
+            if word == b"FAIL":
+                reason = link.read(min(length, CHUNK)).decode("utf-8", "replace")
+                raise adbutils.AdbError(reason)
+            if word != b"OKAY":
+                raise adbutils.AdbError(f"unexpected answer {word!r}")
+
+    def property(self, name: str) -> str:
+        """Return a property as it is now, empty if it is not set."""
+        return self.shell(f"getprop {shlex.quote(name)}").text
+
+    def set_property(self, name: str, value: str) -> None:
+        """Set a property. Raises InfraError with the device's reason."""
+        done = self.shell(f"setprop {shlex.quote(name)} {shlex.quote(value)}")
+        if done.code or done.err.strip():
+            raise DeviceLost(
+                f"device {self.serial}: setprop {name}: {done.err.decode('utf-8', 'replace')}"
+            )

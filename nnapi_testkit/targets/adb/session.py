@@ -1,0 +1,161 @@
+"""A runner on a device: one stream for the log, one for batches and results."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from nnapi_testkit.model.case import Case, Ending, Result
+from nnapi_testkit.spec.codes import ResultCode
+from nnapi_testkit.targets.adb.lease import LIBRARY, Lease
+from nnapi_testkit.targets.adb.logwindow import LogWindow
+from nnapi_testkit.targets.base import InfraError
+from nnapi_testkit.targets.channel import Channel
+from nnapi_testkit.targets.session import RunnerSession
+
+__all__ = ["AdbSession"]
+
+CRASH_SECONDS = 0.5  # how much later than the failed call a crash may appear in the log
+VERBOSE = "debug.nn.vlog"
+# What a runtime returns when the process behind a driver dies. OP_FAILED is its usual word for it.
+DEATHS = frozenset({ResultCode.OP_FAILED, ResultCode.DEAD_OBJECT, ResultCode.UNAVAILABLE_DEVICE})
+DEAD_ENDINGS = frozenset({Ending.CRASHED, Ending.EXITED, Ending.TIMED_OUT})
+
+
+class AdbSession(RunnerSession):
+    """Keeps a runner on a leased device alive across batches.
+
+    Results come through the stream as they are known, each in a frame with a checksum; when the
+    connection breaks, the next stream begins at the first case without a result.
+
+    Args:
+        lease: given back by `close`.
+        name: the target's name.
+        device: the NNAPI device; empty for the first that is listed.
+        isolate, memory_limit_mb: see `Target.open`.
+    """
+
+    def __init__(
+        self,
+        lease: Lease,
+        name: str,
+        device: str = "",
+        *,
+        isolate: bool = False,
+        memory_limit_mb: int = 0,
+    ) -> None:
+        self._lease = lease
+        self._nnapi_device = device
+        self._log: LogWindow | None = None
+        self._place = lease.folder()
+        super().__init__(lambda _: [], name, isolate=isolate, memory_limit_mb=memory_limit_mb)
+
+    def _connect(self) -> Channel:
+        lease = self._lease
+        lease.ready()
+        if self._log is None or not self._log.follows:
+            self._log = LogWindow(lease.device)
+        words = [lease.runner, "--serve", "--library", LIBRARY, "--cache-dir", self._place]
+        if self._nnapi_device:
+            words += ["--device", self._nnapi_device]
+        place = shlex.quote(self._place)
+        return lease.device.start(
+            f"mkdir -p {place} && cd {place} && TMPDIR={place} exec {shlex.join(words)}"
+        )
+
+    def _discard(self) -> None:
+        # A runner that is dropped has not said goodbye: look at the device before the next one.
+        if self._channel is not None and not self._closed:
+            self._lease.lost()
+        super()._discard()
+
+    def run(self, cases: Sequence[Case], *, isolate: bool | None = None) -> Iterator[Result]:
+        """See `RunnerSession.run`. A crash of the vendor's service is told in `Result.service`."""
+        for result in super().run(cases, isolate=isolate):
+            yield self._with_log(result)
+
+    def _with_log(self, result: Result) -> Result:
+        log = self._log
+        if log is None:
+            return result
+        suspicious = looks_dead(result)
+        log.drain(CRASH_SECONDS if suspicious else 0.0, until_crash=True)
+        if not suspicious:
+            return result
+        crash = log.take_crash()
+        text = "\n".join(filter(None, (result.text, log.text())))
+        log.clear()
+        if crash is None:
+            return replace(result, text=text)
+        how = f" ({crash.signal})" if crash.signal else ""
+        return replace(result, service=f"{crash.process}{how}", text=text)
+
+    def explain(self, case: Case) -> str:
+        """Run a case alone with the runtime's verbose log; return what the log says.
+
+        Raises InfraError if the device is lost; the property is set back in any case.
+        """
+        device = self._lease.device
+        before = device.property(VERBOSE)
+        device.set_property(VERBOSE, "1")
+        try:
+            log = LogWindow(device)
+            try:
+                for _ in super().run([case], isolate=True):
+                    pass
+                log.drain(CRASH_SECONDS)
+                return log.text(400)
+            finally:
+                log.close()
+        finally:
+            with contextlib.suppress(InfraError):
+                device.set_property(VERBOSE, before)
+
+    def describe(self) -> dict[str, object]:
+        """Return facts about library, runtime and device, JSON values only."""
+        known = super().describe()
+        known.update(self._lease.facts.as_json())
+        known.update(
+            machine=self._lease.abi,
+            serial=self._lease.serial,
+            abi=self._lease.abi,
+            page_size=self._lease.facts.page_size or known["page_size"],
+            nnapi_devices=[
+                {
+                    "name": device.name,
+                    "type": device.type,
+                    "version": device.version,
+                    "feature_level": device.feature_level,
+                }
+                for device in self.devices()
+            ],
+        )
+        return known
+
+    def _device_name(self) -> str:
+        return self._nnapi_device
+
+    def close(self) -> None:
+        """End the runner and give the lease back; a second call does nothing.
+
+        The last runner to do so removes everything from the device.
+        """
+        if self._closed:
+            return
+        try:
+            super().close()
+        finally:
+            if self._log is not None:
+                self._log.close()
+            self._lease.release()
+
+
+def looks_dead(result: Result) -> bool:
+    """Whether a result may be the echo of a process that died behind the driver."""
+    if result.ending in DEAD_ENDINGS:
+        return True
+    if result.ending is Ending.STOPPED and result.code in DEATHS:
+        return True
+    return any(execution.code in DEATHS for execution in result.executions)

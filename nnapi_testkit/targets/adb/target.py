@@ -1,0 +1,132 @@
+"""The target `adb:SERIAL`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from nnapi_testkit.targets.adb.client import Client
+from nnapi_testkit.targets.adb.lease import Lease, Patience, acquire, is_free
+from nnapi_testkit.targets.adb.server import server_of, shared_server
+from nnapi_testkit.targets.adb.session import AdbSession
+from nnapi_testkit.targets.base import DEFAULT_MEMORY_LIMIT_MB, TargetError
+
+__all__ = ["AdbTarget", "adb_target", "devices_of", "serials_of"]
+
+KIND = "adb:"
+ALL = "*"
+
+
+@dataclass(frozen=True)
+class AdbTarget:
+    """An Android device, or an emulator, that adb reaches.
+
+    Args:
+        name: the target as the user wrote it.
+        serials: as adb names the devices, of which the first free one is taken; empty for the
+            only one that is there.
+        device: name of the NNAPI device; empty for the first that is listed.
+        patience: how long to wait for what.
+    """
+
+    name: str
+    serials: tuple[str, ...] = ()
+    device: str = ""
+    patience: Patience = field(default_factory=Patience)
+
+    def open(
+        self, *, isolate: bool = False, memory_limit_mb: int = DEFAULT_MEMORY_LIMIT_MB
+    ) -> AdbSession:
+        """Lease the device, put the runner on it, start it. Raises TargetError or InfraError."""
+        # The session gives the lease back, also when it cannot begin.
+        return AdbSession(
+            self.lease(),
+            self.name,
+            self.device,
+            isolate=isolate,
+            memory_limit_mb=memory_limit_mb,
+        )
+
+    def lease(self) -> Lease:
+        """Lease the device. Raises TargetError or InfraError."""
+        return acquire(self.serial(), self.patience)
+
+    def serial(self) -> str:
+        """Return the device that is meant. Raises TargetError if that is not clear."""
+        found = self.serials or connected()
+        if ALL in found:
+            found = connected()
+            free = [serial for serial in found if is_free(serial)]
+            found = tuple(free[:1]) or found[:1]
+        if not found:
+            raise TargetError(
+                "no device is connected: plug one in and allow USB debugging, or name one, as"
+                " adb:HOST:PORT"
+            )
+        if len(found) > 1 and not self.serials:
+            raise TargetError(
+                f"{len(found)} devices are connected: name one of"
+                f" {', '.join(KIND + serial for serial in found)}, or all as adb:*"
+            )
+        return found[0]
+
+    def describe(self) -> dict[str, object]:
+        """Return facts about device, library and NNAPI device, JSON values only."""
+        with self.open() as runner:
+            return runner.describe()
+
+
+def adb_target(text: str) -> AdbTarget:
+    """Read `adb:`, `adb:SERIAL`, `adb:SERIAL#NNAPI-DEVICE`. Nothing is started yet."""
+    rest, _, device = text[len(KIND) :].partition("#")
+    return AdbTarget(text, (rest,) if rest else (), device)
+
+
+def connected() -> tuple[str, ...]:
+    """Return the serials of all devices that the user's adb server has, in order of name.
+
+    Raises TargetError if there is no adb server and no device could be found otherwise.
+    """
+    server = shared_server() or server_of("")
+    states = Client(server).states()
+    return tuple(sorted(serial for serial, state in states.items() if state == "device"))
+
+
+def serials_of(text: str) -> tuple[str, ...]:
+    """Return the targets of a fleet: `adb:A,B` and `adb:*` one for each device, else the text.
+
+    Raises TargetError if `adb:*` finds no device.
+    """
+    if not text.startswith(KIND):
+        return (text,)
+    rest, hash_sign, device = text[len(KIND) :].partition("#")
+    names = tuple(
+        dict.fromkeys(name.strip().removeprefix(KIND) for name in rest.split(",") if name.strip())
+    )
+    if ALL in names:
+        names = connected()
+        if not names:
+            raise TargetError(
+                "adb:* finds no device: plug one in and allow USB debugging, or name some, as"
+                " adb:HOST:PORT,HOST:PORT"
+            )
+    if not names:
+        return (text,)
+    return tuple(f"{KIND}{name}{hash_sign}{device}" for name in names)
+
+
+def devices_of(text: str) -> tuple[str, ...]:
+    """Return one target for each NNAPI device where `#*` asks for all, else the text."""
+    base, _, device = text.partition("#")
+    if not text.startswith(KIND) or device != ALL:
+        return (text,)
+    target = replace(adb_target(serials_of(base)[0]), name=text)
+    lease = target.lease()
+    try:
+        names = [device.name for device in lease.nnapi_devices]
+    finally:
+        lease.release()
+    if not names:
+        raise TargetError(
+            f"{text}: the device lists no NNAPI devices (below API 29 it cannot): leave #* out"
+        )
+    return tuple(f"{base}#{name}" for name in names)

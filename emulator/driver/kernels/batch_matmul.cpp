@@ -117,6 +117,7 @@ void multiply(Context& c, const Product& p, const float* x, const float* y, floa
                                           1,      p.depth,            p.columns};
         const float* rows = rowsX(p, x + b * p.rows * p.depth, copy);
         forEachBlock(table, p, rows, [&](size_t first, size_t count) {
+            c.checkDeadline();
             for (size_t row = 0; row < count; row++) {
                 out[row] = output + (b * p.rows + first + row) * p.columns;
             }
@@ -144,6 +145,7 @@ void multiplyCodes(Context& c, const Product& p) {
                                             1,      p.depth,            p.columns};
         const int16_t* rows = rowsX(p, x + b * p.rows * p.depth, copy);
         forEachBlock(table, p, rows, [&](size_t first, size_t count) {
+            c.checkDeadline();
             gemm::multiplyShorts(table, count, 0, view, requantize, 0,
                                  [&](size_t row, size_t column, const int32_t* codes, size_t n) {
                                      int8_t* to = output +
@@ -166,6 +168,7 @@ void multiplyInts(Context& c, const Product& p) {
     const gemm::WeightStrides strides = stridesY(p);
     for (size_t b = 0; b < p.batch; b++) {
         for (size_t row = 0; row < p.rows; row++, output += p.columns) {
+            c.checkDeadline();
             std::fill(output, output + p.columns, 0u);
             for (size_t k = 0; k < p.depth; k++) {
                 const auto factor = static_cast<uint32_t>(x[row * rowX + k * stepX]);

@@ -185,6 +185,7 @@ void convolveFloatNhwc(Context& c, const Convolution& conv, const float* input,
     }
     const size_t* taps = tapStarts(c, conv.taps(), shape.depth * width);
     for (size_t first = 0; first < rows; first += table.limit()) {
+        c.checkDeadline();
         const size_t count = std::min(table.limit(), rows - first);
         pointRows(table, conv, input, zero, first, count);
         for (size_t r = 0; r < count; r++) out[r] = output + (first + r) * conv.outDepth;
@@ -269,6 +270,7 @@ void convolveFloatNchw(Context& c, const Convolution& conv, const float* input,
                 input + (b * conv.depth + g * conv.groupDepth()) * conv.height * conv.width;
             const size_t lastRow = (g + 1) * conv.groupColumns();
             for (size_t first = 0; first < conv.pixels(); first += together * e.columns) {
+                c.checkDeadline();
                 const size_t end = std::min(conv.pixels(), first + together * e.columns);
                 for (size_t p = first; p < end; p += e.columns) {
                     gatherPanel(conv, planes, p, std::min(e.columns, end - p),
@@ -314,6 +316,7 @@ void convolveQuant(Context& c, const Convolution& conv, int32_t fuse) {
         tapStarts(c, conv.taps(), (shape.depth + 1) / 2 * 2 * gemm::engine().columns);
     T* output = c.out<T>(0);
     for (size_t first = 0; first < rows; first += table.limit()) {
+        c.checkDeadline();
         const size_t count = std::min(table.limit(), rows - first);
         pointRows(table, conv, input, zero, first, count);
         const auto store = [&](size_t row, size_t column, const int32_t* codes, size_t n) {

@@ -162,7 +162,7 @@ void executeSequence(Context& c) {
     sequence.timeMajor = c.flag(kTimeMajor);
     sequence.state = copyState(c, io, kSequencePlaces.outputState, io.out(1));
     sequence.cellState = copyState(c, io, kSequencePlaces.cellState, io.out(2));
-    run(cell, sequence, work);
+    run(c, cell, sequence, work);
     io.finish();
 }
 

@@ -115,7 +115,7 @@ void execute(Context& c) {
     sequence.outputStride = rows.forwardStride;
     sequence.state = copyState(c, io, kForward.outputState, stateOutput(0));
     sequence.cellState = copyState(c, io, kForward.cellState, stateOutput(1));
-    run(forward, sequence, makeWork(c, forward));
+    run(c, forward, sequence, makeWork(c, forward));
 
     sequence.x = parallel ? aux : x;
     sequence.aux = backward.hasAux ? aux : nullptr;
@@ -124,7 +124,7 @@ void execute(Context& c) {
     sequence.reverse = true;
     sequence.state = copyState(c, io, kBackward.outputState, stateOutput(2));
     sequence.cellState = copyState(c, io, kBackward.cellState, stateOutput(3));
-    run(backward, sequence, makeWork(c, backward));
+    run(c, backward, sequence, makeWork(c, backward));
     io.finish();
 }
 

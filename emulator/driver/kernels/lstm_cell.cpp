@@ -275,11 +275,12 @@ void step(const Cell& cell, const float* x, const float* aux, float* state, floa
     }
 }
 
-void run(const Cell& cell, const Sequence& s, const Work& work) {
+void run(const Context& c, const Cell& cell, const Sequence& s, const Work& work) {
     for (size_t b = 0; b < s.batch; b++) {
         float* state = s.state + b * cell.outputSize;
         float* cellState = s.cellState + b * cell.units;
         for (size_t k = 0; k < s.time; k++) {
+            c.checkDeadline();
             const size_t t = s.reverse ? s.time - 1 - k : k;
             const size_t row = s.timeMajor ? t * s.batch + b : b * s.time + t;
             const float* aux = s.aux == nullptr ? nullptr : s.aux + row * cell.auxSize;

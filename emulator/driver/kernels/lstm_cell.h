@@ -134,7 +134,7 @@ struct Sequence {
     float* state;      // [batch, outputSize], in: first state, out: last state
     float* cellState;  // [batch, units], likewise
 };
-void run(const Cell& cell, const Sequence& sequence, const Work& work);
+void run(const Context& c, const Cell& cell, const Sequence& sequence, const Work& work);
 
 /// The values of an input in memory that may be overwritten: `target`, or scratch when it is null.
 float* copyState(Context& c, FloatIo& io, size_t input, float* target);

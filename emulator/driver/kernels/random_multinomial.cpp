@@ -96,6 +96,7 @@ void execute(Context& c) {
     for (size_t b = 0; b < batches; b++) {
         accumulate(logits + b * classes, classes, sums);
         for (size_t s = 0; s < samples; s++) {
+            if (s % 4096 == 0) c.checkDeadline();
             const double drawn = generator.uniform() * sums[classes - 1];
             // The first class whose running sum exceeds it, so never one of probability 0.
             const double* found = std::upper_bound(sums, sums + classes, drawn);

@@ -164,6 +164,7 @@ void forEachPhase(Context& c, const Convolution& conv, const T* input, size_t ta
             const size_t rows = conv.batch * py.count * px.count;
             table.use(tapCount);
             for (size_t first = 0; first < rows; first += table.limit()) {
+                c.checkDeadline();
                 const size_t count = std::min(table.limit(), rows - first);
                 for (size_t row = 0; row < count; row++) {
                     const size_t x = (first + row) % px.count;

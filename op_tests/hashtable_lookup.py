@@ -26,7 +26,7 @@ OP = Op(
         (
             ints("lookups", weight=False),
             ints("keys", weight=False),
-            Tensor("values", rank=(2, 4), quant=quant),
+            Tensor("values", rank=(2, 5), quant=quant),
         ),
     ),
     outputs=(

@@ -15,7 +15,7 @@ def sample(name, logits, count, seeds=(37, 42), **more):
 
 OP = Op(
     name="RANDOM_MULTINOMIAL",
-    signatures=((Tensor("logits", rank=(2, 2)), Scalar("count", minimum=1), ints("seeds")),),
+    signatures=((Tensor("logits", rank=(2, 2)), Scalar("count", minimum=0), ints("seeds")),),
     outputs=(
         Output("out", lambda f: (f.shape("logits")[0], f["count"]), "TENSOR_INT32", kind="draws"),
     ),

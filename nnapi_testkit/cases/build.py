@@ -206,6 +206,10 @@ def plan_slots(
     key = (op.name, cell.name, sample.name)
     facts = Facts(cell, [], {}, {}, {}, {})
     slots: list[Slot] = []
+    # Tensors may depend on scalars that follow them.
+    for spec in signature[: last + 1]:
+        if isinstance(spec, Scalar):
+            facts.values[spec.name] = given.get(spec.name)
     for spec in signature[: last + 1]:
         value = given.get(spec.name)
         if isinstance(spec, Scalar):
@@ -296,9 +300,12 @@ def _quant(
     spec: Tensor, code: OperandCode, facts: Facts, key: tuple[str, ...]
 ) -> tuple[float, int]:
     if spec.bias_of and code == OperandCode.TENSOR_INT32:
-        left, right = (facts.quants[name] for name in spec.bias_of)
+        left, right = (
+            facts.quants[name][0] if name in facts.quants else float_32(facts.values[name])
+            for name in spec.bias_of
+        )
         # A per-channel filter leaves the bias scale at 0: each channel has its own product.
-        return (float_32(left[0] * right[0]), 0)
+        return (float_32(left * right), 0)
     if not is_quantized(code):
         return (0.0, 0)
     if spec.like:

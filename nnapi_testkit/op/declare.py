@@ -26,7 +26,8 @@ class Tensor:
     Args:
         name: what samples and the reference call it.
         type: `T`, an `OperandCode` name, or any name that cells map to a type.
-        rank: lowest and highest rank the documentation allows.
+        rank: lowest and highest rank the documentation allows; a highest rank above 4 is where
+            samples end, for the documentation names no limit there.
         like: name of the tensor whose scale and zero point this one must share.
         weight: constant by default (filters, biases, attribute tensors); a variation turns
             weights into model inputs.
@@ -37,12 +38,14 @@ class Tensor:
         domain: real interval that generated data stay in (floats; quantized codes outside
             it are not drawn).
         quant: fixed (scale, zero point), or a function of (type, sample facts).
-        bias_of: names of input and filter whose scales multiply to this tensor's scale.
+        bias_of: names of input and filter whose scales multiply to this tensor's scale; a scalar
+            operand among them is a scale itself.
         channel_dim: channel dimension where a cell makes this tensor per-channel quantized,
             or a function of the shape giving it.
         codes: the reference gets the integers of a quantized tensor as they are, without scale
             and zero point.
         level: feature level that introduced the operand.
+        any_type: the documentation does not say that other types are wrong.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Tensor:
     channel_dim: int | Callable[[Shape], int] = 0
     level: int = 1
     codes: bool = False
+    any_type: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,7 +158,7 @@ def _arguments(
         if spec.codes and data is not None and is_quantized(OperandCode(operand.type)):
             data = (data / operand.scale).round() + operand.zero_point
         if spec.bias_of and data is not None and operand.type == OperandCode.TENSOR_INT32:
-            data = data.to(torch.float64) * _bias_scale(binding, operands, spec.bias_of)
+            data = data.to(torch.float64) * _bias_scale(binding, operands, inputs, spec.bias_of)
         elif data is not None and operand.type == OperandCode.TENSOR_INT32 and spec.type == "T":
             data = data.to(torch.float64)
         if data is not None and spec.spatial and not nchw:
@@ -194,13 +194,22 @@ def _has_error(error: Any) -> bool:
     return error is not None and bool((error > SMALLEST).any())
 
 
-def _bias_scale(binding: Binding, operands: list[Operand], names: tuple[str, str]) -> Any:
+def _bias_scale(
+    binding: Binding, operands: list[Operand], inputs: list[Value], names: tuple[str, str]
+) -> Any:
     """Input scale times filter scale, for each output channel if the filter has many."""
-    found = {spec.name: operand for spec, operand in zip(binding.specs, operands, strict=True)}
-    left, right = (found[name] for name in names)
-    if right.channel_quant is not None:
-        return left.scale * torch.tensor(right.channel_quant.scales, dtype=torch.float64)
-    return left.scale * right.scale
+    product: Any = 1.0
+    for spec, operand, value in zip(binding.specs, operands, inputs, strict=True):
+        if spec.name not in names:
+            continue
+        if isinstance(spec, Scalar):
+            product = product * value.data
+        elif operand.channel_quant is not None:
+            scales = torch.tensor(operand.channel_quant.scales, dtype=torch.float64)
+            product = product * scales
+        else:
+            product = product * operand.scale
+    return product
 
 
 def _situate(

@@ -1,0 +1,105 @@
+"""LSH_PROJECTION: bits by the signs of weighted sums of hashes."""
+
+from dataclasses import replace
+
+from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, cells, exact
+from nnapi_testkit.op.farmhash import fingerprint64
+
+DEPRECATED, DENSE, SPARSE = 1, 2, 3
+STORED = {"float32": "<f4", "int32": "<i4", "quant8": "u1", "float16": "<f2"}
+
+
+def sums(torch, hash, input, weight, cell):
+    """For each hash function and bit, the sum over items and that of absolute values."""
+    items = input.numpy().astype(STORED[cell.name]).reshape(input.shape[0], -1)
+    seeds = hash.numpy().astype("<f4")
+    rows = [
+        [[fingerprint64(seed.tobytes() + item.tobytes()) for item in items] for seed in row]
+        for row in seeds
+    ]
+    signed = [[[n - 2**64 * (n >> 63) for n in bit] for bit in row] for row in rows]
+    terms = torch.tensor(signed, dtype=torch.float64)
+    terms = terms if weight is None else terms * weight
+    return terms.sum(2), terms.abs().sum(2)
+
+
+def signatures(torch, bits, type):
+    if type == DENSE:
+        return bits.reshape(-1).to(torch.int64)
+    count, width = bits.shape
+    places = 2 ** torch.arange(width - 1, -1, -1)
+    offset = torch.arange(count) * 2**width if type == SPARSE else 0
+    return (bits * places).sum(1) + offset
+
+
+def reference(torch, hash, input, weight, type, cell):
+    return signatures(torch, sums(torch, hash, input, weight, cell)[0] > 0, type)
+
+
+def exempt(s):
+    """Bits whose sum is too near 0 for its sign to survive rounding in float arithmetic."""
+    operands = {name: s.args[name] for name in ("hash", "input", "weight")}
+    total, size = sums(s.torch, **operands, cell=s.facts["cell"])
+    u = max(s.reading.u, 2.0**-24) * (s.args["input"].shape[0] + 2)
+    open_ = total.abs() <= size * u
+    return (open_.reshape(-1) if s.args["type"] == DENSE else open_.any(1),)
+
+
+def sample(name, hash, input, type, weighted=True, **more):
+    return Sample(
+        name,
+        hash=hash,
+        input=input,
+        weight=input[:1] if weighted else None,
+        type=type,
+        level=3 if type == SPARSE else 1,
+        **more,
+    )
+
+
+HALF = dict.fromkeys(("hash", "weight"), cells("FLOAT16:3")[0].main)
+OP = Op(
+    name="LSH_PROJECTION",
+    signatures=(
+        (
+            Tensor("hash", "TENSOR_FLOAT32", rank=(2, 2), weight=True, any_type=True),
+            Tensor("input", rank=(1, 4), codes=True, any_type=True),
+            Tensor(
+                "weight", "TENSOR_FLOAT32", rank=(1, 1), weight=True, optional=True, any_type=True
+            ),
+            Scalar("type", allowed=(DEPRECATED, DENSE, SPARSE)),
+        ),
+    ),
+    outputs=(
+        Output(
+            "out",
+            lambda f: (f.shape("hash")[0] * (f.shape("hash")[1] if f["type"] == DENSE else 1),),
+            "TENSOR_INT32",
+        ),
+    ),
+    cells=(
+        *cells("FLOAT32:1 INT32:1 QUANT8_ASYMM:1"),
+        *(replace(cell, types=HALF) for cell in cells("FLOAT16:3")),
+    ),
+    reference=reference,
+    bound=exact(),
+    exempt=exempt,
+    by_cell=True,
+    samples=[
+        sample("dense", (4, 5), (3, 2), DENSE),
+        sample("sparse", (5, 4), (3, 4), SPARSE),
+        sample("deprecated", (6, 3), (5,), DEPRECATED),
+        sample("dense-unweighted", (3, 7), (4, 3), DENSE, False),
+        sample("sparse-unweighted", (7, 6), (2, 3, 2), SPARSE, False),
+        sample("one-item", (3, 8), (1, 9), DENSE),
+        sample("one-function", (1, 10), (6,), SPARSE),
+        sample("one-bit", (9, 1), (3,), SPARSE),
+        sample("long-items", (3, 4), (2, 5, 4, 3), DEPRECATED),
+        sample("middle-items", (4, 4), (3, 7), DENSE),
+        sample("large", (20, 50), (2, 13), DENSE, large=True),
+    ],
+    ambiguity=(
+        "Fingerprint64 of the seed's four bytes (as float32) and the item's bytes; the first bit"
+        " of a signature is its most significant. Neither is in the documentation."
+    ),
+)

@@ -262,7 +262,9 @@ def _tensor(
     code = cell.type_of(spec.name, spec.type)
     if value is None:
         facts.values[name] = None
-        return Slot(spec, code, (), (0.0, 0), None, None, True, name)
+        # Quantized types need a scale even where there is no value.
+        quant = _quant(spec, code, facts, (*key, name)) if is_quantized(code) else (0.0, 0)
+        return Slot(spec, code, (), quant, None, None, True, name)
     explicit: Any = None
     if isinstance(value, tuple):
         shape = value

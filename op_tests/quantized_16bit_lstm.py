@@ -1,0 +1,76 @@
+"""QUANTIZED_16BIT_LSTM: one time step of an LSTM with 16-bit internal state."""
+
+from nnapi_testkit.op import Op, Output, Reals, Sample, Tensor, cells, held, propagated
+
+GATES = "ifco"
+UNIT, STATE = (1 / 128, 128), (2.0**-11, 0)
+# Inside, products are kept to 2^-12 and what leaves sigmoid and tanh to 2^-15: half a step each
+# for the rounding, half a step more for tables and polynomials. Samples keep products below 8.
+PRODUCT, GATE = 2.0**-12, 2.0**-15
+
+
+def reference(torch, x, c_in, h_in, **w):
+    def gate(name, function):
+        total = torch.matmul(x, w[f"w_x{name}"].t()) + torch.matmul(h_in, w[f"w_h{name}"].t())
+        return held(function(held(total + w[f"b_{name}"], PRODUCT)), GATE)
+
+    enter, forget, out = (gate(name, torch.sigmoid) for name in "ifo")
+    # Both products of the new state may be rounded before they are added.
+    cell = held(forget * c_in + enter * gate("c", torch.tanh), STATE[0] / 2)
+    cell = torch.clamp(cell, min=-16.0, max=16 - STATE[0])
+    return cell, out * held(torch.tanh(held(cell, STATE[0] / 2)), GATE)
+
+
+def sample(name, batch, size, units, reach=2.0, **more):
+    shapes = {f"w_x{g}": (units, size) for g in GATES}
+    shapes |= {f"w_h{g}": (units, units) for g in GATES} | {f"b_{g}": (units,) for g in GATES}
+    state = Reals((batch, units), -reach, reach)
+    return Sample(name, x=(batch, size), c_in=state, h_in=(batch, units), **shapes, **more)
+
+
+SHARED = [f"w_{part}{gate}" for part in "xh" for gate in GATES]
+OP = Op(
+    name="QUANTIZED_16BIT_LSTM",
+    signatures=(
+        (
+            Tensor("x", rank=(2, 2), quant=UNIT),
+            # Scale and zero point must be the same across all the weights.
+            Tensor(SHARED[0], rank=(2, 2), weight=True, quant=(0.005, 121)),
+            *(Tensor(name, rank=(2, 2), weight=True, like=SHARED[0]) for name in SHARED[1:]),
+            *(
+                Tensor(f"b_{g}", "TENSOR_INT32", rank=(1, 1), weight=True, bias_of=("x", SHARED[0]))
+                for g in GATES
+            ),
+            Tensor("c_in", "TENSOR_QUANT16_SYMM", rank=(2, 2), quant=STATE),
+            Tensor("h_in", rank=(2, 2), quant=UNIT),
+        ),
+    ),
+    outputs=(
+        Output(
+            "c_out",
+            lambda f: f.shape("c_in"),
+            "TENSOR_QUANT16_SYMM",
+            quant={"TENSOR_QUANT16_SYMM": STATE},
+        ),
+        Output("out", lambda f: f.shape("h_in"), quant={"TENSOR_QUANT8_ASYMM": UNIT}),
+    ),
+    cells=cells("QUANT8_ASYMM:3"),
+    reference=reference,
+    bound=propagated("error analysis of the equations with 16-bit intermediate results"),
+    samples=[
+        sample("plain", 2, 3, 4),
+        sample("one-row", 1, 5, 3),
+        sample("one-unit", 4, 3, 1),
+        sample("one-input", 3, 1, 4),
+        sample("wide", 2, 9, 2),
+        sample("tall", 7, 2, 3),
+        sample("far-state", 3, 2, 4, reach=15.0),
+        sample("near-state", 3, 4, 3, reach=0.25),
+        sample("square", 5, 5, 5),
+        sample("large", 64, 4, 8, large=True),
+    ],
+    ambiguity=(
+        "The equations are those of LSTM without peephole, projection and clipping; how the"
+        " 16-bit intermediate results are kept is not documented."
+    ),
+)

@@ -28,6 +28,8 @@ def run_pytest(tmp_path: Path) -> Pytest:
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words]
         if "--lf" in words or "--cache" in words:
             command = [sys.executable, "-m", "pytest", *(w for w in words if w != "--cache")]
+        # An editable install's import hook is no module that pytest could rewrite.
+        command += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
         if not installed:
             command += ["-p", "nnapi_testkit.plugin"]
         if world:

@@ -18,7 +18,8 @@ CORPUS = sorted((FUZZ / "corpus").glob("*.bin"))
 def fuzzer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("fuzz")
     sources = [ROOT / "emulator" / "runner" / f"{name}.c" for name in
-               ("api", "buffer", "case", "execute", "memory", "model", "wire")]  # fmt: skip
+               ("api", "buffer", "case", "execute", "hardware_buffer", "memory", "model",
+                "wire")]  # fmt: skip
     sources += [FUZZ / f"{name}.c" for name in ("fuzz_stream", "null_driver", "mutate")]
     program = folder / "runner-fuzz"
     done = subprocess.run(

@@ -280,11 +280,11 @@ def test_a_library_that_vanishes_is_named(native: Path, tmp_path: Path, make_cas
     library = tmp_path / "libneuralnetworks.so"
     shutil.copy(native / "libtoy.so", library)
     with parse_target(f"lib:{library}").open() as session:
-        results = session.run([make_case(), make_case(9004), make_case()])
-        assert next(results).ending is Ending.COMPLETED
+        (first,) = session.run([make_case()])
+        assert first.ending is Ending.COMPLETED
         library.unlink()
         with pytest.raises(TargetError) as error:
-            list(results)
+            list(session.run([make_case(9004), make_case()]))
     assert str(library) in one_line(error)
 
 

@@ -59,7 +59,7 @@ def allowed(op: Op, cell: str) -> str:
 def page() -> str:
     """The text of the page."""
     counts: dict[str, int] = {}
-    for ref in case_index():
+    for ref in (ref for ref in case_index() if ref.has_golden):
         counts[ref.operation] = counts.get(ref.operation, 0) + 1
     rows, notes = [], []
     for op in catalog().values():

@@ -90,7 +90,7 @@ def samples(cell):
 OP = Op(
     name="CAST",
     signatures=((Tensor("input", rank=(1, 5), codes=True),),),
-    outputs=(Output(quant=OUT, codes=True),),
+    outputs=(Output(quant=lambda code, f: OUT[code.name], codes=True),),
     cells=cells(" ".join(ROWS)),
     reference=reference,
     by_cell=True,

@@ -40,7 +40,7 @@ def samples(cell):
 
 OP = Op(
     name="CONCATENATION",
-    signatures=((Tensor("inputs", many=True), Scalar("axis", minimum=0)),),
+    signatures=((Tensor("inputs", many=True), Scalar("axis")),),
     outputs=(Output(shape=joined, span=lambda f: (-f.amplitude("inputs"), f.amplitude("inputs"))),),
     cells=numeric(),
     reference=lambda torch, inputs, axis: torch.cat(inputs, axis),

@@ -28,7 +28,7 @@ OP = Op(
         (
             Tensor("input", rank=(1, 5)),
             Scalar("axis"),
-            Tensor("indices", "TENSOR_INT32", rank=(1, 3)),
+            Tensor("indices", "TENSOR_INT32", rank=(1, 5)),
         ),
     ),
     outputs=(Output(shape=gathered, like="input"),),

@@ -52,7 +52,7 @@ OP = Op(
         sample("one-key", [6, 5, 6], [6], 7),
         sample("repeated", [8, 8, 8, 2], [2, 8], 1),
         sample("beyond-both-ends", [-100, 100, 10], [-10, 0, 10], 6),
-        sample("large", [k * 7 % 90 for k in range(40)], list(range(0, 96, 3)), 5, 6, large=True),
+        sample("large", [k * 21 % 96 for k in range(40)], list(range(0, 96, 3)), 5, 6, large=True),
     ],
     ambiguity=(
         "Whether the zero values of a miss are real zeros or zero bytes: cases with misses have"

@@ -5,7 +5,7 @@ from math import floor
 from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, exact, layout, numeric
 
 FLAGS = (
-    layout(optional=False),
+    layout(),
     Scalar("align_corners", "BOOL", optional=True, default=False, level=4),
     Scalar("half_pixel_centers", "BOOL", optional=True, default=False, level=4),
 )

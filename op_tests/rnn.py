@@ -62,7 +62,7 @@ BOUND = propagated("running error analysis of the cell")
 OPS = [
     Op(
         name="RNN",
-        signatures=((Tensor("input", rank=(2, 2)), *WEIGHTS, activation()),),
+        signatures=((Tensor("input", rank=(2, 2)), *WEIGHTS, activation(optional=True)),),
         outputs=(
             Output("state_out", lambda f: f.shape("state")),
             Output("out", lambda f: f.shape("state")),

@@ -22,7 +22,7 @@ OP = Op(
     signatures=(
         (
             Tensor("input", rank=(1, 5)),
-            Scalar("axis", minimum=0),
+            Scalar("axis"),
             Scalar("num_splits", minimum=1),
         ),
     ),

@@ -52,7 +52,7 @@ OP = Op(
             Tensor("bias", rank=(1, 1), weight=True, optional=True, domain=SMALL),
             Tensor("state", rank=(2, 2)),
             Scalar("rank", minimum=1),
-            activation(),
+            activation(optional=True),
         ),
     ),
     outputs=(

@@ -12,7 +12,14 @@ from typing import Any
 import numpy as np
 
 from nnapi_testkit.cases.draw import bits, integers, key_of, magnitudes, uniform
-from nnapi_testkit.cases.quant import amplitude, default_quant, float_32, span_quant
+from nnapi_testkit.cases.quant import (
+    amplitude,
+    default_quant,
+    drawn_quant,
+    drawn_span,
+    float_32,
+    span_quant,
+)
 from nnapi_testkit.cases.special import special_values
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.model.builder import Builder
@@ -125,7 +132,7 @@ def build_case(
             builder.input(slot.code, dims, *slot.quant, channel_quant=slot.channel_quant)
         )
     outputs, output_dims = [], []
-    for spec_out, code, shape, quant in _outputs(op, cell, facts, sample, variant):
+    for spec_out, code, shape, quant in _outputs(op, cell, facts, sample, variant, seed):
         dims = () if rankless else (0,) * len(shape) if unknown else shape
         if spec_out.counted and not rankless:
             dims = (0, *dims[1:])
@@ -203,7 +210,8 @@ def plan_slots(
         default=-1,
     )
     channels_first = bool(given.get("nchw"))
-    key = (op.name, cell.name, sample.name)
+    # Seed 0 is frozen: its keys must not change.
+    key = (op.name, cell.name, sample.name, *([f"seed{seed}"] if seed else []))
     facts = Facts(cell, [], {}, {}, {}, {})
     slots: list[Slot] = []
     # Tensors may depend on scalars that follow them.
@@ -316,16 +324,22 @@ def _quant(
         return spec.quant(code, facts)
     if spec.quant is not None:
         return spec.quant
-    return default_quant(code, *key)
+    return drawn_quant(code, spec.domain, *key) if seeded(key) else default_quant(code, *key)
+
+
+def seeded(key: tuple[str, ...]) -> bool:
+    """Whether a key of quantization belongs to a seed other than 0."""
+    return any(part.startswith("seed") for part in key[3:])
 
 
 def _channel_quant(count: int, dim: int, key: tuple[str, ...]) -> ChannelQuant:
-    scales = uniform(key_of("channel", *key), count, 0.006, 0.02)
+    low, high = (0.002, 0.04) if seeded(key) else (0.006, 0.02)
+    scales = uniform(key_of("channel", *key), count, low, high)
     return ChannelQuant(dim, tuple(float_32(float(scale)) for scale in scales))
 
 
 def _outputs(
-    op: Op, cell: Cell, facts: Facts, sample: Sample, variant: Variant
+    op: Op, cell: Cell, facts: Facts, sample: Sample, variant: Variant, seed: int
 ) -> list[tuple[Output, OperandCode, tuple[int, ...], tuple[float, int]]]:
     found = []
     for spec in op.outputs:
@@ -347,7 +361,10 @@ def _outputs(
             elif spec.quant is not None:
                 quant = spec.quant[code.name]
             elif spec.span is not None:
-                quant = span_quant(code, *spec.span(facts))
+                span = spec.span(facts)
+                if seed:
+                    span = drawn_span(*span, seed, op.name, cell.name, sample.name, spec.name)
+                quant = span_quant(code, *span)
             else:
                 raise KitError(f"{op.name}: output {spec.name} needs like, quant or span")
         count = spec.many(facts) if spec.many else 1

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from functools import partial
 
-from nnapi_testkit.cases.build import ALL_OUTPUTS, Variant, build_case, choose_signature
+from nnapi_testkit.cases.build import (
+    ALL_OUTPUTS,
+    Variant,
+    build_case,
+    choose_signature,
+    level_of,
+)
 from nnapi_testkit.cases.graphs import graph_refs
 from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.cases.refusals import refusal_refs
+from nnapi_testkit.cases.vary import Follows, build_varied
 from nnapi_testkit.catalog import catalog, operation
 from nnapi_testkit.op.declare import Cell, Input, Op, Sample, Scalar, Tensor
 from nnapi_testkit.spec.codes import OperandCode
@@ -17,18 +25,22 @@ ACTIVATIONS = ((1, "relu"), (2, "relu1"), (3, "relu6"))
 BOTH = ("uniform", "magnitude")
 
 
-def case_index(operations: Collection[str] | None = None, *, seed: int = 0) -> list[CaseRef]:
+def case_index(
+    operations: Collection[str] | None = None, *, seed: int = 0, follows: Follows | None = None
+) -> list[CaseRef]:
     """Every case of the named operations (default all), in a fixed order.
 
     Args:
         seed: 0 is the frozen suite that the goldens answer; another number gives the same
-            cases other data.
+            cases other data and quantization.
+        follows: whether the oracle can follow a case; with it another seed also gives the cases
+            other shapes and attributes (see `vary`).
 
     Raises:
         CatalogError: an unknown operation is named.
     """
     ops = catalog().values() if operations is None else [operation(n) for n in operations]
-    refs = [ref for op in ops for ref in _operation(op, seed)]
+    refs = [ref for op in ops for ref in _operation(op, seed, follows)]
     if len({ref.id for ref in refs}) != len(refs):
         seen: set[str] = set()
         for ref in refs:
@@ -37,13 +49,13 @@ def case_index(operations: Collection[str] | None = None, *, seed: int = 0) -> l
     return refs
 
 
-def _operation(op: Op, seed: int) -> Iterator[CaseRef]:
+def _operation(op: Op, seed: int, follows: Follows | None) -> Iterator[CaseRef]:
     for cell in op.cells:
         if op.graphs is not None:
             yield from graph_refs(op, cell, seed)
         for number, sample in enumerate(op.samples_for(cell)):
             signature = choose_signature(op, sample)
-            level = _level(op, cell, sample, signature)
+            level = level_of(op, cell, sample, signature)
             for variant in _variants(op, cell, sample, signature, number):
                 words = "-".join((cell.name, *variant.words, sample.name))
                 case_id = f"{op.name}[{words}]"
@@ -54,13 +66,11 @@ def _operation(op: Op, seed: int) -> Iterator[CaseRef]:
                     cell.name,
                     max(level, variant.level),
                     kind,
-                    partial(build_case, op, cell, sample, variant, case_id, seed),
+                    partial(build_varied, op, cell, sample, variant, case_id, seed, follows)
+                    if seed
+                    else partial(build_case, op, cell, sample, variant, case_id, seed),
                 )
-
-
-def _level(op: Op, cell: Cell, sample: Sample, signature: tuple[Input, ...]) -> int:
-    used = [spec.level for spec in signature if spec.name in sample.operands]
-    return max(op.since, cell.since, sample.level, *used, 1)
+    yield from refusal_refs(op)
 
 
 def _variants(

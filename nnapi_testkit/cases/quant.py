@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from nnapi_testkit.cases.draw import key_of
+import math
+
+from nnapi_testkit.cases.draw import key_of, uniform
 from nnapi_testkit.spec.codes import OperandCode
 from nnapi_testkit.spec.operands import ASYMMETRIC, CODE_RANGE, is_quantized
 
 # Powers of two and numbers that float32 cannot represent exactly, in units of a 2.5 half range.
 _SCALES = (1.0, 0.8, 1.27, 0.6640625)
 _SHIFTS = (0, -11, 23, 5)
+# Codes that a drawn quantization leaves for the data of an operand that has a domain.
+_FEWEST = 16
 
 
 def default_quant(code: OperandCode, *key: object) -> tuple[float, int]:
@@ -22,6 +26,37 @@ def default_quant(code: OperandCode, *key: object) -> tuple[float, int]:
         return scale, 0
     shift = _SHIFTS[(pick >> 8) % 4] * (high - low + 1) // 256
     return scale, (low + high + 1) // 2 + shift
+
+
+def drawn_quant(
+    code: OperandCode, domain: tuple[float, float] | None, *key: object
+) -> tuple[float, int]:
+    """Any scale within a factor of 2 of the default one, and any zero point of the type.
+
+    A zero point that leaves few codes inside `domain` is drawn again; the default one is the last
+    resort.
+    """
+    usual = default_quant(code, *key)
+    if not usual[0]:
+        return usual
+    low, high = CODE_RANGE[code]
+    draws = uniform(key_of("drawn", *key), 16, 0.0, 1.0).tolist()
+    for share, place in zip(draws[::2], draws[1::2], strict=True):
+        scale = float_32(5.0 / (high - low) * 4.0 ** (share - 0.5))
+        zero = low + round(place * (high - low)) if code in ASYMMETRIC else 0
+        if domain is None:
+            return scale, zero
+        first = max(low, math.ceil(domain[0] / scale) + zero)
+        last = min(high, math.floor(domain[1] / scale) + zero)
+        if last - first >= _FEWEST:
+            return scale, zero
+    return usual
+
+
+def drawn_span(low: float, high: float, *key: object) -> tuple[float, float]:
+    """A real interval for an output near [low, high], each end moved by up to a third."""
+    below, above = uniform(key_of("span", *key), 2, 2 / 3, 4 / 3).tolist()
+    return low * below, high * above
 
 
 def span_quant(code: OperandCode, low: float, high: float) -> tuple[float, int]:

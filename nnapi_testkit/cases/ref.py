@@ -17,8 +17,9 @@ class CaseRef:
         operation: the operation under test.
         cell: its type row, e.g. `quant8/per_channel`, `float32>quant8`.
         level: NNAPI feature level the case needs.
-        kind: `positive`, `special`, `refusal`, `graph`.
+        kind: `positive`, `special`, `graph`, `refusal`, `path`.
         make: builds the case; pure and deterministic.
+        answer_id: the case whose golden answers this one too; empty for its own.
     """
 
     id: str
@@ -27,3 +28,14 @@ class CaseRef:
     level: int
     kind: str
     make: Callable[[], Case]
+    answer_id: str = ""
+
+    @property
+    def computes(self) -> bool:
+        """Whether a driver has to compute something, instead of refusing the model."""
+        return self.kind != "refusal"
+
+    @property
+    def has_golden(self) -> bool:
+        """Whether an answer is frozen under the case's own id."""
+        return self.computes and not self.answer_id

@@ -84,6 +84,10 @@ def code_name(code: int) -> str:
 def _by_ending(case: Case, result: Result) -> Found | None:
     """The verdicts that need no look at outputs."""
     where = f"at {result.function or result.stage.name.lower()}"
+    if result.service:
+        return _bare(
+            Verdict.CRASH_SERVICE, f"the driver's service {result.service} crashed {where}"
+        )
     if result.ending == Ending.CRASHED:
         return _bare(Verdict.CRASH_RUNNER, f"the driver crashed with signal {result.code} {where}")
     if result.ending == Ending.EXITED:
@@ -112,7 +116,10 @@ def _refusal(case: Case, result: Result) -> Found:
     """A model that breaks a documented rule: refused in time, or wrongly accepted."""
     evidence = Evidence(status_checked=1, oracle="expected-refusal")
     if result.ending == Ending.STOPPED and result.stage <= case.expect:
-        return Verdict.PASS, f"refused with {code_name(result.code)}", evidence, (), 0
+        # Up to Model_finish only the runtime has seen the model.
+        by = "runtime" if result.stage <= Stage.MODEL else "driver"
+        text = f"refused by the {by}: {result.function} gave {code_name(result.code)}"
+        return Verdict.PASS, text, evidence, (), 0
     if result.ending == Ending.STOPPED:
         text = f"refused only at {result.stage.name}, with {code_name(result.code)}"
         return Verdict.ACCEPTED_INVALID, text, evidence, (), 0

@@ -338,6 +338,10 @@ class Op:
         exempt: function of the situation: elements the documentation leaves open.
         graphs: for control flow: function of the cell giving `GraphSample`s.
         by_cell: the reference also gets the keyword `cell`: what it computes depends on types.
+        fixed: operands whose shape or value other seeds leave alone, because they are tied to
+            others in a way that no rule sees; `*` stands for all.
+        valid: function of the facts: whether the documentation allows these attributes together;
+            other seeds ask it before they use what they drew.
     """
 
     name: str
@@ -352,6 +356,8 @@ class Op:
     graphs: Callable[[Cell], Iterable[Any]] | None = None
     level: int = 0
     by_cell: bool = False
+    fixed: frozenset[str] = frozenset()
+    valid: Callable[[Facts], bool] | None = None
 
     @property
     def code(self) -> OperationCode:

@@ -100,7 +100,7 @@ def encoded(operand: Operand, real: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_rounded_reference_passes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for ref in case_index([name]):
+    for ref in (ref for ref in case_index([name]) if ref.has_golden):
         half = ref.cell.startswith("float16") or "relaxed" in ref.id
         if not (half or ref.cell.startswith("float32")):
             continue

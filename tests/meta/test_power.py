@@ -76,7 +76,8 @@ def challenge(power: Power, ref: CaseRef, case: Case, told: Answer) -> None:
 
     for name, wrong in (
         ("zeros", zeros(case, right)),
-        ("shifted", shifted(right)),
+        # Draws of one law remain draws of it in any order.
+        ("shifted", None if told.sets[0][0].kind == "draws" else shifted(right)),
         ("echo", echo(case, right)),
     ):
         if wrong is not None and not same(wrong, right):
@@ -116,7 +117,7 @@ def measure(power: Power, case: Case, told: Answer) -> None:
 def test_cases_reject_wrong_drivers(name: str) -> None:
     """Zeros, echoed input, a zeroed element or weight, a shift, a dropped bias are noticed."""
     cells: dict[str, Power] = defaultdict(Power)
-    for ref in case_index([name]):
+    for ref in (ref for ref in case_index([name]) if ref.has_golden):
         power = cells[ref.cell]
         if ref.kind == "special" or (len(power.ratios) and power.met and power.met == power.killed):
             continue

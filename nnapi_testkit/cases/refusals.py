@@ -1,0 +1,433 @@
+"""Models that break exactly one declared constraint of an operation, for drivers to refuse.
+
+The constraints are those of the op file: counts, types, tensor or scalar, rank, shared scale and
+zero point, the bias's scale, values of scalars, operands that must be there, dimensions that must
+agree. What the reference does not forbid makes no case. Ids read
+`CONV_2D[quant8-refused-scale-bias]`; the part after a dot tells cases of one constraint apart.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+from nnapi_testkit.cases.build import choose_signature, level_of
+from nnapi_testkit.cases.edits import (
+    Base,
+    Edit,
+    add_operand,
+    base_of,
+    replaced,
+    retyped,
+    scalar,
+    with_main,
+    with_operand,
+    with_operation,
+    without_output_shapes,
+)
+from nnapi_testkit.cases.mutations import MUTATIONS
+from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.model.case import Case, Stage
+from nnapi_testkit.model.types import Lifetime, Model, Operand
+from nnapi_testkit.op.declare import Cell, Input, Op, Output, Sample, Scalar, Tensor
+from nnapi_testkit.spec.codes import OperandCode
+from nnapi_testkit.spec.operands import FLOATS, is_quantized, is_tensor
+
+PER_CHANNEL = OperandCode.TENSOR_QUANT8_SYMM_PER_CHANNEL
+SYMMETRIC = (OperandCode.TENSOR_QUANT8_SYMM, OperandCode.TENSOR_QUANT16_SYMM)
+# The cells of an operation in which each of its constraints is broken.
+CELLS_EACH = 2
+# No constraint has more cases than this in one operation.
+MOST_EACH = 10
+HIGHEST_LIMIT = 4  # the highest rank that the reference names as a limit
+WRONG_TENSORS = (
+    OperandCode.TENSOR_BOOL8,
+    OperandCode.TENSOR_FLOAT16,
+    OperandCode.TENSOR_QUANT8_ASYMM_SIGNED,
+    OperandCode.TENSOR_FLOAT32,
+    OperandCode.TENSOR_QUANT8_ASYMM,
+    OperandCode.TENSOR_INT32,
+    OperandCode.TENSOR_QUANT16_SYMM,
+    OperandCode.TENSOR_QUANT16_ASYMM,
+)
+WRONG_SCALARS = (
+    OperandCode.INT32,
+    OperandCode.FLOAT32,
+    OperandCode.FLOAT16,
+    OperandCode.UINT32,
+    OperandCode.BOOL,
+)
+TYPES_EACH = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One way to break a model.
+
+    Args:
+        name: `constraint` or `constraint.how`.
+        sample: the sample whose case is broken.
+        edit: makes the broken model.
+        expect: the last stage at which it can be refused.
+    """
+
+    name: str
+    sample: Sample
+    edit: Edit
+    expect: Stage = Stage.COMPILATION
+
+    @property
+    def constraint(self) -> str:
+        """The rule that is broken."""
+        return self.name.partition(".")[0]
+
+
+def refusal_refs(op: Op) -> Iterator[CaseRef]:
+    """The refusal cases of an operation: each of its constraints in a few of its cells."""
+    by_name: dict[str, list[tuple[Cell, Refusal]]] = {}
+    for cell in op.cells:
+        for refusal in refusals(op, cell):
+            by_name.setdefault(refusal.name, []).append((cell, refusal))
+    hows = Counter(name.partition(".")[0] for name in by_name)
+    for number, (name, found) in enumerate(by_name.items()):
+        each = min(CELLS_EACH, len(found), max(1, MOST_EACH // hows[name.partition(".")[0]]))
+        step = max(1, len(found) // each)
+        # Each constraint begins at another cell, so that all cells have their share.
+        chosen = {(number + i * step) % len(found) for i in range(each)}
+        for position in sorted(chosen):
+            cell, refusal = found[position]
+            case_id = f"{op.name}[{cell.name}-refused-{name}]"
+            level = level_of(op, cell, refusal.sample, choose_signature(op, refusal.sample))
+            make = partial(
+                _make,
+                op.name,
+                cell.name,
+                refusal.sample.name,
+                refusal.edit,
+                refusal.expect,
+                case_id,
+            )
+            yield CaseRef(case_id, op.name, cell.name, level, "refusal", make)
+
+
+def _make(op: str, cell: str, sample: str, edit: Edit, expect: Stage, case_id: str) -> Case:
+    base = base_of(op, cell, sample)
+    # Only what may pass compilation needs anything to execute.
+    sets = base.case.sets[:1] if expect == Stage.EXECUTION else ()
+    return replace(base.case, id=case_id, model=edit(base), sets=sets, expect=expect)
+
+
+def refusals(op: Op, cell: Cell) -> list[Refusal]:
+    """Every way to break the operation in this cell."""
+    samples = covering(op, cell)
+    if not samples:
+        return []
+    found: list[Refusal] = []
+    for sample, new in samples:
+        signature = choose_signature(op, sample)
+        for spec in signature:
+            if spec.name in new:
+                found.extend(_of_input(op, cell, sample, signature, spec))
+    first = samples[0][0]
+    for position, output in enumerate(op.outputs):
+        found.extend(_of_output(op, cell, first, position, output))
+    found.extend(_of_counts(op, first))
+    found.extend(Refusal(name, first, edit) for name, edit in MUTATIONS.items())
+    return [refusal for refusal in found if _applies(op, cell, refusal)]
+
+
+def _applies(op: Op, cell: Cell, refusal: Refusal) -> bool:
+    needs = getattr(refusal.edit, "needs", None)
+    return needs is None or bool(needs(op, cell, refusal.sample))
+
+
+def covering(op: Op, cell: Cell) -> list[tuple[Sample, set[str]]]:
+    """Samples that together use every operand, each with the operands it is the first to use."""
+    known: set[str] = set()
+    found = []
+    for sample in op.samples_for(cell):
+        if sample.large or _is_empty(sample):
+            continue
+        signature = choose_signature(op, sample)
+        used = {spec.name for spec in signature if sample.operands.get(spec.name) is not None}
+        if any(spec.name == "activation" for spec in signature):
+            used.add("activation")
+        if used - known:
+            found.append((sample, used - known))
+            known |= used
+    return found
+
+
+def _is_empty(sample: Sample) -> bool:
+    for value in sample.operands.values():
+        shape = getattr(value, "shape", value)
+        shapes = shape if isinstance(shape, (list, tuple)) else ()
+        for part in shapes:
+            if (part == 0 and isinstance(value, tuple)) or (isinstance(part, tuple) and 0 in part):
+                return True
+    return False
+
+
+# Operands.
+
+
+def _of_input(
+    op: Op, cell: Cell, sample: Sample, signature: tuple[Input, ...], spec: Input
+) -> Iterator[Refusal]:
+    name = spec.name
+
+    def refusal(word: str, edit: Edit, expect: Stage = Stage.COMPILATION) -> Refusal:
+        return Refusal(word, sample, edit, expect)
+
+    if not spec.optional:
+        yield refusal(f"missing-{name}", partial(_omit, name))
+    code = cell.type_of(name, spec.type)
+    declared = _types(op, cell, sample, signature)
+    wrong = WRONG_TENSORS if is_tensor(code) else WRONG_SCALARS
+    illegal = [other for other in wrong if _illegal(op, signature, declared, name, other)]
+    open_ = isinstance(spec, Tensor) and spec.any_type
+    for other in [] if open_ else illegal[:TYPES_EACH]:
+        word = f"type-{name}.{other.name.removeprefix('TENSOR_').lower()}"
+        yield refusal(word, partial(_retype, name, other))
+    if isinstance(spec, Scalar):
+        yield refusal(f"tensor-{name}", partial(_as_tensor, name))
+        for how, value in _illegal_values(spec, code):
+            yield refusal(f"value-{name}.{how}", partial(_set_scalar, name, code, value))
+        return
+    yield refusal(f"scalar-{name}", partial(_as_scalar, name))
+    low, high = spec.rank
+    if high <= HIGHEST_LIMIT:
+        yield refusal(f"rank-{name}.{high + 1}", partial(_rerank, name, high + 1))
+    if low > 1:
+        yield refusal(f"rank-{name}.{low - 1}", partial(_rerank, name, low - 1))
+    if is_quantized(code) and code != PER_CHANNEL and (spec.like or isinstance(spec.quant, tuple)):
+        yield refusal(f"scale-{name}", partial(_rescale, name))
+        if code not in SYMMETRIC:
+            yield refusal(f"zero-point-{name}", partial(_rezero, name))
+    if spec.bias_of and code == OperandCode.TENSOR_INT32:
+        yield refusal(f"scale-{name}", partial(_rescale, name))
+        yield refusal(f"zero-point-{name}", partial(_rezero, name))
+
+
+def _types(
+    op: Op, cell: Cell, sample: Sample, signature: tuple[Input, ...]
+) -> dict[str, OperandCode]:
+    used = [s for s in signature if sample.operands.get(s.name) is not None]
+    types = {spec.name: cell.type_of(spec.name, spec.type) for spec in used}
+    return types | {out.name: cell.type_of(out.name, out.type) for out in op.outputs}
+
+
+def _illegal(
+    op: Op,
+    signature: tuple[Input, ...],
+    declared: Mapping[str, OperandCode],
+    name: str,
+    other: OperandCode,
+) -> bool:
+    """Whether no documented row has `other` in the place of the operand `name`."""
+    if declared.get(name) == other:
+        return False
+    wanted = {**declared, name: other}
+    for inputs in op.signatures:
+        kinds = {spec.name: spec.type for spec in inputs}
+        kinds |= {out.name: out.type for out in op.outputs}
+        if not set(wanted) <= set(kinds):
+            continue
+        for cell in op.cells:
+            if all(cell.type_of(key, kinds[key]) == code for key, code in wanted.items()):
+                return False
+    return True
+
+
+def _illegal_values(spec: Scalar, code: OperandCode) -> Iterator[tuple[str, float]]:
+    if spec.allowed is not None:
+        yield "below", min(spec.allowed) - 1
+        yield "above", max(spec.allowed) + 1
+        between = set(range(min(spec.allowed), max(spec.allowed))) - set(spec.allowed)
+        if between:
+            yield "between", min(between)
+    elif spec.minimum is not None:
+        yield "below", spec.minimum - 1
+        if code == OperandCode.INT32:
+            yield "far-below", -(2**31)
+        elif code in FLOATS:
+            yield "far-below", -65504.0
+
+
+def _omit(name: str, base: Base) -> Model:
+    index = base.operand(name)
+    model = with_operand(base.model, index, lifetime=Lifetime.OMITTED, value=b"")
+    if model.main.inputs:
+        return model
+    # A model needs an input, even if no operation reads it.
+    spare = Operand(OperandCode.TENSOR_FLOAT32, (1,), lifetime=Lifetime.INPUT)
+    model, index = add_operand(model, spare)
+    return with_main(model, inputs=(index,))
+
+
+def _retype(name: str, other: OperandCode, base: Base) -> Model:
+    index = base.operand(name)
+    if not is_tensor(other):
+        return _replace_operand(base, index, scalar(other, 1))
+    operand = base.model.main.operands[index]
+    return with_operand(base.model, index, **retyped(operand, other))
+
+
+def _replace_operand(base: Base, index: int, operand: Operand) -> Model:
+    """The operation reads another operand in the place of one; the old one stays, unread."""
+    model, new = add_operand(base.model, operand)
+    return with_operation(model, inputs=replaced(base.operation.inputs, index, new))
+
+
+def _set_scalar(name: str, code: OperandCode, value: float, base: Base) -> Model:
+    return with_operand(base.model, base.operand(name), value=scalar(code, value).value)
+
+
+_TENSOR_OF = {
+    OperandCode.INT32: OperandCode.TENSOR_INT32,
+    OperandCode.UINT32: OperandCode.TENSOR_INT32,
+    OperandCode.FLOAT32: OperandCode.TENSOR_FLOAT32,
+    OperandCode.FLOAT16: OperandCode.TENSOR_FLOAT16,
+    OperandCode.BOOL: OperandCode.TENSOR_BOOL8,
+}
+
+
+def _as_tensor(name: str, base: Base) -> Model:
+    index = base.operand(name)
+    old = base.model.main.operands[index]
+    return with_operand(base.model, index, type=_TENSOR_OF[OperandCode(old.type)], dims=(1,))
+
+
+def _as_scalar(name: str, base: Base) -> Model:
+    return _replace_operand(base, base.operand(name), scalar(OperandCode.INT32, 0))
+
+
+def _rerank(name: str, rank: int, base: Base) -> Model:
+    index = base.operand(name)
+    dims = base.model.main.operands[index].dims
+    dims = (1,) * (rank - len(dims)) + dims if rank > len(dims) else dims[len(dims) - rank :]
+    return with_operand(without_output_shapes(base.model), index, dims=dims)
+
+
+def _rescale(name: str, base: Base) -> Model:
+    index = base.operand(name)
+    return with_operand(base.model, index, scale=base.model.main.operands[index].scale * 2 or 0.5)
+
+
+def _rezero(name: str, base: Base) -> Model:
+    index = base.operand(name)
+    zero = base.model.main.operands[index].zero_point
+    return with_operand(base.model, index, zero_point=zero + (1 if zero < 100 else -1))
+
+
+# Outputs.
+
+
+def _of_output(
+    op: Op, cell: Cell, sample: Sample, position: int, output: Output
+) -> Iterator[Refusal]:
+    name, code = output.name, cell.type_of(output.name, output.type)
+    signature = choose_signature(op, sample)
+    if output.when is not None:
+        return  # whether it exists depends on the sample
+    declared = _types(op, cell, sample, signature)
+    illegal = [other for other in WRONG_TENSORS if _illegal(op, signature, declared, name, other)]
+    for other in illegal[:TYPES_EACH]:
+        word = f"type-{name}.{other.name.removeprefix('TENSOR_').lower()}"
+        yield Refusal(word, sample, partial(_retype_output, position, other))
+    if not is_tensor(code):
+        return
+    yield Refusal(f"scalar-{name}", sample, partial(_scalar_output, position))
+    # A function chooses; only a table or another operand is a rule.
+    ruled = bool(output.like or output.quant) and not callable(output.quant)
+    if is_quantized(code) and code != PER_CHANNEL and ruled:
+        yield Refusal(f"scale-{name}", sample, partial(_rescale_output, position))
+        if code not in SYMMETRIC:
+            yield Refusal(f"zero-point-{name}", sample, partial(_rezero_output, position))
+    for how, axis in (("first", 0), ("last", -1)):
+        edit = partial(_longer_output, position, axis)
+        yield Refusal(f"dimension-{name}.{how}", sample, edit, Stage.EXECUTION)
+    yield Refusal(f"rank-{name}", sample, partial(_deeper_output, position), Stage.EXECUTION)
+
+
+def _retype_output(position: int, other: OperandCode, base: Base) -> Model:
+    index = base.output(position)
+    operand = base.model.main.operands[index]
+    return with_operand(base.model, index, **retyped(operand, other))
+
+
+def _scalar_output(position: int, base: Base) -> Model:
+    index = base.output(position)
+    return with_operand(
+        base.model, index, type=OperandCode.FLOAT32, dims=(), scale=0.0, zero_point=0
+    )
+
+
+def _rescale_output(position: int, base: Base) -> Model:
+    index = base.output(position)
+    return with_operand(base.model, index, scale=base.model.main.operands[index].scale * 2)
+
+
+def _rezero_output(position: int, base: Base) -> Model:
+    index = base.output(position)
+    zero = base.model.main.operands[index].zero_point
+    return with_operand(base.model, index, zero_point=zero + (1 if zero < 100 else -1))
+
+
+def _longer_output(position: int, axis: int, base: Base) -> Model:
+    index = base.output(position)
+    dims = list(base.model.main.operands[index].dims)
+    dims[axis] += 1
+    return with_operand(base.model, index, dims=tuple(dims))
+
+
+def _deeper_output(position: int, base: Base) -> Model:
+    index = base.output(position)
+    return with_operand(base.model, index, dims=(1, *base.model.main.operands[index].dims))
+
+
+# Counts.
+
+
+def _of_counts(op: Op, sample: Sample) -> Iterator[Refusal]:
+    listed = any(isinstance(s, Tensor) and s.many for signature in op.signatures for s in signature)
+    legal: set[int] = set()
+    for signature in op.signatures:
+        last = max((i for i, spec in enumerate(signature) if not spec.optional), default=-1)
+        legal.update(range(last + 1, len(signature) + 1))
+    yield Refusal("inputs.none", sample, partial(_input_count, 0))
+    fewest = 1 if listed else min(legal) - 1
+    if fewest > 0:
+        yield Refusal("inputs.too-few", sample, partial(_input_count, fewest))
+    if not listed:
+        yield Refusal("inputs.too-many", sample, partial(_input_count, max(legal) + 1))
+        gap = sorted(set(range(min(legal), max(legal))) - legal)
+        if gap:
+            yield Refusal("inputs.between", sample, partial(_input_count, gap[0]))
+    yield Refusal("outputs.none", sample, partial(_output_count, 0))
+    yield Refusal("outputs.too-many", sample, partial(_output_count, len(op.outputs) + 1))
+
+
+def _input_count(count: int, base: Base) -> Model:
+    model, inputs = base.model, list(base.operation.inputs)
+    while len(inputs) < count:
+        model, index = add_operand(model, scalar(OperandCode.INT32, 0))
+        inputs.append(index)
+    # The last ones go first; of a list and an axis, the list goes.
+    return with_operation(model, inputs=inputs[:count])
+
+
+def _output_count(count: int, base: Base) -> Model:
+    model, outputs = base.model, list(base.operation.outputs)
+    if not count:
+        # Beside the operation that writes the model's outputs, one that writes nothing.
+        mute = replace(base.operation, outputs=())
+        return with_main(model, operations=(*model.main.operations, mute))
+    count = max(count, len(outputs) + 1)
+    first = model.main.operands[outputs[0]]
+    while len(outputs) < count:
+        model, index = add_operand(model, replace(first, lifetime=Lifetime.TEMPORARY))
+        outputs.append(index)
+    return with_operation(model, outputs=outputs[:count])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nnapi_testkit
+from nnapi_testkit.commands.android import add_build_runners
 from nnapi_testkit.errors import KitError
 
 __all__ = ["main"]
@@ -53,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_report(commands)
     _add_small(commands)
+    add_build_runners(commands)
     return parser
 
 
@@ -130,6 +132,16 @@ def _add_run(commands: _Commands) -> None:
         help="what counts as equal (default standard)",
     )
     how.add_argument("--isolate", action="store_true", help="a worker of its own for every case")
+    how.add_argument(
+        "--before-run",
+        metavar="CMD",
+        help="run this first, with ANDROID_SERIAL set: push a driver, restart it, set properties",
+    )
+    how.add_argument(
+        "--driver-log",
+        action="store_true",
+        help="run failures once more with the driver's verbose log (debug.nn.vlog) and keep it",
+    )
     how.add_argument("--memory-limit", type=int, metavar="MB", help="what a worker may grow to")
     how.add_argument(
         "-x",
@@ -174,7 +186,7 @@ def _target(group: argparse._ActionsContainer) -> None:
         "--target",
         "--nnapi-target",
         default="host",
-        help="host, lib:PATH or another registered target (default host)",
+        help="host, lib:PATH, adb:SERIAL or another registered target (default host)",
     )
 
 
@@ -223,6 +235,18 @@ def _add_small(commands: _Commands) -> None:
         action = actions.add_parser(name, help=text)
         action.set_defaults(command=_golden, action=name)
         action.add_argument("names", nargs="*", metavar="OP")
+
+    loopback = commands.add_parser(
+        "loopback", help="start a device without a device, for dry runs of adb targets"
+    )
+    loopback.set_defaults(command=_loopback)
+    loopback.add_argument(
+        "faults", nargs="*", metavar="FAULT=VALUE", help="what goes wrong, see docs/adb.md"
+    )
+    loopback.add_argument("--port", type=int, default=0, help="where it listens (default: any)")
+    loopback.add_argument(
+        "--library", type=Path, metavar="FILE", help="its driver (default: the reference driver)"
+    )
 
     where = commands.add_parser("where", help="print paths of the bundled driver and runner")
     where.set_defaults(command=_where)
@@ -312,6 +336,12 @@ def _golden(options: argparse.Namespace) -> int:
     from nnapi_testkit.commands.golden import golden
 
     return golden(options.action, options.names)
+
+
+def _loopback(options: argparse.Namespace) -> int:
+    from nnapi_testkit.loopback.__main__ import serve
+
+    return serve(options.faults, library=options.library, port=options.port)
 
 
 def _where(options: argparse.Namespace) -> int:

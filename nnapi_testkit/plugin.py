@@ -67,6 +67,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--nnapi-shard", metavar="I/N", help="part I of N of the cases")
     add("--nnapi-seed", type=int, default=0, help="other data for the same cases")
     add("--nnapi-isolate", action="store_true", help="a worker of its own for every case")
+    add("--nnapi-before-run", metavar="CMD", help="run this first: push a driver, restart it, ...")
+    add(
+        "--nnapi-driver-log",
+        action="store_true",
+        help="run failures once more with the driver's verbose log",
+    )
     add("--nnapi-memory-limit", type=int, metavar="MB", help="what a worker may grow to")
     add(
         "--nnapi-report",

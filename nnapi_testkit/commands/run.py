@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import re
 import time
 from collections.abc import Generator, Sequence
+from pathlib import Path
 
 from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.commands.prepare import before_run
 from nnapi_testkit.commands.screen import Screen
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.judge.verdict import Record
@@ -21,12 +24,34 @@ from nnapi_testkit.session.memory import collect_rarely
 from nnapi_testkit.session.plan import Selection, select, within
 from nnapi_testkit.session.settings import STANDARD, OracleMode, Settings, Shard
 from nnapi_testkit.session.waivers import Waivers
+from nnapi_testkit.targets import each_device
 
 __all__ = ["run"]
 
 
 def run(options: argparse.Namespace) -> int:
-    """Execute the command; returns its exit code. Raises KitError."""
+    """Execute the command; returns its exit code. Raises KitError.
+
+    `TARGET#*` is a run for each NNAPI device, with a report each; the worst exit code counts.
+    """
+    if options.before_run:
+        before_run(options.before_run, options.target)
+    targets = each_device(options.target)
+    if len(targets) == 1:
+        options.target = targets[0]
+        return _run(options)
+    worst = 0
+    report: Path | None = options.report
+    for target in targets:
+        device = target.partition("#")[2]
+        print(f"==== {target} ====", flush=True)
+        options.target = target
+        options.report = report / re.sub(r"[^A-Za-z0-9._-]", "_", device) if report else None
+        worst = max(worst, _run(options))
+    return worst
+
+
+def _run(options: argparse.Namespace) -> int:
     collect_rarely()
     process_started = process_start()
     started = time.time()
@@ -41,6 +66,7 @@ def run(options: argparse.Namespace) -> int:
         memory_limit_mb=options.memory_limit,
         operations=selection.wanted_operations(),
         seed=options.seed,
+        driver_log=options.driver_log,
         services=options.services or STANDARD,
     )
     session = Session(settings, options.jobs)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.commands.prepare import before_run
 from nnapi_testkit.commands.screen import closing_line, summary_lines
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.judge.verdict import Evidence, Record, Verdict
@@ -42,6 +43,7 @@ def settings_of(config: pytest.Config, operations: tuple[str, ...] | None = None
         memory_limit_mb=option("nnapi_memory_limit"),
         operations=operations,
         seed=option("nnapi_seed"),
+        driver_log=option("nnapi_driver_log"),
         services=option("nnapi_services") or STANDARD,
     )
 
@@ -107,7 +109,11 @@ class SuitePlugin:
             self._floors = Floors.read(Path(floor)) if floor else None
             settings = settings_of(config, self._selection.wanted_operations())
             in_workers = controller or self._worker is not None
-            self.session = Session(settings, 1 if in_workers else option("nnapi_jobs"))
+            self.session = Session(
+                settings,
+                1 if in_workers else option("nnapi_jobs"),
+                alone=self._worker is not None,
+            )
             if in_workers and option("nnapi_jobs") > 1:
                 raise KitError("use either -n of pytest-xdist or --nnapi-jobs, not both")
             report = None if self._worker is not None else option("nnapi_report")
@@ -136,6 +142,8 @@ class SuitePlugin:
         if self._worker is not None or self._config.getoption("collectonly"):
             return
         try:
+            if self._config.getoption("nnapi_before_run"):
+                before_run(self._config.getoption("nnapi_before_run"), self.session.settings.target)
             self._device = dict(self.session.describe())
         except KitError as error:
             raise pytest.UsageError(f"nnapi-testkit: {error}") from error

@@ -9,6 +9,7 @@ from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.judge.verdict import Record
 from nnapi_testkit.session.answering import resolve
+from nnapi_testkit.session.fleet import run_fleet
 from nnapi_testkit.session.lane import Lane
 from nnapi_testkit.session.plan import block_sizes
 from nnapi_testkit.session.pool import run_pool
@@ -24,15 +25,17 @@ class Session:
     Args:
         settings: what to do; travels to the lanes.
         jobs: lanes; 1 runs in this process, synchronously, and starts no thread.
+        alone: use one device of a fleet only, the first that no other process has.
 
     Raises KitError for settings that cannot work here.
     """
 
-    def __init__(self, settings: Settings, jobs: int = 1) -> None:
+    def __init__(self, settings: Settings, jobs: int = 1, *, alone: bool = False) -> None:
         if jobs < 1:
             raise KitError(f"{jobs} jobs cannot run anything: use 1 or more")
         self.settings = settings
         self.jobs = jobs
+        self._one = alone
         self._services: Services = load(settings.services)
         self.oracle, self.notice = resolve(settings.oracle, self._services)
         self.first_verdict: float | None = None  # time.time() of it
@@ -53,7 +56,11 @@ class Session:
         """
         if not refs:
             raise KitError("there is nothing to judge: no case was selected")
-        records = self._alone(refs) if self.jobs == 1 else self._together(refs)
+        fleet = () if self._one else self._services.fleet(self.settings.target)
+        if len(fleet) > 1:
+            records = self._devices(fleet, refs)
+        else:
+            records = self._alone(refs) if self.jobs == 1 else self._together(refs)
         try:
             for record in records:
                 if self.first_verdict is None:
@@ -71,6 +78,13 @@ class Session:
 
     def _together(self, refs: Sequence[CaseRef]) -> Generator[Record, None, None]:
         yield from run_pool(self.settings, self.jobs, refs)
+
+    def _devices(
+        self, fleet: Sequence[str], refs: Sequence[CaseRef]
+    ) -> Generator[Record, None, None]:
+        if self.jobs > 1:
+            raise KitError("a fleet has one lane for each device: leave --jobs out")
+        yield from run_fleet(self.settings, fleet, refs)
 
     @property
     def live(self) -> bool:

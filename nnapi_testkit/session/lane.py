@@ -19,6 +19,7 @@ __all__ = ["BREAKER", "Lane", "reproduction"]
 
 BREAKER = 3  # infrastructure errors in a row after which a target is given up
 INFRA_ATTEMPTS = 2
+MOST_EXPLAINED = 20  # failures of a lane that are run once more for the driver's verbose log
 _UNATTRIBUTED = "right, but the device that computed it is not known: no pass"
 
 _Work = tuple[CaseRef, Case]
@@ -27,7 +28,8 @@ _Work = tuple[CaseRef, Case]
 class Lane:
     """Runs blocks of cases on one target, one after another, without threads.
 
-    The runner is a process of its own, so it computes the next case while this one is judged.
+    The runner is a process of its own, here or in a device, so it computes the next case while
+    this one is judged.
     """
 
     def __init__(self, settings: Settings, services: Services | None = None) -> None:
@@ -35,8 +37,16 @@ class Lane:
         self._services = services or load(settings.services)
         self._runner: RunnerLike | None = None
         self._alone: RunnerLike | None = None
+        self._explainer: RunnerLike | None = None
         self._answer: Callable[[CaseRef, Case], Answer | None] | None = None
         self._failures_in_row = 0
+        self._opened = False
+        self._explained = 0
+
+    @property
+    def given_up(self) -> bool:
+        """Whether infrastructure errors in a row have ended this lane's use of its target."""
+        return self._failures_in_row >= BREAKER
 
     def __enter__(self) -> Lane:
         return self
@@ -50,11 +60,11 @@ class Lane:
         self.close()
 
     def close(self) -> None:
-        """End both runners."""
-        for runner in (self._runner, self._alone):
+        """End the runners."""
+        for runner in (self._runner, self._alone, self._explainer):
             if runner is not None:
                 runner.close()
-        self._runner = self._alone = None
+        self._runner = self._alone = self._explainer = None
 
     def run(self, refs: Sequence[CaseRef]) -> Iterator[Record]:
         """Yield one record for each reference, non-passes last.
@@ -62,7 +72,7 @@ class Lane:
         Raises KitError if the target cannot be opened or the goldens cannot be read.
         """
         if self._answer is None:
-            self._answer = answering(self._settings.oracle, self._services)
+            self._answer = answering(self._settings.oracle, self._services, self._settings.seed)
         work: list[_Work] = []
         for ref in refs:
             try:
@@ -91,15 +101,18 @@ class Lane:
                 yield work[done], self._given_up(work[done][0])
                 done += 1
                 continue
-            if self._runner is None:
-                self._runner = self._open(self._settings.isolate)
             message = "the runner ended before its batch was done"
             try:
+                if self._runner is None:
+                    self._runner = self._open(self._settings.isolate)
+                    self._opened = True
                 for result in self._runner.run([case for _, case in work[done:]]):
                     yield work[done], result
                     done += 1
                     attempts = self._failures_in_row = 0
             except (KitError, OSError) as error:
+                if not self._opened:
+                    raise  # a target that never worked is an error of the user's, not of a case
                 message = str(error)
             if done >= len(work):
                 return
@@ -110,6 +123,10 @@ class Lane:
                 done += 1
                 attempts = 0
                 self._failures_in_row += 1
+
+    def not_run(self, ref: CaseRef, message: str) -> Record:
+        """Return the record of a case that was not tried, for this reason."""
+        return self._unjudged(ref, Verdict.NOT_RUN, message)
 
     def _given_up(self, ref: CaseRef) -> Record:
         return self._unjudged(
@@ -169,14 +186,33 @@ class Lane:
                 self._alone = self._open(True)
             for result in self._alone.run([case for _, case, _ in again]):
                 ref, case, first = again[done]
-                yield _combine(first, self._judge(ref, case, result))
+                record = _combine(first, self._judge(ref, case, result))
                 done += 1
+                yield self._explain(record, case)
         except (KitError, OSError):
             runner, self._alone = self._alone, None
             if runner is not None:
                 runner.close()
         for _, _, first in again[done:]:
             yield first
+
+    def _explain(self, record: Record, case: Case) -> Record:
+        """Add the driver's verbose log of another run, where that was asked for."""
+        if not self._settings.driver_log or not record.verdict.is_failure:
+            return record
+        if self._explained >= MOST_EXPLAINED:
+            return record
+        if self._explainer is None:
+            self._explainer = self._open(True)
+        explain = getattr(self._explainer, "explain", None)
+        if explain is None:
+            return record
+        self._explained += 1
+        try:
+            log = str(explain(case))
+        except (KitError, OSError) as error:
+            log = f"no verbose log: {error}"
+        return replace(record, text="\n".join(filter(None, (record.text, log))))
 
     def _unjudged(self, ref: CaseRef, verdict: Verdict, message: str) -> Record:
         return Record(

@@ -79,6 +79,7 @@ class Services:
         judge: answer and result to a record.
         has_live: whether the live oracle can be imported; must not import it.
         live: imports the live oracle and returns it.
+        fleet: the targets that a target's text stands for, one for each device.
         golden: opens the goldens and returns them as an oracle that knows no answer (`None`)
             where there is no golden; a stale or corrupt one raises KitError.
     """
@@ -90,6 +91,7 @@ class Services:
     has_live: Callable[[], bool]
     live: Callable[[], AnswerFunction]
     golden: Callable[[], GoldenFunction]
+    fleet: Callable[[str], Sequence[str]] = lambda target: (target,)
 
 
 def load(name: str) -> Services:
@@ -109,16 +111,29 @@ def standard() -> Services:
         open_runner=_open_runner,
         describe=_describe,
         judge=_judge(),
-        has_live=lambda: importlib.util.find_spec("torch") is not None,
+        has_live=_has_live,
         live=_live,
         golden=_golden,
+        fleet=_fleet,
     )
 
 
 def _index(operations: Collection[str] | None, seed: int) -> Sequence[CaseRef]:
     from nnapi_testkit.cases.index import case_index
 
-    return case_index(operations, seed=seed)
+    if not seed or not _has_live():
+        return case_index(operations, seed=seed)
+    return case_index(operations, seed=seed, follows=_follows)
+
+
+def _follows(case: Case) -> bool:
+    from nnapi_testkit.oracle import follows
+
+    return follows(case)
+
+
+def _has_live() -> bool:
+    return importlib.util.find_spec("torch") is not None
 
 
 def _open_runner(target: str, *, isolate: bool, memory_limit_mb: int | None) -> RunnerLike:
@@ -130,9 +145,16 @@ def _open_runner(target: str, *, isolate: bool, memory_limit_mb: int | None) -> 
     return cast(RunnerLike, place.open(isolate=isolate, memory_limit_mb=memory_limit_mb))
 
 
-def _describe(target: str) -> Mapping[str, object]:
-    from nnapi_testkit.targets import parse_target
+def _fleet(target: str) -> Sequence[str]:
+    from nnapi_testkit.targets import fleet
 
+    return fleet(target)
+
+
+def _describe(target: str) -> Mapping[str, object]:
+    from nnapi_testkit.targets import fleet, parse_target
+
+    target = fleet(target)[0]
     return cast("Mapping[str, object]", parse_target(target).describe())
 
 

@@ -49,6 +49,7 @@ class Settings:
         memory_limit_mb: what a worker may grow to; `None` leaves the target's default.
         operations: restrict the case index to these operations.
         seed: of the case index.
+        driver_log: run failing cases once more with the driver's verbose log, and keep it.
         services: `module:function` that returns the `Services` to work with.
     """
 
@@ -59,6 +60,7 @@ class Settings:
     memory_limit_mb: int | None = None
     operations: tuple[str, ...] | None = None
     seed: int = 0
+    driver_log: bool = False
     services: str = STANDARD
 
     def __post_init__(self) -> None:

@@ -7,7 +7,7 @@ from nnapi_testkit.targets.local import (
     library_target,
     support_library_target,
 )
-from nnapi_testkit.targets.parse import ENTRY_POINTS, parse_target
+from nnapi_testkit.targets.parse import ENTRY_POINTS, each_device, fleet, parse_target
 from nnapi_testkit.targets.session import RunnerSession
 
 __all__ = [
@@ -18,6 +18,8 @@ __all__ = [
     "RunnerSession",
     "Target",
     "TargetError",
+    "each_device",
+    "fleet",
     "host_target",
     "library_target",
     "parse_target",

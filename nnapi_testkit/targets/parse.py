@@ -9,7 +9,7 @@ from typing import cast
 from nnapi_testkit.targets.base import Target, TargetError
 from nnapi_testkit.targets.local import host_target, library_target, support_library_target
 
-__all__ = ["ENTRY_POINTS", "parse_target"]
+__all__ = ["ENTRY_POINTS", "each_device", "fleet", "parse_target"]
 
 # A package adds a target kind by an entry point of this group: its name is what stands before the
 # colon, its object a function that is handed the whole text and returns a Target.
@@ -50,3 +50,33 @@ def parse_target(text: str) -> Target:
         ["host", "lib:PATH", "adb:SERIAL", *(f"{name}:..." for name in sorted(known))]
     )
     raise TargetError(f"there is no target {text!r}: write one of {kinds}")
+
+
+def fleet(text: str) -> tuple[str, ...]:
+    """Return the targets that `text` stands for, one for each machine or phone.
+
+    `adb:A,B` and `adb:*` (every connected device) name several; anything else is one target.
+    Raises TargetError if `adb:*` finds no device.
+    """
+    if not text.startswith("adb:"):
+        return (text,)
+    from nnapi_testkit.targets.adb import serials_of
+
+    return serials_of(text)
+
+
+def each_device(text: str) -> tuple[str, ...]:
+    """Return the targets of `TARGET#*`, one for each NNAPI device; otherwise the text alone.
+
+    Raises TargetError or InfraError if the devices cannot be listed.
+    """
+    base, hash_sign, device = text.partition("#")
+    if device != "*":
+        return (text,)
+    with parse_target(fleet(base)[0]).open() as runner:
+        names = [device.name for device in runner.devices()]
+    if not names:
+        raise TargetError(
+            f"{base} lists no NNAPI devices (below feature level 3 a library cannot): leave #* out"
+        )
+    return tuple(f"{base}{hash_sign}{name}" for name in names)

@@ -24,11 +24,15 @@ from nnapi_testkit.targets.adb.facts import DeviceFacts
 from nnapi_testkit.targets.adb.server import server_of
 from nnapi_testkit.targets.base import InfraError, TargetError
 
-__all__ = ["LIBRARY", "Lease", "Patience", "acquire"]
+__all__ = ["LIBRARY", "Lease", "Patience", "Taken", "acquire"]
 
 LIBRARY = "libneuralnetworks.so"
 LIST_SECONDS = 70.0  # the runner itself gives a driver 60 to load
 CLEAN_SECONDS = 15.0
+
+
+class Taken(TargetError):
+    """Another process on this machine has leased the device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +213,7 @@ _REGISTRY_LOCK = threading.RLock()
 def acquire(serial: str, patience: Patience | None = None) -> Lease:
     """Return the lease of a device, ready for runners; `release` gives it back.
 
-    Raises TargetError if another process has the device or it is of no use, InfraError if it
+    Raises Taken if another process has the device, TargetError if it is of no use, InfraError if it
     cannot be reached.
     """
     patience = patience or Patience()
@@ -232,18 +236,6 @@ def acquire(serial: str, patience: Patience | None = None) -> Lease:
     return lease
 
 
-def is_free(serial: str) -> bool:
-    """Return whether no process on this machine has leased the device."""
-    with _REGISTRY_LOCK:
-        if serial in _REGISTRY:
-            return False
-        try:
-            _lock(serial, 0.0).close()
-        except TargetError:
-            return False
-        return True
-
-
 def _lock(serial: str, seconds: float) -> IO[str]:
     folder = Path(tempfile.gettempdir()) / f"nnapi-testkit-leases-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -259,7 +251,7 @@ def _lock(serial: str, seconds: float) -> IO[str]:
                 file.seek(0)
                 owner = file.read(20).strip() or "unknown"
                 file.close()
-                raise TargetError(
+                raise Taken(
                     f"device {shlex.quote(serial)} is in use by process {owner}: wait for it, or"
                     " name another device"
                 ) from None

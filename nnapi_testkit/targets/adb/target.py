@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from nnapi_testkit.targets.adb.client import Client
-from nnapi_testkit.targets.adb.lease import Lease, Patience, acquire, is_free
+from nnapi_testkit.targets.adb.lease import Lease, Patience, Taken, acquire
 from nnapi_testkit.targets.adb.server import server_of, shared_server
 from nnapi_testkit.targets.adb.session import AdbSession
 from nnapi_testkit.targets.base import DEFAULT_MEMORY_LIMIT_MB, TargetError
 
-__all__ = ["AdbTarget", "adb_target", "devices_of", "serials_of"]
+__all__ = ["AdbTarget", "adb_target", "serials_of"]
 
 KIND = "adb:"
 ALL = "*"
@@ -22,8 +22,8 @@ class AdbTarget:
 
     Args:
         name: the target as the user wrote it.
-        serials: as adb names the devices, of which the first free one is taken; empty for the
-            only one that is there.
+        serials: as adb names the devices, of which the first one that no other process has is
+            taken; empty for the only one that is there.
         device: name of the NNAPI device; empty for the first that is listed.
         patience: how long to wait for what.
     """
@@ -47,16 +47,21 @@ class AdbTarget:
         )
 
     def lease(self) -> Lease:
-        """Lease the device. Raises TargetError or InfraError."""
-        return acquire(self.serial(), self.patience)
+        """Lease the device, or the first of several that nobody has.
 
-    def serial(self) -> str:
-        """Return the device that is meant. Raises TargetError if that is not clear."""
-        found = self.serials or connected()
-        if ALL in found:
-            found = connected()
-            free = [serial for serial in found if is_free(serial)]
-            found = tuple(free[:1]) or found[:1]
+        Raises TargetError or InfraError.
+        """
+        candidates = self.candidates()
+        for serial in candidates[:-1]:
+            try:
+                return acquire(serial, self.patience)
+            except Taken:
+                continue
+        return acquire(candidates[-1], self.patience)
+
+    def candidates(self) -> tuple[str, ...]:
+        """Return the serials that are meant. Raises TargetError if that is not clear."""
+        found = connected() if ALL in self.serials or not self.serials else self.serials
         if not found:
             raise TargetError(
                 "no device is connected: plug one in and allow USB debugging, or name one, as"
@@ -67,7 +72,23 @@ class AdbTarget:
                 f"{len(found)} devices are connected: name one of"
                 f" {', '.join(KIND + serial for serial in found)}, or all as adb:*"
             )
-        return found[0]
+        return found
+
+    def environment(self) -> dict[str, str]:
+        """Return variables that make a plain `adb` of the user's reach this device.
+
+        Raises TargetError or InfraError if it cannot be reached.
+        """
+        lease = self.lease()
+        try:
+            server = lease.device.client.server
+            return {
+                "ANDROID_SERIAL": lease.serial,
+                "ANDROID_ADB_SERVER_ADDRESS": server.host,
+                "ANDROID_ADB_SERVER_PORT": str(server.port),
+            }
+        finally:
+            lease.release()
 
     def describe(self) -> dict[str, object]:
         """Return facts about device, library and NNAPI device, JSON values only."""
@@ -76,9 +97,17 @@ class AdbTarget:
 
 
 def adb_target(text: str) -> AdbTarget:
-    """Read `adb:`, `adb:SERIAL`, `adb:SERIAL#NNAPI-DEVICE`. Nothing is started yet."""
+    """Read `adb:`, `adb:SERIAL`, `adb:SERIAL,SERIAL`, `adb:*`, each with `#NNAPI-DEVICE`.
+
+    Nothing is started yet.
+    """
     rest, _, device = text[len(KIND) :].partition("#")
-    return AdbTarget(text, (rest,) if rest else (), device)
+    return AdbTarget(text, _serials(rest), device)
+
+
+def _serials(text: str) -> tuple[str, ...]:
+    names = (name.strip().removeprefix(KIND) for name in text.split(","))
+    return tuple(dict.fromkeys(filter(None, names)))
 
 
 def connected() -> tuple[str, ...]:
@@ -99,9 +128,7 @@ def serials_of(text: str) -> tuple[str, ...]:
     if not text.startswith(KIND):
         return (text,)
     rest, hash_sign, device = text[len(KIND) :].partition("#")
-    names = tuple(
-        dict.fromkeys(name.strip().removeprefix(KIND) for name in rest.split(",") if name.strip())
-    )
+    names = _serials(rest)
     if ALL in names:
         names = connected()
         if not names:
@@ -112,21 +139,3 @@ def serials_of(text: str) -> tuple[str, ...]:
     if not names:
         return (text,)
     return tuple(f"{KIND}{name}{hash_sign}{device}" for name in names)
-
-
-def devices_of(text: str) -> tuple[str, ...]:
-    """Return one target for each NNAPI device where `#*` asks for all, else the text."""
-    base, _, device = text.partition("#")
-    if not text.startswith(KIND) or device != ALL:
-        return (text,)
-    target = replace(adb_target(serials_of(base)[0]), name=text)
-    lease = target.lease()
-    try:
-        names = [device.name for device in lease.nnapi_devices]
-    finally:
-        lease.release()
-    if not names:
-        raise TargetError(
-            f"{text}: the device lists no NNAPI devices (below API 29 it cannot): leave #* out"
-        )
-    return tuple(f"{base}#{name}" for name in names)

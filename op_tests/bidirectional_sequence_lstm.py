@@ -116,7 +116,7 @@ OP = Op(
         sample("parallel", 2, 2, 3, 3, 2, 4, "parallel"),
         sample("everything", 2, 2, 3, 5, 4, 2, "cross", norm=True, peephole=True, project=3),
         sample("sigmoid", 1, 3, 2, 2, 2, activation=6),
-        sample("large", 3, 12, 4, 16, 14, large=True),
+        sample("large", 3, 14, 4, 24, 16, large=True),
     ],
     ambiguity=(
         "With merged outputs the optional states follow the first output directly. Auxiliary"

@@ -67,7 +67,7 @@ OP = Op(
         sample("far-state", 3, 2, 4, reach=15.0),
         sample("near-state", 3, 4, 3, reach=0.25),
         sample("square", 5, 5, 5),
-        sample("large", 64, 4, 8, large=True),
+        sample("large", 128, 4, 8, large=True),
     ],
     ambiguity=(
         "The equations are those of LSTM without peephole, projection and clipping; how the"

@@ -149,7 +149,7 @@ OP = Op(
         sample("everything", 2, 3, 5, norm=True, peephole=True, project=3, bias=True),
         sample("far-state", 3, 2, 4, reach=15.0),
         sample("one-unit", 4, 5, 1),
-        sample("large", 64, 4, 8, large=True),
+        sample("large", 128, 4, 8, large=True),
     ],
     ambiguity=(
         "A clip of 0 clips nothing, as in LSTM. Biases have the scale of input and weights with"

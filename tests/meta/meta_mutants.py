@@ -30,12 +30,21 @@ def rounded(operand: Operand, expected: Expected) -> np.ndarray:
     """The expected values in the operand's element type, rounded to nearest."""
     code = OperandCode(operand.type)
     value = expected.value
+    if expected.law is not None:
+        return drawn(expected.law[0], value.shape[-1]).astype(DTYPE[code])
     with np.errstate(all="ignore"):
         if code in CODE_RANGE:
             low, high = CODE_RANGE[code]
             codes = np.rint(np.nan_to_num(value / operand.scale)) + operand.zero_point
             return np.clip(codes, low, high).astype(DTYPE[code])
         return value.astype(DTYPE[code])
+
+
+def drawn(law: np.ndarray, count: int) -> np.ndarray:
+    """Independent draws of class numbers, [..., count], by probabilities [..., classes]."""
+    sums = np.cumsum(law, -1)
+    uniform = np.random.default_rng(7).random((*law.shape[:-1], count)) * sums[..., -1:]
+    return (uniform[..., None] >= sums[..., None, :]).sum(-1).clip(max=law.shape[-1] - 1)
 
 
 def outputs_of(case: Case) -> list[Operand]:

@@ -80,11 +80,23 @@ class Library:
         prefix = "ANeuralNetworks" if not name.startswith("get") else "ANeuralNetworks_"
         return getattr(self._library, prefix + name)
 
-    def device(self) -> ctypes.c_void_p:
-        """The only device."""
+    def device(self, index: int = 0) -> ctypes.c_void_p:
+        """A device; the first is nnapi-reference."""
         device = ctypes.c_void_p()
-        ok(self.getDevice(0, ctypes.byref(device)))
+        ok(self.getDevice(index, ctypes.byref(device)))
         return device
+
+    def devices(self) -> dict[str, int]:
+        """The addresses of all devices by name."""
+        count = ctypes.c_uint32()
+        ok(self.getDeviceCount(ctypes.byref(count)))
+        found = {}
+        for index in range(count.value):
+            name = ctypes.c_char_p()
+            device = self.device(index)
+            ok(self.Device_getName(device, ctypes.byref(name)))
+            found[(name.value or b"").decode()] = device.value or 0
+        return found
 
 
 def ok(code: int) -> None:
@@ -171,8 +183,9 @@ class Model:
         """Frees the model."""
         self.lib.Model_free(self.handle)
 
-    def compile(self, devices: int = 1) -> Compilation:
-        """A finished compilation, for `devices` explicit devices (0: the runtime chooses)."""
+    def compile(self, devices: int | Sequence[int] = 1) -> Compilation:
+        """A finished compilation: for nnapi-reference, for devices by address, or (0) for those
+        that the runtime chooses."""
         compilation = Compilation(self, devices)
         ok(self.lib.Compilation_finish(compilation.handle))
         return compilation
@@ -190,15 +203,17 @@ class Model:
 class Compilation:
     """A compilation that is not finished yet."""
 
-    def __init__(self, model: Model, devices: int = 1) -> None:
+    def __init__(self, model: Model, devices: int | Sequence[int] = 1) -> None:
         self.lib = model.lib
         self.model = model
         self.handle = ctypes.c_void_p()
         if devices:
-            chosen = (ctypes.c_void_p * devices)(*[self.lib.device().value] * devices)
+            if isinstance(devices, int):
+                devices = [self.lib.device().value or 0] * devices
+            chosen = (ctypes.c_void_p * len(devices))(*devices)
             ok(
                 self.lib.Compilation_createForDevices(
-                    model.handle, chosen, devices, ctypes.byref(self.handle)
+                    model.handle, chosen, len(devices), ctypes.byref(self.handle)
                 )
             )
         else:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.driver.capi import Library
+from tests.driver.loading import load as load
 
 
 @pytest.fixture(scope="session")

@@ -11,18 +11,24 @@ def _code(name: str) -> OperandCode:
     return OperandCode[f"TENSOR_{name}"]
 
 
-def cells(table: str, **fixed: str) -> tuple[Cell, ...]:
+def cells(table: str, *, second: str = "", **fixed: str) -> tuple[Cell, ...]:
     """Cells from `"FLOAT32:1 FLOAT16:3 QUANT8_ASYMM>FLOAT32:1"`.
 
     Each entry is the main type, optionally `>` the type of the output `out`, and the feature
-    level. `fixed` gives further operand types, by operand name, shared by all rows.
+    level. `fixed` gives further operand types, by operand name, shared by all rows. In
+    `"QUANT16_ASYMM/QUANT8_ASYMM:3"` the type after `/` is that of the operand called `second`,
+    which has the main type in rows without `/`.
     """
     rows = []
     for entry in table.split():
         types, since = entry.split(":")
-        main, _, out = types.partition(">")
+        types, _, out = types.partition(">")
+        main, _, other = types.partition("/")
         extra = {name: OperandCode[value] for name, value in fixed.items()}
         label = SHORT_NAME[_code(main)]
+        if second:
+            extra[second] = _code(other or main)
+            label += f"/{SHORT_NAME[_code(other)]}" if other else ""
         if out:
             extra["out"] = _code(out)
             label += f">{SHORT_NAME[_code(out)]}"

@@ -381,10 +381,29 @@ def _lipschitz(func: Any) -> Rule:
     return run
 
 
-for _name in ("relu", "abs", "neg", "clamp", "clip"):
+def _rising(func: Any) -> Rule:
+    """Rising functions of slope at most 1 that round nothing: the error at both ends."""
+
+    def run(x: Bounded, *args: Any, **kwargs: Any) -> Bounded:
+        plain = [_split(arg, "value") for arg in args]
+        named = {key: _split(value, "value") for key, value in kwargs.items()}
+        value, low, high = (
+            func(at, *plain, **named) for at in (x.value, x.value - x.error, x.value + x.error)
+        )
+        # A bound without limit says that anything may follow, NaN too: it stays without limit.
+        error = torch.where(x.error.isfinite(), torch.maximum(high - value, value - low), x.error)
+        # Where the value is infinite or NaN, the ends say nothing.
+        return Bounded(value, torch.where(error.isnan(), x.error, error), x.u, x.tiny)
+
+    return run
+
+
+for _name in ("abs", "neg"):
     _RULES[_name] = _lipschitz(getattr(torch, _name))
+for _name in ("relu", "clamp", "clip"):
+    _RULES[_name] = _rising(getattr(torch, _name))
 _RULES["absolute"] = _RULES["abs"]
-_RULES["hardtanh"] = _lipschitz(torch.nn.functional.hardtanh)
+_RULES["hardtanh"] = _rising(torch.nn.functional.hardtanh)
 
 
 def _choose(func: Any) -> Rule:

@@ -6,7 +6,7 @@ import ctypes
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,12 +109,34 @@ def refused(code: int, expected: ResultCode = ResultCode.BAD_DATA) -> None:
     assert code == expected, f"{ResultCode(code).name} instead of {expected.name}"
 
 
-class Model:
+class Handle:
+    """An object of the driver; what a test does not free is freed after it (`free_all`)."""
+
+    _living: ClassVar[list[Handle]] = []
+
+    def __init__(self, lib: Library, free: str) -> None:
+        self.lib = lib
+        self.handle = ctypes.c_void_p()
+        self._free = getattr(lib, free)
+        self._living.append(self)
+
+    def free(self) -> None:
+        """Frees the object."""
+        self._living.remove(self)
+        self._free(self.handle)
+
+    @classmethod
+    def free_all(cls) -> None:
+        """Frees what is left, the youngest first."""
+        while cls._living:
+            cls._living[-1].free()
+
+
+class Model(Handle):
     """Builds a model; values stay alive with this object."""
 
     def __init__(self, lib: Library, relaxed: bool = False) -> None:
-        self.lib = lib
-        self.handle = ctypes.c_void_p()
+        super().__init__(lib, "Model_free")
         self.count = 0
         self.keep: list[Any] = []
         ok(lib.Model_create(ctypes.byref(self.handle)))
@@ -179,10 +201,6 @@ class Model:
         ok(self.finish())
         return self
 
-    def free(self) -> None:
-        """Frees the model."""
-        self.lib.Model_free(self.handle)
-
     def compile(self, devices: int | Sequence[int] = 1) -> Compilation:
         """A finished compilation: for nnapi-reference, for devices by address, or (0) for those
         that the runtime chooses."""
@@ -200,13 +218,12 @@ class Model:
         return execution.compute()
 
 
-class Compilation:
+class Compilation(Handle):
     """A compilation that is not finished yet."""
 
     def __init__(self, model: Model, devices: int | Sequence[int] = 1) -> None:
-        self.lib = model.lib
+        super().__init__(model.lib, "Compilation_free")
         self.model = model
-        self.handle = ctypes.c_void_p()
         if devices:
             if isinstance(devices, int):
                 devices = [self.lib.device().value or 0] * devices
@@ -220,13 +237,12 @@ class Compilation:
             ok(self.lib.Compilation_create(model.handle, ctypes.byref(self.handle)))
 
 
-class Execution:
+class Execution(Handle):
     """An execution; arrays stay alive with this object."""
 
     def __init__(self, compilation: Compilation) -> None:
-        self.lib = compilation.lib
+        super().__init__(compilation.lib, "Execution_free")
         self.compilation = compilation
-        self.handle = ctypes.c_void_p()
         self.keep: list[Any] = []
         ok(self.lib.Execution_create(compilation.handle, ctypes.byref(self.handle)))
 
@@ -275,10 +291,6 @@ class Execution:
         """The result code of asking for an output's rank."""
         rank = ctypes.c_uint32(0)
         return int(self.lib.Execution_getOutputOperandRank(self.handle, index, ctypes.byref(rank)))
-
-    def free(self) -> None:
-        """Frees the execution."""
-        self.lib.Execution_free(self.handle)
 
 
 def add_model(lib: Library, dims: Sequence[int] | None = (2, 2)) -> Model:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.driver.capi import Library
+from tests.driver.capi import Handle, Library
 from tests.driver.loading import load as load
 
 
@@ -27,3 +28,10 @@ def driver_library() -> Path:
 def lib(driver_library: Path) -> Library:
     """The loaded driver."""
     return Library(driver_library)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    """Frees what a test has left, so that leak checkers see only leaks."""
+    yield
+    Handle.free_all()

@@ -52,7 +52,7 @@ def result(compilation: Compilation) -> list[float]:
     ok(execution.output(0, out))
     ok(execution.compute())
     execution.free()
-    compilation.lib.Compilation_free(compilation.handle)
+    compilation.free()
     return out.tolist()
 
 

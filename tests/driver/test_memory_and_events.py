@@ -427,8 +427,8 @@ def test_objects_may_be_freed_in_any_order(lib: Library) -> None:
     """The documentation asks for an order; a driver should survive the others."""
     execution, result = ready(lib)
     compilation = execution.compilation
-    lib.Model_free(compilation.model.handle)
-    lib.Compilation_free(compilation.handle)
+    compilation.model.free()
+    compilation.free()
     event = execution.start()
     execution.free()
     ok(lib.Event_wait(event))

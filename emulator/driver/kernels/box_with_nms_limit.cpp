@@ -1,6 +1,7 @@
 // BOX_WITH_NMS_LIMIT: the best boxes of each class, with hard or soft suppression.
 //
-// Reading: every class takes part, class 0 too (the reference names no background here). The
+// Reading: class 0 is the background and takes no part, as in the operation of Caffe2 whose name
+// and operands this one has; with a single class there is no background. The
 // scores of the output are the lowered ones. Order in a batch: by class, then by score.
 
 #include <cmath>
@@ -144,7 +145,7 @@ Selected* select(Context& c, size_t& count) {
     for (size_t first = 0, end = 0; first < rois; first = end) {
         while (end < rois && batch[end] == batch[first]) end++;
         size_t found = 0;
-        for (size_t label = 0; label < classes; label++) {
+        for (size_t label = classes > 1 ? 1 : 0; label < classes; label++) {
             size_t candidates = 0;
             for (size_t roi = first; roi < end; roi++) {
                 const double score = realAt(c.input(kScores), roi * classes + label);

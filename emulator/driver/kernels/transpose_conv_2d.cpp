@@ -28,9 +28,12 @@ void validate(OpView& v) {
         v.rank(in(3), 1);
         v.dim(in(3), 0, 4);
         const auto shape = v.values<int32_t>(in(3));
+        const auto channelsFirst = knownLayout(v, at.layout);
+        const bool ordered = channelsFirst && !*channelsFirst;  // see geometry()
         for (uint32_t axis = 0; axis < 4 && shape.size() == 4; axis++) {
             v.require(shape[axis] >= 0, "the output shape must not be negative");
-            if (shape[axis] > 0) v.dim(out(0), axis, static_cast<uint32_t>(shape[axis]));
+            if (ordered && shape[axis] > 0)
+                v.dim(out(0), axis, static_cast<uint32_t>(shape[axis]));
         }
     }
     v.sameDim(in(0), 0, out(0), 0);
@@ -89,9 +92,13 @@ Convolution geometry(const Context& c) {
     if (!at.explicitPadding) {
         c.require(c.shape(3).rank == 1 && c.shape(3)[0] == 4, "the output shape has 4 values");
         const int32_t* wanted = c.in<int32_t>(3);
-        const int channelAxis = sliding.nchw ? 1 : 3;
-        wantedHeight = wanted[sliding.nchw ? 2 : 1];
-        wantedWidth = wanted[sliding.nchw ? 3 : 2];
+        // Reading: the reference does not say in which order an NCHW output's shape is given.
+        // Taken as that of the output itself; where that contradicts the filter, as NHWC.
+        const bool channelsFirst =
+            sliding.nchw && wanted[1] == static_cast<int64_t>(conv.outDepth);
+        const int channelAxis = channelsFirst ? 1 : 3;
+        wantedHeight = wanted[channelsFirst ? 2 : 1];
+        wantedWidth = wanted[channelsFirst ? 3 : 2];
         c.require(wantedHeight >= 1 && wantedWidth >= 1, "the output shape must be positive");
         c.require(wanted[0] == static_cast<int64_t>(conv.batch) &&
                       wanted[channelAxis] == static_cast<int64_t>(conv.outDepth),

@@ -51,6 +51,8 @@ from nnapi_testkit.spec.operands import (
 
 # The variation that asks for outputs a model may leave out.
 ALL_OUTPUTS = "all-outputs"
+# What samples need not name although a signature demands it.
+DEFAULTED = {"activation", "nchw"}
 PER_CHANNEL = OperandCode.TENSOR_QUANT8_SYMM_PER_CHANNEL
 
 
@@ -178,7 +180,7 @@ def choose_signature(op: Op, sample: Sample) -> tuple[Input, ...]:
     for signature in op.signatures:
         names = {spec.name for spec in signature}
         required = {spec.name for spec in signature if not spec.optional}
-        if set(sample.operands) <= names and required <= set(sample.operands) | {"activation"}:
+        if set(sample.operands) <= names and required <= set(sample.operands) | DEFAULTED:
             return signature
     raise KitError(
         f"{op.name}: sample {sample.name!r} fits no signature; its operands are "

@@ -3,9 +3,41 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
-from nnapi_testkit.op.declare import Given
+from nnapi_testkit.op.cells import numeric
+from nnapi_testkit.op.declare import Cell, Given, Scalar, Tensor, layout
+from nnapi_testkit.spec.codes import OperandCode
+from nnapi_testkit.spec.operands import is_quantized
+
+EIGHTH = (0.125, 0)
+
+
+def cells_with(operands: str, codes: str = "QUANT16_ASYMM", level: int = 3) -> tuple[Cell, ...]:
+    """Numeric cells in which the named operands have 16-bit codes where data are quantized."""
+    boxed = OperandCode[f"TENSOR_{codes}"]
+    return tuple(
+        replace(cell, types=dict.fromkeys(operands.split(), boxed))
+        if is_quantized(cell.main)
+        else replace(cell, types=dict.fromkeys(operands.split(), cell.main))
+        for cell in numeric(level, level)
+    )
+
+
+def regions(*extra: Scalar) -> tuple[Tensor | Scalar, ...]:
+    """The operands of a pooling over regions of interest; `extra` stand before the layout."""
+    return (
+        Tensor("input", rank=(4, 4), spatial=True),
+        Tensor("rois", "rois", rank=(2, 2), quant=EIGHTH),
+        Tensor("batches", "TENSOR_INT32", rank=(1, 1)),
+        Scalar("out_height", minimum=1),
+        Scalar("out_width", minimum=1),
+        Scalar("ratio_h", "FLOAT32"),
+        Scalar("ratio_w", "FLOAT32"),
+        *extra,
+        layout(optional=False),
+    )
 
 
 def boxes(

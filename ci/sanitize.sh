@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# The driver under sanitizers: the stress program, planted defects, the driver's tests.
+#
+#   ci/sanitize.sh [thread] [address]     default: both; PYTHON and BUILD choose others
+#
+# gcc: its runtimes are shared libraries, which Python can load before the driver.
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+cd "$root"
+python=${PYTHON:-.venv/bin/python}
+build=${BUILD:-build}
+[ $# -gt 0 ] || set -- thread address
+
+compile() { # FOLDER SANITIZERS
+    cmake -S emulator -B "$1" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_C_COMPILER=gcc \
+        -DCMAKE_CXX_COMPILER=g++ -DNNAPI_TESTKIT_SANITIZE="$2" >/dev/null
+    cmake --build "$1" --parallel 2 --target neuralnetworks nnapi-stress
+}
+
+planted() { # FOLDER DEFECT WORDS: the sanitizer reports the defect
+    local said
+    if said=$("$1/driver/stress/nnapi-stress" --plant "$2" 2>&1); then
+        echo "the planted $2 went unnoticed" >&2
+        return 1
+    fi
+    grep -q "$3" <<<"$said" || { echo "$said" >&2; return 1; }
+    echo "the planted $2 is reported"
+}
+
+for sanitizer in "$@"; do
+    folder=$build/sanitize-$sanitizer
+    cache=$(mktemp -d)
+    trap 'rm -rf "$cache"' EXIT
+    case $sanitizer in
+    thread)
+        compile "$folder" thread
+        "$folder/driver/stress/nnapi-stress" --threads 6 --rounds 400 --cache "$cache"
+        planted "$folder" race "ThreadSanitizer: data race"
+        ;;
+    address)
+        compile "$folder" address,undefined
+        export ASAN_OPTIONS=detect_leaks=1
+        "$folder/driver/stress/nnapi-stress" --threads 6 --rounds 400 --cache "$cache"
+        planted "$folder" leak "LeakSanitizer: detected memory leaks"
+        # Python keeps memory until it ends; a leak of the driver has a frame in the driver.
+        log=$cache/log
+        ASAN_OPTIONS=detect_leaks=1:log_path=$log:allocator_may_return_null=1 \
+            LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libstdc++.so)" \
+            PYTHONMALLOC=malloc NNAPI_TESTKIT_DRIVER=$folder/libneuralnetworks.so \
+            "$python" -m pytest tests/driver -q -p no:cacheprovider --deselect \
+            tests/driver/test_executions.py::test_an_output_that_does_not_fit_is_not_computed || {
+            # 23: only LeakSanitizer's verdict on the whole process.
+            [ $? -eq 23 ] || exit 1
+        }
+        if grep -l "libneuralnetworks" "$log".* 2>/dev/null; then
+            cat "$log".* >&2
+            exit 1
+        fi
+        echo "no report names the driver"
+        ;;
+    *)
+        echo "unknown sanitizer $sanitizer: write thread or address" >&2
+        exit 2
+        ;;
+    esac
+done

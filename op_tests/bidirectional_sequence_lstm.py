@@ -103,6 +103,7 @@ OP = Op(
     cells=floats(3),
     reference=reference,
     bound=propagated("running error analysis of the equations, step by step"),
+    fixed=frozenset({"time_major"}),
     samples=[
         sample("time-major", 3, 2, 3, 4, 2),
         sample("batch-major", 3, 2, 3, 2, 4, major=False),

@@ -116,6 +116,7 @@ OP = Op(
     cells=floats(3),
     reference=reference,
     bound=propagated("running error analysis of the cells, step by step"),
+    fixed=frozenset({"time_major"}),
     samples=[
         sample("batch-major", 3, 2, 3, (4, 2)),
         sample("time-major", 3, 2, 3, (2, 4), major=True),

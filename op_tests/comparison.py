@@ -20,7 +20,8 @@ NAMES |= {"LESS": "lt", "LESS_EQUAL": "le"}
 def double(code, f):
     """Twice the first input's scale: the same number has codes in both, and none is rounded."""
     scale, zero = f.quants["a"]
-    return 2 * scale, zero + 3 if zero else 0
+    highest = 127 if code.name.endswith("SIGNED") else 255
+    return 2 * scale, zero + 3 if zero and zero + 3 <= highest else zero
 
 
 def undecided(s):

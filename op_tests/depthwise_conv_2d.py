@@ -59,6 +59,8 @@ OP = Op(
     cells=convolution_cells(),
     reference=reference,
     bound=dot(),
+    fixed=frozenset({"multiplier"}),
+    valid=lambda f: f.shape("filter")[3] == f.shape("input")[3] * f["multiplier"],
     samples=[
         sample("same", (1, 5, 6, 3), (3, 3), 1),
         sample("multiplier2", (2, 4, 5, 2), (2, 3), 2, (1, 1), VALID),

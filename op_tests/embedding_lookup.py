@@ -1,6 +1,6 @@
 """EMBEDDING_LOOKUP: slices of a tensor along its first dimension, by index."""
 
-from nnapi_testkit.op import Choice, Op, Output, Sample, Tensor, cells, exact
+from nnapi_testkit.op import Choice, Op, Output, Sample, Tensor, cells, exact, highest
 
 
 def sample(name, count, *values, **more):
@@ -14,6 +14,7 @@ OP = Op(
     cells=cells("FLOAT32:1 INT32:3 QUANT8_ASYMM:3 FLOAT16:4 QUANT8_ASYMM_SIGNED:4"),
     reference=lambda torch, lookups, values: torch.index_select(values, 0, lookups),
     bound=exact(),
+    valid=lambda f: highest(f["lookups"]) < f.shape("values")[0],
     samples=[
         sample("rank2", 3, 5, 4),
         sample("rank3", 4, 3, 2, 5),

@@ -1,6 +1,17 @@
 """GATHER: slices along an axis, in the order of indexes of any rank."""
 
-from nnapi_testkit.op import Choice, Op, Output, Sample, Scalar, Tensor, axis_of, exact, numeric
+from nnapi_testkit.op import (
+    Choice,
+    Op,
+    Output,
+    Sample,
+    Scalar,
+    Tensor,
+    axis_of,
+    exact,
+    highest,
+    numeric,
+)
 
 
 def gathered(f):
@@ -35,6 +46,7 @@ OP = Op(
     cells=numeric(3, 3, int32=3),
     reference=reference,
     bound=exact(),
+    valid=lambda f: highest(f["indices"]) < f.shape("input")[f["axis"]],
     samples=[
         chosen("rows", (5, 4), 0, (7,)),
         chosen("columns", (3, 6), 1, (4,)),

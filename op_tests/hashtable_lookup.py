@@ -42,6 +42,8 @@ OP = Op(
     cells=cells("FLOAT32:1 INT32:1 QUANT8_ASYMM:1"),
     reference=reference,
     bound=exact(),
+    fixed=frozenset({"keys", "lookups"}),
+    valid=lambda f: f.shape("values")[0] == f.shape("keys")[0],
     samples=[
         sample("rank2", [7, -3, 12], [-3, 0, 7, 12], 4),
         sample("misses", [5, 1, 9, 0], [0, 1, 4, 5, 8], 3),

@@ -85,6 +85,7 @@ OP = Op(
     bound=exact(),
     exempt=exempt,
     by_cell=True,
+    valid=lambda f: f["type"] == DENSE or f.shape("hash")[0] << f.shape("hash")[1] < 2**31,
     samples=[
         sample("dense", (4, 5), (3, 2), DENSE),
         sample("sparse", (5, 4), (3, 4), SPARSE),

@@ -76,6 +76,16 @@ FORMS = {
 }
 
 
+def touching(f):
+    """Every window meets the image."""
+    if "padding" in f.values:
+        return True
+    return (
+        max(f["pad_top"], f["pad_bottom"]) < f["filter_h"]
+        and max(f["pad_left"], f["pad_right"]) < f["filter_w"]
+    )
+
+
 def sample(name, input, size, *window, **more):
     return window_sample(name, *window, input=input, filter_w=size[1], filter_h=size[0], **more)
 
@@ -97,6 +107,7 @@ def declare(name, reference, cells, bound, exempt):
         reference=reference,
         bound=bound,
         exempt=exempt,
+        valid=touching,
         samples=[
             sample("same", (1, 5, 6, 3), (3, 3)),
             sample("valid", (2, 4, 5, 2), (2, 3), (1, 1), VALID),

@@ -91,6 +91,7 @@ OP = Op(
     reference=reference,
     bound=bounded_by(error, "(12 size + 6) u max|x|"),
     exempt=open_elements,
+    valid=lambda f: not (f.get("align_corners") and f.get("half_pixel_centers")),
     samples=[
         sample("up", (1, 2, 3, 2), 4, 9),
         sample("same-size", (1, 3, 4, 2), 3, 4),

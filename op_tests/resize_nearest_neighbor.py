@@ -65,6 +65,7 @@ OP = Op(
     cells=numeric(float32=3, quant8=3),
     reference=reference,
     bound=exact(),
+    valid=lambda f: not (f.get("align_corners") and f.get("half_pixel_centers")),
     samples=[
         sample("up", (1, 2, 3, 2), 4, 9),
         sample("down", (2, 6, 4, 3), 3, 2),

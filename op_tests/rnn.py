@@ -98,6 +98,7 @@ OPS = [
         cells=floats(3),
         reference=sequence,
         bound=BOUND,
+        fixed=frozenset({"time_major"}),
         samples=[
             timed("batch-major", 3, 2, 3, 4, False),
             timed("time-major", 3, 2, 3, 4, True),

@@ -24,6 +24,7 @@ OP = Op(
     cells=numeric(2, 2),
     reference=reference,
     bound=exact(),
+    valid=lambda f: all(n >= 0 and f.shape("input")[int(n)] == 1 for n in f["axes"] or ()),
     samples=[
         sample("first", (1, 5, 7), [0]),
         sample("all", (1, 4, 1, 6), None),

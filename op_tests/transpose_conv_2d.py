@@ -64,6 +64,21 @@ def terms(f):
     return max(1, height * width // (f["stride_h"] * f["stride_w"])) * depth
 
 
+def valid(f):
+    """An output shape has the input's batch, the filter's depth, and sizes that give the input."""
+    if f.get("output_shape") is None:
+        return True
+    if f["nchw"]:
+        return False  # see `ambiguity`
+    (batch, *sizes, depth), rows = map(int, f["output_shape"]), f.shape("filter")
+    strides = f["stride_h"], f["stride_w"]
+    lost = (0, 0) if f["padding"] == SAME else (rows[1] - 1, rows[2] - 1)
+    fits = [
+        -(-(size - less) // stride) for size, less, stride in zip(sizes, lost, strides, strict=True)
+    ]
+    return (batch, *fits, depth) == (*f.shape("input")[:3], rows[0])
+
+
 def sample(name, input, filter, *window, **more):
     return window_sample(
         name,
@@ -86,6 +101,7 @@ OP = Op(
     cells=convolution_cells(float32=3, quant8=3),
     reference=reference,
     bound=dot(),
+    valid=valid,
     samples=[
         sample("explicit", (1, 4, 5, 2), (3, 3, 3, 2), (2, 2), (1, 1, 1, 1)),
         sample("same", (1, 3, 4, 2), (2, 3, 3, 2), (2, 2), output_shape=[1, 5, 8, 2]),

@@ -40,6 +40,7 @@ OP = Op(
     cells=floats(3),
     reference=reference,
     bound=propagated("running error analysis of the equations, step by step"),
+    fixed=frozenset({"time_major"}),
     samples=[
         sample("batch-major", 3, 2, 3, 4, False),
         sample("time-major", 3, 2, 3, 4, True),

@@ -31,6 +31,7 @@ from nnapi_testkit.op.declare import (
     Scalar,
     Shape,
 )
+from nnapi_testkit.spec.codes import OperandCode
 
 # Whether the oracle can follow a case: it raises nothing and agrees with the shape rules.
 Follows = Callable[[Case], bool]
@@ -112,7 +113,9 @@ def _varied(op_name: str, cell_name: str, sample_name: str, seed: int, held: _He
     for number, boldness in enumerate(BOLDNESS):
         dice = Dice(seed, op_name, cell_name, sample_name, number)
         try:
-            proposal = propose(op, sample, signature, dice, boldness, only_grow=number % 2 == 1)
+            proposal = propose(
+                op, cell, sample, signature, dice, boldness, only_grow=number % 2 == 1
+            )
             if _sound(op, cell, proposal, seed, usual, held.follows):
                 return proposal
         except (ValueError, IndexError, KeyError, ZeroDivisionError, ArithmeticError):
@@ -141,6 +144,7 @@ def _size(case: Case) -> int:
 
 def propose(
     op: Op,
+    cell: Cell,
     sample: Sample,
     signature: tuple[Input, ...],
     dice: Dice,
@@ -165,6 +169,8 @@ def propose(
             continue
         if isinstance(spec, Scalar):
             moved = dice.chance(boldness)
+            # Integer tensors have no fused activation.
+            moved &= name != "activation" or cell.main != OperandCode.TENSOR_INT32
             operands[name] = _scalar(spec, value, dice, rank) if moved else value
             continue
         if spec.many:

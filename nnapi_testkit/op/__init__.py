@@ -43,7 +43,7 @@ from nnapi_testkit.op.declare import (
 )
 from nnapi_testkit.op.fuse import LIMITS, NONE, RELU, RELU1, RELU6, fused
 from nnapi_testkit.op.graph import Feed, GraphSample
-from nnapi_testkit.op.samples import broadcast_pairs, unary
+from nnapi_testkit.op.samples import broadcast_pairs, highest, unary
 from nnapi_testkit.op.shapes import (
     SAME,
     VALID,
@@ -105,6 +105,7 @@ __all__ = [
     "floats",
     "fused",
     "held",
+    "highest",
     "ints",
     "layout",
     "moved",

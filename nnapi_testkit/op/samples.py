@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from nnapi_testkit.op.declare import Sample, Shape
+from nnapi_testkit.op.declare import Choice, Sample, Shape
+
+
+def highest(value: Any) -> int:
+    """The highest integer that a sample's operand can hold: of its list or of what is drawn."""
+    return int(value.high if isinstance(value, Choice) else max(value))
 
 
 def unary(

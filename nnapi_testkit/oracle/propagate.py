@@ -292,8 +292,9 @@ def _bilinear(func: Callable[[Any, Any], Any], a: Any, b: Any) -> Bounded:
     widened = func(x.value.abs() + x.error, y.value.abs() + y.error)
     count = func(torch.ones_like(x.value), torch.ones_like(y.value))
     own = widened * (count + 1) * x.u + (count * x.tiny if x.u else 0.0)
-    # A partial sum may overflow although the total does not: then anything may follow.
-    own = torch.where(widened > _largest(x.u), torch.inf, own)
+    # A partial sum may overflow although the total does not: then anything may follow. References
+    # add up to four such sums, which a driver may accumulate as one.
+    own = torch.where(widened > _largest(x.u) / 4, torch.inf, own)
     return Bounded(value, (widened - magnitude) + own, x.u, x.tiny)
 
 

@@ -66,8 +66,8 @@ class Shell:
         command: for `/bin/sh -c`; empty reads commands from the host.
         environment: of the command.
         version_2: packets with exit code; otherwise raw bytes, both outputs in one.
-        result: called for each result of a runner; the failure that strikes right behind it,
-            or None.
+        result: called for each result of a runner; what strikes right behind it, or None. What
+            strikes says whether the command's further output is still heard.
         slow_bytes: bytes of output in a second, 0 for no limit.
     """
 
@@ -78,7 +78,7 @@ class Shell:
         environment: Mapping[str, str],
         *,
         version_2: bool,
-        result: Callable[[], Callable[[Shell], None] | None] | None = None,
+        result: Callable[[], Callable[[Shell], bool] | None] | None = None,
         slow_bytes: int = 0,
     ) -> None:
         self._stream = stream
@@ -168,7 +168,10 @@ class Shell:
                     if strike:
                         self._send(kind, held)
                         held = b""
-                        strike(self)
+                        if not strike(self):
+                            # What was computed after this moment never was.
+                            pipe.close()
+                            return
                 if held:
                     self._send(kind, held)
         pipe.close()

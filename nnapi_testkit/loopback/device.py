@@ -66,7 +66,7 @@ tid 4242 (loopback), pid 4242 ({name})
 """
 SERVICE = "/vendor/bin/hw/android.hardware.neuralnetworks-service-loopback"
 
-Strike = Callable[[Shell], None]
+Strike = Callable[[Shell], bool]  # whether the command goes on
 
 
 class LoopbackDevice:
@@ -230,7 +230,7 @@ class LoopbackDevice:
         self.opened.append(stream.service)
         kind, _, rest = stream.service.partition(":")
         words = kind.split(",")
-        work: Callable[[], None]
+        work: Callable[[], object]
         if words[0] == "shell" and words[1:2] == ["v2"]:
             if "shell_v2" not in self.faults.features:
                 return False
@@ -273,7 +273,7 @@ class LoopbackDevice:
             stamp = time.strftime("%m-%d %H:%M:%S.000")
             self.log(SERVICE_CRASH.format(time=stamp, name=SERVICE))
         if self._is_due("kill_after_results"):
-            return lambda shell: shell.kill(signal.SIGKILL)
+            return self._kill
         if self._is_due("drop_after_results"):
             return lambda shell: self.drop()
         if self._is_due("reboot_after_results"):
@@ -281,19 +281,19 @@ class LoopbackDevice:
         if self._is_due("vanish_after_results"):
             return self._vanish
         if self.faults.case_seconds:
-            seconds = self.faults.case_seconds
-            return lambda shell: time.sleep(seconds)
+            return self._linger
         return None
 
     # ---- failures ----
 
-    def drop(self) -> None:
-        """Break all connections."""
+    def drop(self) -> bool:
+        """Break all connections; return False, as nothing is heard any more."""
         for transport in list(self._transports):
             transport.break_off()
+        return False
 
-    def reboot(self) -> None:
-        """Break all connections, end all commands, come back later."""
+    def reboot(self) -> bool:
+        """Break all connections, end all commands, come back later; return False."""
         self._down_until = time.monotonic() + self.faults.reboot_seconds
         self.set_property("sys.boot_completed", "0")
         self.drop()
@@ -304,17 +304,26 @@ class LoopbackDevice:
         )
         timer.daemon = True
         timer.start()
+        return False
 
     def _boot_completed(self) -> None:
         if not self._closed:
             self.set_property("sys.boot_completed", "1")
 
-    def _vanish(self, shell: Shell) -> None:
+    def _linger(self, shell: Shell) -> bool:
+        time.sleep(self.faults.case_seconds)
+        return True
+
+    def _kill(self, shell: Shell) -> bool:
+        shell.kill(signal.SIGKILL)
+        return False
+
+    def _vanish(self, shell: Shell) -> bool:
         if self._vanished is None:
             (self.root / "system/lib64/libneuralnetworks.so").unlink(missing_ok=True)
         else:
             self._environment.update(self._vanished)
-        shell.kill(signal.SIGKILL)
+        return self._kill(shell)
 
     def mend(self, **switches: object) -> None:
         """Replace some switches, leaving the others."""

@@ -15,7 +15,7 @@ __all__ = ["Command", "Stream", "Transport"]
 HEADER = struct.Struct("<6I")
 VERSION = 0x01000001  # packets carry no checksum
 MAX_DATA = 1 << 20
-AUTH_TOKEN = 1
+AUTH_TOKEN, AUTH_SIGNATURE = 1, 2
 
 
 class Command(IntEnum):
@@ -187,6 +187,10 @@ class Transport:
                 self.send(Command.CNXN, VERSION, MAX_DATA, self._banner.encode())
             else:
                 self.send(Command.AUTH, AUTH_TOKEN, 0, bytes(range(20)))
+        elif command == Command.AUTH and first == AUTH_SIGNATURE:
+            # No key is known here: another try, and to the public key at the end only silence,
+            # as long as nobody touches the screen.
+            self.send(Command.AUTH, AUTH_TOKEN, 0, bytes(range(20)))
         elif command == Command.OPEN and self._authorized:
             self._open(first, data.rstrip(b"\0").decode("utf-8", "replace"))
         elif command in (Command.WRTE, Command.OKAY, Command.CLSE):

@@ -27,7 +27,8 @@ COMMAND_SECONDS = 30.0
 PROBE_SECONDS = 5.0
 AGAIN_SECONDS = 3.0  # after which a connection that does not come up is made anew
 ATTACH_SECONDS = 15.0
-UNAUTHORIZED_SECONDS = 3.0  # the state is passed through while keys are tried
+# States that are passed through while keys are tried, with how long they may last.
+REFUSALS = {"unauthorized": 3.0, "authorizing": 10.0}
 CHUNK = 64 * 1024
 
 
@@ -37,10 +38,14 @@ class Device:
     Args:
         server: the adb server that has it, or is to connect to it.
         serial: as adb names it.
+        command_seconds: what a command may take where nothing else is said.
     """
 
-    def __init__(self, server: Server, serial: str) -> None:
+    def __init__(
+        self, server: Server, serial: str, command_seconds: float = COMMAND_SECONDS
+    ) -> None:
         self.serial = serial
+        self._seconds = command_seconds
         self.client = Client(server)
 
     # ---- reaching it ----
@@ -68,9 +73,9 @@ class Device:
                 except InfraError as error:
                     why = str(error)
                 attached = min(attached, now - AGAIN_SECONDS)
-            if state == "unauthorized":
+            if state in REFUSALS:
                 refused = refused or now
-                if now - refused > UNAUTHORIZED_SECONDS:
+                if now - refused > REFUSALS[state]:
                     raise TargetError(unauthorized(self.serial))
             elif network and now - attached >= AGAIN_SECONDS:
                 attached = now
@@ -84,7 +89,7 @@ class Device:
                     else "is it plugged in, and does `adb devices` list it?"
                 )
                 raise InfraError(
-                    f"device {self.serial} is {state} after {seconds:.0f} s{last}: {cure}"
+                    f"device {self.serial} is {state} after {seconds:g} s{last}: {cure}"
                 )
             time.sleep(0.05 if state != "absent" else 0.02)
 
@@ -95,19 +100,21 @@ class Device:
 
     # ---- commands ----
 
-    def start(self, command: str, seconds: float = COMMAND_SECONDS) -> ShellStream:
+    def start(self, command: str, seconds: float | None = None) -> ShellStream:
         """Start a command of the device's shell. Raises DeviceLost, DeviceTimeout.
 
         `seconds` is the deadline for starting it; whoever reads sets the others.
         """
+        seconds = seconds or self._seconds
         link = self.client.open(self.serial, f"shell,v2,raw:{command}", time.monotonic() + seconds)
         return ShellStream(link, self.serial)
 
-    def shell(self, command: str, seconds: float = COMMAND_SECONDS, data: bytes = b"") -> Completed:
+    def shell(self, command: str, seconds: float | None = None, data: bytes = b"") -> Completed:
         """Run a command to its end, with an absolute deadline.
 
         Raises DeviceTimeout, after which the device ends the command; DeviceLost.
         """
+        seconds = seconds or self._seconds
         until = time.monotonic() + seconds
         stream = self.start(command, seconds)
         try:
@@ -115,7 +122,7 @@ class Device:
         except TimeoutError:
             shown = command if len(command) < 60 else command[:57] + "..."
             raise DeviceTimeout(
-                f"device {self.serial}: {shown!r} did not end within {seconds:.0f} s"
+                f"device {self.serial}: {shown!r} did not end within {seconds:g} s"
             ) from None
         finally:
             stream.close()

@@ -19,15 +19,15 @@ from nnapi_testkit.model.wire import Device as NnapiDevice
 from nnapi_testkit.model.wire import Failure, Library, decode_results
 from nnapi_testkit.targets.adb import facts as device_facts
 from nnapi_testkit.targets.adb.cache import BASE, choose_runner, install
-from nnapi_testkit.targets.adb.device import Device
+from nnapi_testkit.targets.adb.device import COMMAND_SECONDS, Device
 from nnapi_testkit.targets.adb.facts import DeviceFacts
 from nnapi_testkit.targets.adb.server import server_of
 from nnapi_testkit.targets.base import InfraError, TargetError
+from nnapi_testkit.targets.session import GRACE_SECONDS, LOAD_SECONDS
 
 __all__ = ["LIBRARY", "Lease", "Patience", "Taken", "acquire"]
 
 LIBRARY = "libneuralnetworks.so"
-LIST_SECONDS = 70.0  # the runner itself gives a driver 60 to load
 CLEAN_SECONDS = 15.0
 
 
@@ -47,6 +47,9 @@ class Patience:
         services: until it lists the same NNAPI devices twice.
         lock: until another process on this machine lets go of it.
         gone: `reach`, once that has run out before.
+        command: until a command of the shell has ended.
+        load: until a driver is loaded; what the runner itself allows.
+        grace: how long a runner may say nothing beyond its own deadlines.
     """
 
     reach: float = 60.0
@@ -55,6 +58,9 @@ class Patience:
     services: float = 60.0
     lock: float = 0.0
     gone: float = 5.0
+    command: float = COMMAND_SECONDS
+    load: float = LOAD_SECONDS
+    grace: float = GRACE_SECONDS
 
 
 @dataclass
@@ -160,7 +166,7 @@ class Lease:
         Raises TargetError if the library cannot be loaded.
         """
         command = f"{self.runner} --list-devices --library {LIBRARY}"
-        done = self.device.shell(command, LIST_SECONDS)
+        done = self.device.shell(command, self.patience.load + self.patience.grace)
         try:
             messages = list(decode_results([done.out]))
         except KitError as error:
@@ -222,7 +228,7 @@ def acquire(serial: str, patience: Patience | None = None) -> Lease:
         if lease is None:
             lock = _lock(serial, patience.lock)
             try:
-                device = Device(server_of(serial), serial)
+                device = Device(server_of(serial), serial, patience.command)
             except BaseException:
                 lock.close()
                 raise

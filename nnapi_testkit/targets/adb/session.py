@@ -50,7 +50,14 @@ class AdbSession(RunnerSession):
         self._nnapi_device = device
         self._log: LogWindow | None = None
         self._place = lease.folder()
-        super().__init__(lambda _: [], name, isolate=isolate, memory_limit_mb=memory_limit_mb)
+        super().__init__(
+            lambda _: [],
+            name,
+            isolate=isolate,
+            memory_limit_mb=memory_limit_mb,
+            grace=lease.patience.grace,
+            load_seconds=lease.patience.load,
+        )
 
     def _connect(self) -> Channel:
         lease = self._lease

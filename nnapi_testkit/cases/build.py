@@ -467,7 +467,6 @@ def _encode(real: np.ndarray[Any, np.dtype[np.float64]], slot: Slot) -> Array:
     dtype = DTYPE[slot.code]
     if slot.code in CODE_RANGE and slot.quant[0]:
         low, high = CODE_RANGE[slot.code]
-        codes = np.rint(real / slot.quant[0]) + slot.quant[1]
-        return np.clip(codes, low, high).astype(dtype)
+        real = np.clip(np.rint(real / slot.quant[0]) + slot.quant[1], low, high)
     stored: Array = np.ascontiguousarray(real.astype(dtype))
     return stored

@@ -1,4 +1,4 @@
-"""Loopback devices behind a real adb server; drivers that misbehave come from the runner's tests."""
+"""Loopback devices behind a real adb server; misbehaving drivers are those of the runner tests."""
 
 from __future__ import annotations
 

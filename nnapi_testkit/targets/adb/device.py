@@ -26,6 +26,7 @@ __all__ = ["COMMAND_SECONDS", "Device"]
 COMMAND_SECONDS = 30.0
 PROBE_SECONDS = 5.0
 AGAIN_SECONDS = 3.0  # after which a connection that does not come up is made anew
+SOON_SECONDS = 0.5
 ATTACH_SECONDS = 15.0
 # States that are passed through while keys are tried, with how long they may last.
 REFUSALS = {"unauthorized": 3.0, "authorizing": 10.0}
@@ -61,26 +62,36 @@ class Device:
         until = time.monotonic() + seconds
         network = is_network(self.serial)
         attached = refused = 0.0
+        attempt: threading.Thread | None = None
         why = ""
         while True:
             state = self.client.states().get(self.serial, "absent")
             now = time.monotonic()
             if state == "device":
                 try:
+                    self.check_features()
                     if self.shell("echo ok", PROBE_SECONDS).text == "ok":
                         return
                     why = "commands do not work"
                 except InfraError as error:
                     why = str(error)
-                attached = min(attached, now - AGAIN_SECONDS)
+                    if network and now - attached >= AGAIN_SECONDS:
+                        # Connected in name only: adb notices a silent device late or never.
+                        attached = now
+                        self.client.detach(self.serial)
             if state in REFUSALS:
                 refused = refused or now
                 if now - refused > REFUSALS[state]:
                     raise TargetError(unauthorized(self.serial))
-            elif network and now - attached >= AGAIN_SECONDS:
-                attached = now
-                self.client.detach(self.serial)
-                threading.Thread(target=self._attach, daemon=True).start()
+            elif network and state != "device":
+                # An attempt that has ended without effect is repeated soon; one that is still
+                # under way may hang for as long as it likes.
+                patience = AGAIN_SECONDS if attempt and attempt.is_alive() else SOON_SECONDS
+                if now - attached >= patience:
+                    attached = now
+                    self.client.detach(self.serial)
+                    attempt = threading.Thread(target=self._attach, daemon=True)
+                    attempt.start()
             if now >= until:
                 last = f" (last: {why})" if why else ""
                 cure = (

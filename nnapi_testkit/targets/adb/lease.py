@@ -101,7 +101,6 @@ class Lease:
                 self._gone = True
                 raise
             self._gone = False
-            self.device.check_features()
             self._wait_booted()
             found = device_facts.ask(self.device)
             booted_anew = found.boot_id != self.facts.boot_id

@@ -28,6 +28,7 @@ from pathlib import Path
 # From the ground up. A tuple holds rooms that stand side by side and do not know each other.
 GROUND = ("errors", "paths", "data")
 ROOMS = (
+    "android",
     "spec",
     "model",
     "op",

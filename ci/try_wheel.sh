@@ -39,6 +39,13 @@ for python in "$builder" "$@"; do
         fi
     done
     "$bin/nnapi-testkit" where
+    # The runners for Android came along: nobody has to compile them.
+    "$bin/python" -c 'from nnapi_testkit import android, paths
+for abi in android.ABIS.values():
+    path = paths.android_runner(abi.name)
+    wrong = android.complaints(android.read_elf(path), abi, android.read_elf(path).undefined)
+    assert "_native" in path.parts and not wrong, (path, wrong)
+    print(abi.name, path.stat().st_size, "bytes")'
     "$bin/nnapi-testkit" devices
     "$bin/nnapi-testkit" run --nnapi-oracle golden --report report
     for file in results.jsonl summary.json junit.xml index.html; do

@@ -351,14 +351,9 @@ def _where(options: argparse.Namespace) -> int:
 
 
 def _model(options: argparse.Namespace) -> int:
-    from nnapi_testkit.commands import model
+    from nnapi_testkit.commands.model import model
 
-    actions: dict[str, Callable[[argparse.Namespace], int]] = {
-        "check": model.check,
-        "convert": model.convert,
-        "sample": model.sample,
-    }
-    return actions[options.action](options)
+    return model(options)
 
 
 if __name__ == "__main__":

@@ -5,16 +5,28 @@ in an editable install) op files and goldens are read where they are edited; in 
 inside the package. Only the standard library is imported: the pytest plugin loads this module.
 """
 
+import hashlib
 import os
 from pathlib import Path
 
 import nnapi_testkit
 from nnapi_testkit.errors import KitError
 
-__all__ = ["checkout", "driver_library", "golden_dir", "op_tests_dir", "runner"]
+__all__ = [
+    "android_cache",
+    "android_runner",
+    "checkout",
+    "driver_library",
+    "golden_dir",
+    "op_tests_dir",
+    "runner",
+    "runner_sources",
+    "user_cache",
+]
 
 DRIVER_VARIABLE = "NNAPI_TESTKIT_DRIVER"
 RUNNER_VARIABLE = "NNAPI_TESTKIT_RUNNER"
+ANDROID_VARIABLE = "NNAPI_TESTKIT_ANDROID_RUNNERS"
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -41,6 +53,50 @@ def runner() -> Path:
     if not os.access(path, os.X_OK):
         raise KitError(f"{path} may not be executed: run chmod +x {path}")
     return path
+
+
+def android_runner(abi: str) -> Path:
+    """Return the `nnapi-runner` for an Android ABI ("arm64-v8a", "x86_64", ...).
+
+    A release wheel has all four; otherwise `nnapi-testkit build-runners` makes them.
+    `NNAPI_TESTKIT_ANDROID_RUNNERS` names another folder that holds ABI/nnapi-runner. Raises
+    KitError when there is none.
+    """
+    override = os.environ.get(ANDROID_VARIABLE)
+    if override:
+        path = Path(override) / abi / "nnapi-runner"
+        if not path.is_file():
+            raise KitError(f"{ANDROID_VARIABLE} names {override}, which has no {abi}/nnapi-runner")
+        return path.resolve()
+    places = [Path(entry) / "_native" / "android" for entry in nnapi_testkit.__path__]
+    for place in (*places, android_cache()):
+        path = place / abi / "nnapi-runner"
+        if path.is_file():
+            return path.resolve()
+    raise KitError(f"there is no runner for Android {abi} here: run nnapi-testkit build-runners")
+
+
+def runner_sources() -> tuple[Path, Path]:
+    """Return the folders of the runner's C sources and of the NNAPI header they include."""
+    root = checkout()
+    base = root / "emulator" if root else _PACKAGE / "data"
+    return _folder(base / "runner", "runner's sources"), _folder(base / "include", "NNAPI header")
+
+
+def android_cache() -> Path:
+    """Return where runners built from the present sources go, one folder for each ABI."""
+    digest = hashlib.sha256()
+    for folder in runner_sources():
+        for path in sorted(folder.rglob("*.[cht]*")):
+            if "fuzz" not in path.parts:
+                digest.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes())
+    return user_cache() / "android" / digest.hexdigest()[:16]
+
+
+def user_cache() -> Path:
+    """Return the kit's folder for what can be made again."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "nnapi-testkit"
 
 
 def op_tests_dir() -> Path:

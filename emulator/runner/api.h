@@ -21,12 +21,15 @@ struct api {
 #undef X
     void* library;
     const char* path;
+    void* path_of; /* an address within the library, to ask for its path */
     bool has[FN_COUNT];
 };
 
 extern const char* const function_names[FN_COUNT + 1];
 
-/* Loads the library and looks up its functions; false fills `error`. */
-bool api_load(struct api* api, const char* path, char* error, size_t error_size);
+/* Loads the library and looks up its functions, by their names or in the table of a support
+ * library driver; false fills `error`. */
+bool api_load(struct api* api, const char* path, bool support_library, char* error,
+              size_t error_size);
 
 #endif

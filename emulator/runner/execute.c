@@ -136,13 +136,13 @@ static bool ask_padding(struct set_run* s, struct io* io, uint32_t index, bool i
                                : FN_ANeuralNetworksCompilation_getPreferredMemoryPaddingForOutput,
                     ANEURALNETWORKS_BAD_DATA);
     io->length = round_up(io->offered, padding);
-    io->alignment = alignment > REGION_ALIGN ? alignment : REGION_ALIGN;
+    if (alignment > io->alignment) io->alignment = alignment;
     return true;
 }
 
 static size_t page_size(void) {
     static size_t size;
-    if (size == 0) size = (size_t)sysconf(_SC_PAGESIZE);
+    if (size == 0) size = (size_t)getpagesize();
     return size;
 }
 
@@ -191,8 +191,10 @@ static bool prepare_memory(struct set_run* s) {
     }
     bool shared = run->c->memory != MEMORY_POINTER;
     if (shared) {
-        if (!region_create(&s->region, total + page_size()))
-            return bad_case(run, "no shared memory of %zu bytes: %s", total, strerror(errno));
+        char error[ERROR_TEXT];
+        bool hardware = run->c->memory == MEMORY_HARDWARE_BUFFER;
+        if (!region_create(&s->region, total + page_size(), hardware, error, sizeof error))
+            return bad_case(run, "%s", error);
         s->has_region = true;
     }
     for (uint32_t i = 0; i < ins + outs; i++) {
@@ -256,6 +258,8 @@ static bool make_memories(struct set_run* s) {
     if (run->c->memory == MEMORY_SHARED)
         TRY(run, ANeuralNetworksMemory_createFromFd, s->region.size, PROT_READ | PROT_WRITE,
             s->region.fd, 0, &s->memory);
+    if (run->c->memory == MEMORY_HARDWARE_BUFFER)
+        TRY(run, ANeuralNetworksMemory_createFromAHardwareBuffer, s->region.hardware, &s->memory);
     if (run->c->memory != MEMORY_DEVICE) return true;
     static const enum function_id needed[] = {
             FN_ANeuralNetworksMemoryDesc_create,       FN_ANeuralNetworksMemoryDesc_free,
@@ -456,14 +460,19 @@ static void read_durations(struct set_run* s, struct outcome* o) {
 
 static bool execute_once(struct set_run* s, int which, struct outcome* o) {
     struct run* run = s->run;
+    char error[ERROR_TEXT];
     *o = (struct outcome){.hardware_ns = UINT64_MAX, .driver_ns = UINT64_MAX};
     run->last_code = 0;
     if (!reset_outputs(s, which)) return false;
+    if (s->has_region && !region_publish(&s->region, error, sizeof error))
+        return bad_case(run, "%s", error);
     if (s->execution == NULL && !create_execution(s)) return false;
     uint64_t start = now_ns();
     bool good = compute(s);
     o->ns = now_ns() - start;
     if (!good && run->last_code == 0) return false; /* nothing was called */
+    if (s->has_region && !region_fetch(&s->region, error, sizeof error))
+        return bad_case(run, "%s", error);
     o->computed = true;
     for (uint32_t i = 0; i < s->set->output_count; i++) {
         struct io* io = &s->out[i];
@@ -613,8 +622,6 @@ static void free_set(struct set_run* s) {
 bool execute_sets(struct run* run) {
     prepare_patterns();
     enter_stage(run, STAGE_EXECUTION);
-    if (run->c->memory == MEMORY_HARDWARE_BUFFER)
-        return bad_case(run, "this runner cannot allocate AHardwareBuffer memory");
     for (uint32_t i = 0; i < run->c->set_count; i++) {
         struct set_run s = {
                 .run = run,

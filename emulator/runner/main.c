@@ -7,7 +7,7 @@
 static const char usage[] =
         "usage: nnapi-runner --library PATH [--device NAME] [--serve] [--isolate]\n"
         "                    [--list-devices] [--memory-limit MB] [--load-deadline MS]\n"
-        "                    [--cache-dir FOLDER]\n"
+        "                    [--cache-dir FOLDER] [--support-library]\n"
         "Reads a batch of cases (with --serve: batches, until the end) from standard input and\n"
         "writes results to standard output, both in the kit's wire format.\n";
 
@@ -37,6 +37,8 @@ int main(int argc, char** argv) {
             options.serve = true;
         } else if (strcmp(name, "--isolate") == 0) {
             options.isolate = true;
+        } else if (strcmp(name, "--support-library") == 0) {
+            options.support_library = true;
         } else if (strcmp(name, "--list-devices") == 0) {
             options.list_devices = true;
         } else {

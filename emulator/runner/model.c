@@ -34,6 +34,11 @@ bool bad_case(struct run* run, const char* format, ...) {
     return end_as(run, ENDING_BAD_CASE, FN_NONE, 0);
 }
 
+static bool is_shared_constant(const struct operand* o) {
+    return o->lifetime == LIFE_CONSTANT &&
+           o->value_length > ANEURALNETWORKS_MAX_SIZE_OF_IMMEDIATELY_COPIED_VALUES;
+}
+
 /* Constants that NNAPI only refers to move into one region of shared memory. */
 static bool share_constants(struct run* run) {
     if (run->c->memory == MEMORY_POINTER) return true;
@@ -41,18 +46,22 @@ static bool share_constants(struct run* run) {
     for (uint32_t g = 0; g < run->c->graph_count; g++)
         for (uint32_t i = 0; i < run->c->graphs[g].operand_count; i++) {
             const struct operand* o = &run->c->graphs[g].operands[i];
-            if (o->lifetime == LIFE_CONSTANT &&
-                o->value_length > ANEURALNETWORKS_MAX_SIZE_OF_IMMEDIATELY_COPIED_VALUES)
-                total += region_slot(o->value_length);
+            if (is_shared_constant(o)) total += region_slot(o->value_length);
         }
     if (total == 0) return true;
-    run->constants = arena_alloc(run->arena, 1, sizeof *run->constants);
-    if (run->constants == NULL || !region_create(run->constants, total)) {
-        run->constants = NULL;
-        return bad_case(run, "no shared memory of %zu bytes: %s", total, strerror(errno));
-    }
-    TRY(run, ANeuralNetworksMemory_createFromFd, run->constants->size, PROT_READ,
-        run->constants->fd, 0, &run->constants_memory);
+    char error[ERROR_TEXT];
+    bool hardware = run->c->memory == MEMORY_HARDWARE_BUFFER;
+    struct region* region = arena_alloc(run->arena, 1, sizeof *region);
+    if (region == NULL) return bad_case(run, "out of memory");
+    if (!region_create(region, total, hardware, error, sizeof error))
+        return bad_case(run, "%s", error);
+    run->constants = region;
+    if (hardware)
+        TRY(run, ANeuralNetworksMemory_createFromAHardwareBuffer, region->hardware,
+            &run->constants_memory);
+    else
+        TRY(run, ANeuralNetworksMemory_createFromFd, region->size, PROT_READ, region->fd, 0,
+            &run->constants_memory);
     return true;
 }
 
@@ -141,12 +150,31 @@ static bool build_graph(struct run* run, uint32_t which) {
     return true;
 }
 
+/* Values in a hardware buffer have to be there before the driver may look: when the first model
+ * that refers to them is finished. They are laid out in the order in which models take them. */
+static bool publish_constants(struct run* run) {
+    char error[ERROR_TEXT];
+    struct region* region = run->constants;
+    if (region == NULL || region->hardware == NULL) return true;
+    for (uint32_t g = 0; g < run->c->graph_count; g++)
+        for (uint32_t i = 0; i < run->c->graphs[g].operand_count; i++) {
+            const struct operand* o = &run->c->graphs[g].operands[i];
+            size_t offset;
+            if (!is_shared_constant(o)) continue;
+            uint8_t* at = region_take(region, o->value_length, &offset);
+            if (at == NULL) return bad_case(run, "shared memory is too small for the constants");
+            memcpy(at, o->value, o->value_length);
+        }
+    region->used = 0;
+    return region_publish(region, error, sizeof error) || bad_case(run, "%s", error);
+}
+
 bool build_models(struct run* run) {
     enter_stage(run, STAGE_MODEL);
     run->models = arena_alloc(run->arena, run->c->graph_count, sizeof *run->models);
     if (run->models == NULL) return bad_case(run, "out of memory");
     memset(run->models, 0, run->c->graph_count * sizeof *run->models);
-    if (!share_constants(run)) return false;
+    if (!share_constants(run) || !publish_constants(run)) return false;
     for (uint32_t i = 0; i < run->c->graph_count; i++)
         if (!build_graph(run, i)) return false;
     return true;

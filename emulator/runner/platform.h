@@ -1,7 +1,8 @@
 /* Every libc facility the runner uses, in one place.
  *
  * Only functions that bionic has at API 27 appear here; newer kernel services go through
- * syscall(). A build without an NDK replaces these includes by declarations of its own.
+ * syscall(). A build without an NDK takes its declarations from android/bionic.h, whose names
+ * android/symbols.txt lists.
  */
 #ifndef NNAPI_RUNNER_PLATFORM_H
 #define NNAPI_RUNNER_PLATFORM_H
@@ -16,6 +17,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef NNAPI_RUNNER_OWN_HEADERS
+#include "android/bionic.h"
+#else
 #include <dlfcn.h>       /* dlopen dlsym dlerror dladdr */
 #include <errno.h>       /* errno EINTR EAGAIN */
 #include <fcntl.h>       /* open fcntl */
@@ -30,7 +34,15 @@
 #include <sys/syscall.h> /* SYS_memfd_create */
 #include <sys/wait.h>    /* waitpid */
 #include <time.h>        /* clock_gettime */
-#include <unistd.h>      /* read write close pipe2 fork dup2 ftruncate unlink syscall _exit ... */
+#include <unistd.h>      /* read write close pipe2 fork dup2 ftruncate unlink syscall _exit getpagesize */
+#endif
+
+/* The NDK says __ANDROID__; a build with headers of our own is always one for Android. */
+#if defined(__ANDROID__) || defined(NNAPI_RUNNER_OWN_HEADERS)
+#define NNAPI_RUNNER_ANDROID 1
+#else
+#define NNAPI_RUNNER_ANDROID 0
+#endif
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "the wire format and NNAPI's targets are little-endian"

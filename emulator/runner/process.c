@@ -25,7 +25,7 @@ static _Noreturn void become_worker(const struct options* options, const char* d
     dup2(log, 1);
     dup2(log, 2);
     for (int fd = 3; fd < FIRST_OWN_FD; fd++) close(fd);
-    worker_main(options->library, device, options->cache_dir, own_cases, own_results, progress);
+    worker_main(options, device, own_cases, own_results, progress);
 }
 
 bool process_start(struct process* p, const struct options* options, const char* device,
@@ -149,7 +149,7 @@ uint32_t process_resident_mb(const struct process* p) {
     char* end;
     strtoul(text, &end, 10); /* total size */
     uint64_t pages = strtoul(end, NULL, 10);
-    return (uint32_t)(pages * (uint64_t)sysconf(_SC_PAGESIZE) >> 20);
+    return (uint32_t)(pages * (uint64_t)getpagesize() >> 20);
 }
 
 void process_finish(struct process* p) {

@@ -72,7 +72,7 @@ static void put_hello(struct supervisor* s) {
     size_t field = field_open(&s->output, FIELD_HELLO_HEAD);
     put_u32(&s->output, WIRE_VERSION);
     put_u32(&s->output, (uint32_t)sizeof(void*) * 8);
-    put_u32(&s->output, (uint32_t)sysconf(_SC_PAGESIZE));
+    put_u32(&s->output, (uint32_t)getpagesize());
     put_u32(&s->output, (uint32_t)getpid());
     field_close(&s->output, field);
     frame_close(&s->output, frame);

@@ -8,6 +8,7 @@ struct options {
     const char* library;
     const char* device;    /* "" chooses the first */
     const char* cache_dir; /* or NULL */
+    bool support_library;  /* `library` offers a table, not symbols */
     bool isolate;          /* a worker for each case */
     bool list_devices;     /* stop after the LIBRARY frame */
     bool serve;            /* read batches until the end of input, not only one */

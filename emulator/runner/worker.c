@@ -149,14 +149,15 @@ static void run_frame(const struct driver* driver, const struct frame* frame, st
                    strlen(error));
 }
 
-_Noreturn void worker_main(const char* library, const char* wanted, const char* cache_dir,
-                           int cases, int results, struct progress* progress) {
+_Noreturn void worker_main(const struct options* options, const char* wanted, int cases,
+                           int results, struct progress* progress) {
     static struct api api;
     char error[1024];
     struct buffer in = {0}, out = {0};
-    struct driver driver = {.api = &api, .cache_dir = cache_dir, .progress = progress};
+    struct driver driver = {.api = &api, .cache_dir = options->cache_dir, .progress = progress};
     note(progress, FN_NONE);
-    if (!api_load(&api, library, error, sizeof error)) fail(results, ERROR_LIBRARY, "%s", error);
+    if (!api_load(&api, options->library, options->support_library, error, sizeof error))
+        fail(results, ERROR_LIBRARY, "%s", error);
     open_driver(&driver, wanted, progress, &out, results);
     deliver(results, &out);
     note(progress, FN_NONE);

@@ -3,13 +3,14 @@
 #define NNAPI_RUNNER_WORKER_H
 
 #include "case.h"
+#include "supervisor.h"
 
 enum { MAX_DEVICES = 64, MAX_DEVICE_NAME = 255 };
 
-/* Loads `library`, writes a LIBRARY frame (or an ERROR frame) to `results`, then runs every CASE
+/* Loads the library, writes a LIBRARY frame (or an ERROR frame) to `results`, then runs every CASE
  * frame from `cases` until its end and writes a RESULT frame for each. Never returns: leaves
  * through exit(), so that leak checks and the driver's own exit handlers run. */
-_Noreturn void worker_main(const char* library, const char* device, const char* cache_dir,
-                           int cases, int results, struct progress* progress);
+_Noreturn void worker_main(const struct options* options, const char* device, int cases,
+                           int results, struct progress* progress);
 
 #endif

@@ -1,0 +1,132 @@
+"""Support library drivers (`sl:PATH`) and hardware buffers, with the reference driver inside."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nnapi_testkit import paths
+from nnapi_testkit.model.case import Case, Ending, MemoryKind
+from nnapi_testkit.model.case import Path as ExecutionPath
+from nnapi_testkit.targets import TargetError, parse_target
+
+MakeAdd = Callable[..., Case]
+
+
+def total(case: Case) -> bytes:
+    return (3 * np.arange(case.sets[0].inputs[0].size, dtype=np.float32)).tobytes()
+
+
+class TestTable:
+    def test_the_device_is_listed(self, wrapped: Path) -> None:
+        with parse_target(f"sl:{wrapped}").open() as runner:
+            names = [device.name for device in runner.devices()]
+            facts = runner.describe()
+        assert names == ["nnapi-reference"]
+        assert facts["library"] == str(wrapped)
+        assert facts["runtime_feature_level"] == 1000008
+        # The functions a support library leaves out by its definition.
+        assert "ANeuralNetworksCompilation_create" in facts["missing_functions"]  # type: ignore[operator]
+        assert "ANeuralNetworksMemory_createFromFd" not in facts["missing_functions"]  # type: ignore[operator]
+
+    @pytest.mark.parametrize("memory", [MemoryKind.POINTER, MemoryKind.SHARED, MemoryKind.DEVICE])
+    def test_it_adds(self, wrapped: Path, make_add: MakeAdd, memory: MemoryKind) -> None:
+        cases = [make_add(size=n, memory=memory, constant=c) for n in (5, 400) for c in (0, 1)]
+        with parse_target(f"sl:{wrapped}#nnapi-reference").open() as runner:
+            for case, result in zip(cases, runner.run(cases), strict=True):
+                assert result.ending is Ending.COMPLETED, result
+                assert result.device == "nnapi-reference"
+                assert bytes(result.executions[0].outputs[0].data) == total(case)
+
+    def test_a_path_it_lacks_is_unsupported(self, wrapped: Path, make_add: MakeAdd) -> None:
+        case = replace(make_add(), path=ExecutionPath.START_WAIT)
+        with parse_target(f"sl:{wrapped}").open() as runner:
+            (result,) = runner.run([case])
+        assert result.ending is Ending.UNSUPPORTED
+        assert result.function == "ANeuralNetworksExecution_startCompute"
+
+    def test_a_hole_in_the_table(self, wrapped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("NNAPI_TESTKIT_TEST_OMITTED", "ANeuralNetworksModel_finish")
+        with pytest.raises(TargetError, match="leaves out ANeuralNetworksModel_finish"):
+            parse_target(f"sl:{wrapped}").open()
+
+    def test_no_table(self, wrapped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("NNAPI_TESTKIT_TEST_WRAPPED", "/nowhere.so")
+        with pytest.raises(TargetError, match="ANeuralNetworks_getSLDriverImpl gives no table"):
+            parse_target(f"sl:{wrapped}").open()
+
+    def test_a_library_of_symbols_is_none(self) -> None:
+        with pytest.raises(TargetError, match="not a support library driver"):
+            parse_target(f"sl:{paths.driver_library()}").open()
+
+    def test_a_support_library_has_no_symbols(self, wrapped: Path) -> None:
+        with pytest.raises(TargetError, match="not an NNAPI library"):
+            parse_target(f"lib:{wrapped}").open()
+
+    def test_the_path_is_missing(self) -> None:
+        with pytest.raises(TargetError, match="write sl:/path"):
+            parse_target("sl:").open()
+
+    def test_the_suite_judges_it(self, wrapped: Path, tmp_path: Path) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "nnapi_testkit.cli", "run", "-o", "RESHAPE",
+             "-t", f"sl:{wrapped}",
+             "--oracle", "golden", "--report", str(tmp_path / "report")],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "nnapi-reference" in done.stdout
+
+
+class TestHardwareBuffers:
+    @pytest.fixture(autouse=True)
+    def _native_window(self, window: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("LD_LIBRARY_PATH", str(window))
+
+    @pytest.mark.parametrize("constant", [False, True])
+    @pytest.mark.parametrize(  # a support library has no startCompute
+        "path", [path for path in ExecutionPath if path is not ExecutionPath.START_WAIT]
+    )
+    def test_values_travel_in_them(
+        self, wrapped: Path, make_add: MakeAdd, constant: bool, path: ExecutionPath
+    ) -> None:
+        case = make_add(
+            size=500, memory=MemoryKind.AHARDWARE_BUFFER, constant=constant, repetitions=3
+        )
+        with parse_target(f"sl:{wrapped}").open() as runner:
+            (result,) = runner.run([replace(case, path=path)])
+        assert result.ending is Ending.COMPLETED, result
+        assert len(result.executions) == 3
+        for execution in result.executions:
+            assert bytes(execution.outputs[0].data) == total(case)
+            assert execution.outputs[0].overrun == 0
+            assert execution.modified_inputs == 0
+
+    def test_the_allocator_refuses(
+        self, wrapped: Path, make_add: MakeAdd, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("NNAPI_TESTKIT_TEST_NO_BLOB", "1")
+        with parse_target(f"sl:{wrapped}").open() as runner:
+            (result,) = runner.run([make_add(memory=MemoryKind.AHARDWARE_BUFFER)])
+        assert result.ending is Ending.BAD_CASE
+        assert "AHardwareBuffer_allocate" in result.text
+
+    def test_a_driver_that_takes_none(self, make_add: MakeAdd) -> None:
+        """The reference driver on Linux refuses them: an answer of the driver, not of the kit."""
+        with parse_target("host").open() as runner:
+            (result,) = runner.run([make_add(memory=MemoryKind.AHARDWARE_BUFFER)])
+        assert result.ending is Ending.STOPPED
+        assert result.function == "ANeuralNetworksMemory_createFromAHardwareBuffer"
+
+
+def test_no_platform_no_buffers(wrapped: Path, make_add: MakeAdd) -> None:
+    with parse_target(f"sl:{wrapped}").open() as runner:
+        (result,) = runner.run([make_add(memory=MemoryKind.AHARDWARE_BUFFER)])
+    assert result.ending is Ending.BAD_CASE
+    assert "AHardwareBuffer needs Android 10 or later: libnativewindow.so" in result.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,8 @@ from nnapi_testkit.spec.codes import OperandCode
 from nnapi_testkit.spec.operands import is_quantized
 
 EIGHTH = (0.125, 0)
+# What float16 arithmetic (relative error 2^-11, a few steps) can still tell apart near 1.
+NEAREST = 3e-3
 
 
 def cells_with(operands: str, codes: str = "QUANT16_ASYMM", level: int = 3) -> tuple[Cell, ...]:
@@ -94,3 +97,72 @@ def clipped(torch: Any, box: Any, height: Any, width: Any) -> Any:
     xs = [torch.clamp(box[..., i], min=zero, max=width) for i in (0, 2)]
     ys = [torch.clamp(box[..., i], min=zero, max=height) for i in (1, 3)]
     return torch.stack((xs[0], ys[0], xs[1], ys[1]), -1)
+
+
+def overlap(a: Sequence[float], b: Sequence[float]) -> float:
+    """Intersection over union of two boxes [x1, y1, x2, y2]; 0 where both are empty."""
+    w = min(a[2], b[2]) - max(a[0], b[0])
+    h = min(a[3], b[3]) - max(a[1], b[1])
+    shared = max(w, 0.0) * max(h, 0.0)
+    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
+    return shared / union if union > 0 else 0.0
+
+
+def clear(distance: float, what: str) -> None:
+    """Refuses data for which rounding could decide; they make no case.
+
+    Raises:
+        ValueError: `distance` is less than float16 arithmetic can tell apart.
+    """
+    if abs(distance) < NEAREST:
+        raise ValueError(f"{what}: the documentation leaves open what rounding decides")
+
+
+def hard_nms(
+    scores: Sequence[float], found: Sequence[Sequence[float]], threshold: float
+) -> list[int]:
+    """Indexes of the boxes that survive, by descending score.
+
+    A box is dropped if it overlaps a better one that survives by `threshold` or more.
+    """
+    kept: list[int] = []
+    order = sorted(range(len(scores)), key=lambda i: -scores[i])
+    for i in order:
+        overlaps = [overlap(found[i], found[j]) for j in kept]
+        for value in overlaps:
+            clear(value - threshold, "an overlap near the threshold")
+        if all(value < threshold for value in overlaps):
+            kept.append(i)
+    return kept
+
+
+def best(scores: Sequence[float], limit: int) -> list[int]:
+    """Indexes of the `limit` highest scores (all, if negative), in descending order."""
+    order = sorted(range(len(scores)), key=lambda i: -scores[i])
+    if 0 <= limit < len(order):
+        if limit:
+            clear(scores[order[limit - 1]] - scores[order[limit]], "a tie at the limit")
+        order = order[:limit]
+    return order
+
+
+def clusters(
+    count: int, *, size: int = 16, spread: int = 12, repeat: int = 1, seed: int = 0
+) -> list[list[float]]:
+    """Boxes of whole coordinates that overlap in groups of three, [count, repeat * 4]."""
+    pick = random.Random(77 * seed + count)
+
+    def around(group: int) -> list[float]:
+        left, top = (group % 4) * (size + spread), (group // 4) * (size + spread)
+        x, y = (int(pick.random() * 9) + 1 for _ in "xy")
+        w, h = (size - int(pick.random() * 6) for _ in "wh")
+        return [float(n) for n in (left + x, top + y, left + x + w, top + y + h)]
+
+    return [[n for _ in range(repeat) for n in around(k // 3)] for k in range(count)]
+
+
+def ranking(rows: int, columns: int, *, seed: int = 0, step: float = 1 / 256) -> list[list[float]]:
+    """Scores [rows, columns] in (0, 1), all different multiples of `step`, in random order."""
+    pick = random.Random(31 * seed + rows * columns)
+    places = sorted(range(int(1 / step) - 8), key=lambda _: pick.random())[: rows * columns]
+    return [[(places[i * columns + j] + 4) * step for j in range(columns)] for i in range(rows)]

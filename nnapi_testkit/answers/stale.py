@@ -61,6 +61,8 @@ def moved(golden: Answer, live: Answer) -> str:
     if len(golden.sets) != len(live.sets):
         return f"{len(golden.sets)} input sets frozen, {len(live.sets)} live"
     for number, (frozen, fresh) in enumerate(zip(golden.sets, live.sets, strict=True)):
+        if len(frozen) != len(fresh):
+            return f"set {number}: {len(frozen)} outputs frozen, {len(fresh)} live"
         for position, (old, new) in enumerate(zip(frozen, fresh, strict=True)):
             where = f"set {number}, output {position}"
             if old.value.shape != new.value.shape:

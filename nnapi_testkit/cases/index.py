@@ -13,6 +13,7 @@ from nnapi_testkit.cases.build import (
     level_of,
 )
 from nnapi_testkit.cases.graphs import graph_refs
+from nnapi_testkit.cases.paths import path_refs
 from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.cases.refusals import refusal_refs
 from nnapi_testkit.cases.vary import Follows, build_varied
@@ -51,26 +52,34 @@ def case_index(
 
 def _operation(op: Op, seed: int, follows: Follows | None) -> Iterator[CaseRef]:
     for cell in op.cells:
-        if op.graphs is not None:
-            yield from graph_refs(op, cell, seed)
-        for number, sample in enumerate(op.samples_for(cell)):
-            signature = choose_signature(op, sample)
-            level = level_of(op, cell, sample, signature)
-            for variant in _variants(op, cell, sample, signature, number):
-                words = "-".join((cell.name, *variant.words, sample.name))
-                case_id = f"{op.name}[{words}]"
-                kind = "special" if "special" in variant else "positive"
-                yield CaseRef(
-                    case_id,
-                    op.name,
-                    cell.name,
-                    max(level, variant.level),
-                    kind,
-                    partial(build_varied, op, cell, sample, variant, case_id, seed, follows)
-                    if seed
-                    else partial(build_case, op, cell, sample, variant, case_id, seed),
-                )
+        refs = list(_computing(op, cell, seed, follows))
+        yield from refs
+        small = (ref for ref in refs if ref.kind in ("positive", "graph"))
+        yield from path_refs(next(small), counted=any(out.counted for out in op.outputs))
     yield from refusal_refs(op)
+
+
+def _computing(op: Op, cell: Cell, seed: int, follows: Follows | None) -> Iterator[CaseRef]:
+    """The cases of a cell that have answers of their own; the first is a small whole one."""
+    if op.graphs is not None:
+        yield from graph_refs(op, cell, seed)
+    for number, sample in enumerate(op.samples_for(cell)):
+        signature = choose_signature(op, sample)
+        level = level_of(op, cell, sample, signature)
+        for variant in _variants(op, cell, sample, signature, number):
+            words = "-".join((cell.name, *variant.words, sample.name))
+            case_id = f"{op.name}[{words}]"
+            kind = "special" if "special" in variant else "positive"
+            yield CaseRef(
+                case_id,
+                op.name,
+                cell.name,
+                max(level, variant.level),
+                kind,
+                partial(build_varied, op, cell, sample, variant, case_id, seed, follows)
+                if seed
+                else partial(build_case, op, cell, sample, variant, case_id, seed),
+            )
 
 
 def _variants(

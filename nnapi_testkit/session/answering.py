@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from nnapi_testkit.session.settings import OracleMode
 
 __all__ = ["Dispute", "answering", "resolve"]
 
+SHARED_ANSWERS = 64
 _NO_TORCH = "torch is not installed: goldens judge alone (pip install 'nnapi-testkit[torch]')"
 _UPDATE = "regenerate it with nnapi-testkit golden update"
 
@@ -39,17 +41,41 @@ def resolve(mode: OracleMode, services: Services) -> tuple[OracleMode, str]:
     return OracleMode.GOLDEN, _NO_TORCH
 
 
-def answering(mode: OracleMode, services: Services) -> Callable[[CaseRef, Case], Answer | None]:
+def answering(
+    mode: OracleMode, services: Services, seed: int = 0
+) -> Callable[[CaseRef, Case], Answer | None]:
     """Return the function that answers cases; it raises `Dispute` where it cannot.
 
-    Cases that a driver has to refuse have no answer (`None`).
+    Cases that a driver has to refuse have no answer (`None`). Goldens answer seed 0 alone.
+
+    Raises KitError if goldens are to answer another seed.
     """
     resolved, _ = resolve(mode, services)
-    golden = services.golden()
+    if seed and resolved is OracleMode.GOLDEN:
+        raise KitError(f"goldens answer seed 0 alone: seed {seed} needs --oracle live and torch")
+    golden = _nothing_frozen if seed else services.golden()
     if resolved is OracleMode.GOLDEN:
         return lambda ref, case: None if _refused(case) else _golden_only(golden, ref, case)
     live = services.live()
-    return lambda ref, case: None if _refused(case) else _both(live, golden, ref, case)
+    shared: OrderedDict[str, Answer] = OrderedDict()
+
+    def answer(ref: CaseRef, case: Case) -> Answer | None:
+        if _refused(case):
+            return None
+        if not ref.answer_id:
+            return _both(live, golden, ref, case)
+        # The cases that share an answer follow one another: the oracle is asked once.
+        if ref.answer_id not in shared:
+            shared[ref.answer_id] = _both(live, golden, ref, case)
+            if len(shared) > SHARED_ANSWERS:
+                shared.popitem(last=False)
+        return shared[ref.answer_id]
+
+    return answer
+
+
+def _nothing_frozen(ref: CaseRef, case: Case) -> Answer | None:
+    return None
 
 
 def _refused(case: Case) -> bool:

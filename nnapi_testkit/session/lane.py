@@ -9,6 +9,7 @@ from types import TracebackType
 
 from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.errors import KitError
+from nnapi_testkit.judge.agreement import Agreement
 from nnapi_testkit.judge.verdict import Evidence, Record, Verdict
 from nnapi_testkit.model.case import Answer, Case, Ending, Result
 from nnapi_testkit.session.answering import Dispute, answering
@@ -40,6 +41,7 @@ class Lane:
         self._explainer: RunnerLike | None = None
         self._answer: Callable[[CaseRef, Case], Answer | None] | None = None
         self._failures_in_row = 0
+        self._agreement = Agreement()
         self._opened = False
         self._explained = 0
 
@@ -166,6 +168,7 @@ class Lane:
             # A judge that fails must neither pass the case nor end the run.
             why = f"the judge failed: {type(error).__name__}: {error}"
             return replace(self._unjudged(ref, Verdict.ORACLE_DISPUTE, why), device=result.device)
+        record = self._agreement.check(ref, case, answer, result, record)
         if record.verdict is Verdict.PASS and not record.device:
             # Without a name it may have been any device's, or the system's own fallback.
             return replace(record, verdict=Verdict.OBSERVED, message=_UNATTRIBUTED)

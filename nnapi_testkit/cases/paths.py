@@ -1,0 +1,192 @@
+"""The ways into a driver: one small case of each cell run again by every execution path.
+
+Each cell gets five cases. Together they take every path (compute, start and wait, burst, fenced,
+reusable twice), every kind of memory (pointers, shared, device), compilation with a cold and with
+a warm cache, padding, dimensions given only at execution, timing, and repetition. How these
+meet differs from cell to cell, so that over the suite every two of them meet. The answer is the
+base case's, and outputs are also compared with each other (`judge.agreement`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from hashlib import blake2b
+from typing import TypeVar
+
+from nnapi_testkit.cases.draw import bits, key_of
+from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.model.case import Case, MemoryKind, Path
+from nnapi_testkit.model.types import Lifetime, Model
+from nnapi_testkit.spec.codes import OperandCode
+from nnapi_testkit.spec.operands import is_tensor
+
+ROWS = 5
+PATHS = tuple(Path)
+MEMORIES = (MemoryKind.POINTER, MemoryKind.SHARED, MemoryKind.DEVICE)
+PATH_WORD = {
+    Path.COMPUTE: "compute",
+    Path.START_WAIT: "start-wait",
+    Path.BURST: "burst",
+    Path.FENCED: "fenced",
+    Path.REUSABLE: "reusable",
+}
+MEMORY_WORD = {
+    MemoryKind.POINTER: "pointers",
+    MemoryKind.SHARED: "shared",
+    MemoryKind.DEVICE: "device",
+}
+# The feature levels that brought the functions each way needs.
+PATH_LEVEL = {Path.COMPUTE: 3, Path.BURST: 3, Path.FENCED: 4, Path.REUSABLE: 5}
+MEMORY_LEVEL = {MemoryKind.DEVICE: 4}
+CACHE_LEVEL, PADDING_LEVEL, TIMING_LEVEL, UNKNOWN_LEVEL = 3, 5, 3, 3
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How one case enters the driver.
+
+    Args:
+        cache: `cold` for the first compilation with a token, `warm` for a later one.
+        unknown: the model leaves the dimensions of inputs and outputs open.
+        told: the execution is told the output dimensions that the model leaves open.
+    """
+
+    path: Path
+    memory: MemoryKind
+    cache: str = ""
+    padding: bool = False
+    unknown: bool = False
+    told: bool = False
+    timing: bool = False
+    twice: bool = False
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What the case id calls it."""
+        flags = (
+            (self.cache, self.cache),
+            (self.padding, "padding"),
+            (self.unknown, "told-dims" if self.told else "unknown-dims"),
+            (self.timing, "timing"),
+            (self.twice, "twice"),
+        )
+        return (
+            PATH_WORD[self.path],
+            MEMORY_WORD[self.memory],
+            *(str(word) for flag, word in flags if flag),
+        )
+
+    @property
+    def level(self) -> int:
+        """The feature level it needs."""
+        return max(
+            PATH_LEVEL.get(self.path, 1),
+            MEMORY_LEVEL.get(self.memory, 1),
+            CACHE_LEVEL if self.cache else 1,
+            PADDING_LEVEL if self.padding else 1,
+            TIMING_LEVEL if self.timing else 1,
+            UNKNOWN_LEVEL if self.unknown else 1,
+        )
+
+
+def ways(cell: str) -> list[Way]:
+    """The five ways of a cell, named `OPERATION cell`."""
+    paths = _shuffled(cell, "path", PATHS)
+    memories = _shuffled(cell, "memory", MEMORIES)
+    cached = _shuffled(cell, "cache", (True, False))
+    padding = _shuffled(cell, "padding", (True, False))
+    unknown = _shuffled(cell, "unknown", (True, False))
+    told = _shuffled(cell, "told", (True, False))
+    timing = _shuffled(cell, "timing", (True, False))
+    twice = _shuffled(cell, "twice", (True, False))
+    found = []
+    seen = False
+    for row in range(ROWS):
+        # A fence can only be waited for when all output dimensions are known beforehand.
+        known = told[row] or paths[row] == Path.FENCED
+        cache = "" if not cached[row] else "warm" if seen else "cold"
+        seen = seen or cached[row]
+        found.append(
+            Way(
+                paths[row],
+                memories[row],
+                cache,
+                padding[row],
+                unknown[row],
+                unknown[row] and known,
+                timing[row],
+                twice[row] or paths[row] == Path.REUSABLE,
+            )
+        )
+    return found
+
+
+def _shuffled(cell: str, factor: str, levels: Sequence[T]) -> list[T]:
+    """Each level at least once in five, twice if there are two, in an order of this cell's."""
+    words = bits(key_of("path", cell, factor), ROWS).tolist()
+    spread = [levels[row % len(levels)] for row in range(ROWS)]
+    return [level for _, level in sorted(zip(words, spread, strict=True), key=lambda p: p[0])]
+
+
+def path_refs(base: CaseRef, *, counted: bool = False) -> Iterator[CaseRef]:
+    """The base case, a whole one of its cell, by every way.
+
+    Args:
+        counted: an output's dimensions follow from the data: nobody can tell them beforehand.
+    """
+    head, _, rest = base.id.partition("[")
+    sample = rest.removesuffix("]").removeprefix(f"{base.cell}-")
+    for way in ways(f"{base.operation} {base.cell}"):
+        if counted:
+            way = _undimensioned(way)
+        case_id = f"{head}[{base.cell}-path-{'-'.join(way.words)}-{sample}]"
+        yield CaseRef(
+            case_id,
+            base.operation,
+            base.cell,
+            max(base.level, way.level),
+            "path",
+            partial(_make, base, way, case_id),
+            base.id,
+        )
+
+
+def _undimensioned(way: Way) -> Way:
+    """The way without what needs all output dimensions: fences, device memory."""
+    path = Path.START_WAIT if way.path == Path.FENCED else way.path
+    memory = MemoryKind.SHARED if way.memory == MemoryKind.DEVICE else way.memory
+    return replace(way, path=path, memory=memory, told=False)
+
+
+def _make(base: CaseRef, way: Way, case_id: str) -> Case:
+    case = base.make()
+    # Control flow keeps its dimensions: its cases with unknown ones are samples of their own.
+    unknown = way.unknown and not case.model.subgraphs
+    return replace(
+        case,
+        id=case_id,
+        model=_open(case.model) if unknown else case.model,
+        sets=tuple(replace(s, set_output_dims=unknown and way.told) for s in case.sets),
+        path=way.path,
+        memory=way.memory,
+        repetitions=2 if way.twice else 1,
+        cache_token=blake2b(base.id.encode(), digest_size=32).digest() if way.cache else b"",
+        padding=way.padding,
+        measure=way.timing,
+    )
+
+
+def _open(model: Model) -> Model:
+    """The model without the dimensions of its inputs and outputs; ranks stay."""
+    operands = list(model.main.operands)
+    for index in (*model.main.inputs, *model.main.outputs):
+        operand = operands[index]
+        code = OperandCode(operand.type)
+        if is_tensor(code) and code != OperandCode.TENSOR_QUANT8_SYMM_PER_CHANNEL:
+            operands[index] = replace(operand, dims=(0,) * len(operand.dims))
+    assert all(operands[i].lifetime == Lifetime.INPUT for i in model.main.inputs)
+    return replace(model, main=replace(model.main, operands=tuple(operands)))

@@ -1,0 +1,150 @@
+"""Every cell by every way; outputs of two ways are compared, and a difference is told."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nnapi_testkit.cases.edits import base_of
+from nnapi_testkit.cases.index import case_index
+from nnapi_testkit.cases.paths import MEMORIES, PATHS, Way, ways
+from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.catalog import catalog
+from nnapi_testkit.judge.agreement import Agreement
+from nnapi_testkit.judge.judge import judge
+from nnapi_testkit.judge.verdict import Verdict
+from nnapi_testkit.model.case import (
+    Answer,
+    Case,
+    Ending,
+    Expected,
+    Output,
+    Path,
+    Result,
+    SetResult,
+    Stage,
+)
+
+CELLS = [f"{op.name} {cell.name}" for op in catalog().values() for cell in op.cells]
+
+
+def levels(way: Way) -> list[tuple[str, object]]:
+    """The factors of a way and their levels."""
+    names = ("path", "memory", "cache", "padding", "unknown", "told", "timing", "twice")
+    return [(name, getattr(way, name)) for name in names]
+
+
+def test_every_cell_meets_every_level() -> None:
+    for cell in CELLS:
+        found = ways(cell)
+        assert {way.path for way in found} == set(PATHS), cell
+        assert {way.memory for way in found} == set(MEMORIES), cell
+        caches = [way.cache for way in found if way.cache]
+        assert caches[0] == "cold", cell
+        assert "warm" in caches[1:], cell
+        for flag in ("padding", "unknown", "timing", "twice"):
+            assert {getattr(way, flag) for way in found} == {False, True}, (cell, flag)
+
+
+def test_every_two_factors_meet() -> None:
+    met: dict[tuple[str, str], set[tuple[object, object]]] = defaultdict(set)
+    values: dict[str, set[object]] = defaultdict(set)
+    for cell in CELLS:
+        for way in ways(cell):
+            for name, level in levels(way):
+                values[name].add(level)
+            for (a, x), (b, y) in itertools.combinations(levels(way), 2):
+                met[a, b].add((x, y))
+    impossible = {
+        ("unknown", "told"): {(False, True)},
+        ("path", "twice"): {(Path.REUSABLE, False)},
+    }
+    for a, b in met:
+        wanted = set(itertools.product(values[a], values[b])) - impossible.get((a, b), set())
+        assert wanted <= met[a, b], (a, b, wanted - met[a, b])
+
+
+def test_index_has_the_paths_of_each_cell() -> None:
+    refs = case_index()
+    ids = {ref.id for ref in refs}
+    owners = defaultdict(list)
+    for ref in refs:
+        if ref.kind == "path":
+            owners[ref.operation, ref.cell].append(ref)
+            assert ref.answer_id in ids
+            assert not ref.has_golden
+    assert {f"{op} {cell}" for op, cell in owners} == set(CELLS)
+    assert all(len(found) == 5 for found in owners.values())
+
+
+def test_path_case_is_its_base_case_entered_otherwise() -> None:
+    refs = {ref.id: ref for ref in case_index(["ADD"])}
+    for ref in refs.values():
+        if ref.kind != "path":
+            continue
+        case, base = ref.make(), refs[ref.answer_id].make()
+        assert (case.path, case.memory, case.repetitions, case.padding) != (
+            base.path,
+            base.memory,
+            base.repetitions,
+            base.padding,
+        ) or case.cache_token
+        for got, want in zip(case.sets, base.sets, strict=True):
+            assert all(np.array_equal(x, y) for x, y in zip(got.inputs, want.inputs, strict=True))
+
+
+CASE = base_of("ADD", "float32", "rank1").case
+SHAPE = CASE.sets[0].output_dims[0]
+REF = CaseRef("ADD[float32-path-x]", "ADD", "float32", 3, "path", lambda: CASE, CASE.id)
+
+
+def answer(exempt: bool = False, kind: str = "") -> Answer:
+    """Zeros within one."""
+    mask = np.ones(SHAPE, dtype=bool) if exempt else None
+    expected = Expected(np.zeros(SHAPE), np.ones(SHAPE), mask, kind)
+    return Answer(((expected,),) * len(CASE.sets))
+
+
+def result(value: float, case: Case = CASE) -> Result:
+    """A run that left `value` everywhere."""
+    data = np.full(SHAPE, value, dtype="<f4").tobytes()
+    run = SetResult(0, (Output(SHAPE, data, 0),))
+    count = len(case.sets) * case.repetitions
+    return Result(0, Ending.COMPLETED, Stage.DONE, device="d", executions=(run,) * count)
+
+
+def verdict_of(agreement: Agreement, ref: CaseRef, told: Answer, value: float) -> Verdict:
+    got = result(value)
+    record = judge(ref, CASE, told, got)
+    return agreement.check(ref, CASE, told, got, record).verdict
+
+
+def test_two_ways_that_differ_are_told_though_both_are_right() -> None:
+    agreement = Agreement()
+    other = replace(REF, id="ADD[float32-path-y]")
+    assert verdict_of(agreement, REF, answer(), 0.25) is Verdict.PASS
+    assert verdict_of(agreement, other, answer(), 0.25) is Verdict.PASS
+    assert verdict_of(agreement, other, answer(), 0.5) is Verdict.NONDETERMINISTIC
+
+
+def test_other_answers_devices_and_failures_are_not_compared() -> None:
+    agreement = Agreement()
+    assert verdict_of(agreement, REF, answer(), 0.25) is Verdict.PASS
+    stranger = replace(REF, answer_id="ADD[float32-other]")
+    assert verdict_of(agreement, stranger, answer(), 0.5) is Verdict.PASS
+    plain = replace(REF, answer_id="")
+    assert verdict_of(agreement, plain, answer(), 0.5) is Verdict.PASS
+    assert verdict_of(agreement, REF, answer(), 8.0) is Verdict.MISMATCH
+
+
+@pytest.mark.parametrize("told", [answer(exempt=True)])
+def test_what_the_documentation_leaves_open_is_not_compared(told: Answer) -> None:
+    agreement = Agreement()
+    record = replace(judge(REF, CASE, told, result(0.25)), verdict=Verdict.PASS)
+    for value in (0.25, 0.5):
+        checked = agreement.check(REF, CASE, told, result(value), record)
+        assert checked.verdict is Verdict.PASS

@@ -59,7 +59,7 @@ def test_every_two_factors_meet() -> None:
                 values[name].add(level)
             for (a, x), (b, y) in itertools.combinations(levels(way), 2):
                 met[a, b].add((x, y))
-    impossible = {
+    impossible: dict[tuple[str, str], set[tuple[object, object]]] = {
         ("unknown", "told"): {(False, True)},
         ("path", "twice"): {(Path.REUSABLE, False)},
     }
@@ -94,7 +94,10 @@ def test_path_case_is_its_base_case_entered_otherwise() -> None:
             base.padding,
         ) or case.cache_token
         for got, want in zip(case.sets, base.sets, strict=True):
-            assert all(np.array_equal(x, y) for x, y in zip(got.inputs, want.inputs, strict=True))
+            for x, y in zip(got.inputs, want.inputs, strict=True):
+                assert x is not None
+                assert y is not None
+                assert np.array_equal(x, y)
 
 
 CASE = base_of("ADD", "float32", "rank1").case

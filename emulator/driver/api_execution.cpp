@@ -16,10 +16,10 @@ int computeNow(Execution& execution) {
 
 void startEvent(ANeuralNetworksExecution* execution,
                 std::vector<std::shared_ptr<const Event>> dependencies, uint64_t duration,
-                ANeuralNetworksEvent** event) {
+                bool fenced, ANeuralNetworksEvent** event) {
     auto handle = std::make_unique<ANeuralNetworksEvent>();
     execution->object->schedule();
-    handle->object = Event::start(execution->object, std::move(dependencies), duration);
+    handle->object = Event::start(execution->object, std::move(dependencies), duration, fenced);
     *event = handle.release();
 }
 
@@ -112,7 +112,7 @@ NNAPI_EXPORT int ANeuralNetworksExecution_startCompute(ANeuralNetworksExecution*
         requireNotNull(event, "event");
         *event = nullptr;
         requireNotNull(execution, "execution");
-        startEvent(execution, {}, 0, event);
+        startEvent(execution, {}, 0, false, event);
     });
 }
 
@@ -134,7 +134,7 @@ NNAPI_EXPORT int ANeuralNetworksExecution_startComputeWithDependencies(
             events.push_back(dependencies[i]->object);
         }
         execution->object->requireSpecifiedOutputs();
-        startEvent(execution, std::move(events), duration, event);
+        startEvent(execution, std::move(events), duration, true, event);
     });
 }
 

@@ -18,12 +18,12 @@ struct ANeuralNetworksDevice {
     std::string name;
     std::string version;
     int32_t type = ANEURALNETWORKS_DEVICE_CPU;
-    int level = 8;                                    // feature level, 1 to 8
-    uint32_t types = ~uint32_t{0};                    // bit t: tensors of operand type t
-    std::bitset<nnapi::kOperationCount> operations;   // by operation code
-    double performance = 1;                           // time compared to nnapi-reference
-    std::chrono::nanoseconds executionTime{0};        // each execution takes at least this
-    std::chrono::nanoseconds compilationTime{0};      // each compilation, unless it is cached
+    int level = 8;                                   // feature level, 1 to 8
+    uint32_t types = ~uint32_t{0};                   // bit t: tensors of operand type t
+    std::bitset<nnapi::kOperationCount> operations;  // by operation code
+    double performance = 1;                          // time compared to nnapi-reference
+    std::chrono::nanoseconds executionTime{0};       // each execution takes at least this
+    std::chrono::nanoseconds compilationTime{0};     // each compilation, unless it is cached
     Failure fails = Failure::NEVER;
 
     /// True where an execution has to wait or to fail on this device.
@@ -32,7 +32,8 @@ struct ANeuralNetworksDevice {
     int64_t featureLevel() const;
     /// Executes this operation of a model: list, types and level claim it, those of referenced
     /// models included.
-    bool supports(const nnapi::Operation& operation, std::span<const nnapi::Operand> operands) const;
+    bool supports(const nnapi::Operation& operation,
+                  std::span<const nnapi::Operand> operands) const;
 };
 
 namespace nnapi {

@@ -134,8 +134,9 @@ private:
             } else if (word_ == "quantized") {
                 mask |= kQuantized;
             } else {
-                mask |= uint32_t{1} << find(kTypes, word_,
-                                            "write float, quantized or names like TENSOR_FLOAT32, not");
+                constexpr const char* advice =
+                    "write float, quantized or names like TENSOR_FLOAT32, not";
+                mask |= uint32_t{1} << find(kTypes, word_, advice);
             }
         }
         return mask;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -12,8 +13,9 @@ namespace nnapi {
 
 std::shared_ptr<Event> Event::start(std::shared_ptr<Execution> execution,
                                     std::vector<std::shared_ptr<const Event>> dependencies,
-                                    uint64_t duration) {
+                                    uint64_t duration, bool fenced) {
     std::shared_ptr<Event> event(new Event);
+    event->fenced_ = fenced;
     event->execution_ = std::move(execution);
     Event* self = event.get();  // ~Event joins the thread: it never outlives the event
     try {
@@ -37,6 +39,7 @@ void Event::run(const std::vector<std::shared_ptr<const Event>>& dependencies,
     const std::lock_guard lock(mutex_);
     code_ = code;
     done_ = true;
+    signalFence();
     signal_.notify_all();
 }
 
@@ -52,7 +55,8 @@ std::shared_ptr<Event> Event::fromFence(int fd) {
 Event::~Event() {
     if (thread_.joinable()) thread_.join();
     completeExecution();
-    if (fence_ >= 0) close(fence_);
+    for (int fd : {fence_, theirs_, ours_})
+        if (fd >= 0) close(fd);
 }
 
 int Event::waitForFence() const {
@@ -84,8 +88,39 @@ bool Event::hasFailed() const {
     return done_ && code_ != ANEURALNETWORKS_NO_ERROR;
 }
 
-int Event::duplicateFence() const {
-    return fence_ < 0 ? -1 : fcntl(fence_, F_DUPFD_CLOEXEC, 0);
+int Event::duplicateFence() {
+    const std::lock_guard lock(mutex_);
+    if (fenced_ && theirs_ < 0) makeFence();
+    const int fd = fenced_ ? theirs_ : fence_;
+    if (fd < 0) return -1;
+    const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (copy < 0) {
+        fail(ANEURALNETWORKS_RESOURCE_EXHAUSTED_TRANSIENT, "sync fence: %s", std::strerror(errno));
+    }
+    return copy;
+}
+
+void Event::makeFence() {
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
+        fail(ANEURALNETWORKS_RESOURCE_EXHAUSTED_TRANSIENT, "sync fence: %s", std::strerror(errno));
+    }
+    theirs_ = pair[0];
+    ours_ = pair[1];
+    // Closing a socket with bytes to read is an error for the other side: see signalFence.
+    (void)!send(theirs_, "", 1, MSG_NOSIGNAL);
+    if (done_) signalFence();
+}
+
+void Event::signalFence() noexcept {
+    if (ours_ < 0) return;
+    if (code_ == ANEURALNETWORKS_NO_ERROR) {
+        char byte;
+        (void)!recv(ours_, &byte, 1, MSG_DONTWAIT);
+        (void)!send(ours_, "", 1, MSG_NOSIGNAL);
+    }
+    close(ours_);
+    ours_ = -1;
 }
 
 }  // namespace nnapi

@@ -16,9 +16,10 @@ class Event {
 public:
     /// Starts the evaluation of a scheduled execution on a thread of its own, once all
     /// `dependencies` have signaled; `duration` (ns, 0: none) limits it from then on.
+    /// `fenced`: the event can be turned into a sync fence.
     static std::shared_ptr<Event> start(std::shared_ptr<Execution> execution,
                                         std::vector<std::shared_ptr<const Event>> dependencies,
-                                        uint64_t duration);
+                                        uint64_t duration, bool fenced);
     /// Duplicates the descriptor. Refuses with BAD_DATA one that cannot be polled.
     static std::shared_ptr<Event> fromFence(int fd);
 
@@ -32,12 +33,15 @@ public:
     void completeExecution() const noexcept;
     /// Has signaled with an error; does not block.
     bool hasFailed() const;
-    /// A new descriptor of the fence, which the caller owns; -1 when there is no fence.
-    int duplicateFence() const;
+    /// A new descriptor of the fence, which the caller owns; -1 when there is no fence. It polls
+    /// POLLIN once the execution is done, with POLLERR if it failed.
+    int duplicateFence();
 
 private:
     Event() = default;
     int waitForFence() const;
+    void makeFence();
+    void signalFence() noexcept;
     void run(const std::vector<std::shared_ptr<const Event>>& dependencies, uint64_t duration);
 
     std::shared_ptr<Execution> execution_;
@@ -46,7 +50,11 @@ private:
     mutable std::condition_variable signal_;
     bool done_ = false;
     int code_ = 0;
-    int fence_ = -1;
+    int fence_ = -1;  // given by the application
+    // The fence of an execution, made when it is asked for: a pair of sockets. Guarded by mutex_.
+    bool fenced_ = false;
+    int theirs_ = -1;  // of which the application gets duplicates
+    int ours_ = -1;    // written or just closed when the execution is done
     // Only the first wait completes: a reusable execution may be computing again by the next.
     mutable std::atomic<bool> completed_{false};
 };

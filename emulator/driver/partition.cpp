@@ -85,7 +85,8 @@ bool isValid(const Assignment& assignment, const Model& model, const DeviceList&
     const std::vector<uint32_t> writer = writers(model);
     std::vector<uint8_t> done(operations.size(), 0);
     for (const auto& [index, device] : assignment.entries) {
-        if (index >= operations.size() || done[index] != 0 || device >= devices.size()) return false;
+        if (index >= operations.size() || device >= devices.size()) return false;
+        if (done[index] != 0) return false;
         if (!supports(devices[device], operations[index])) return false;
         for (uint32_t input : operations[index].inputs) {
             if (writer[input] != kNobody && done[writer[input]] == 0) return false;

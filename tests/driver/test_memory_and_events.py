@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import select
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -434,3 +435,70 @@ def test_objects_may_be_freed_in_any_order(lib: Library) -> None:
     ok(lib.Event_wait(event))
     lib.Event_free(event)
     assert (result == 3).all()
+
+
+def fence_of(lib: Library, event: ctypes.c_void_p) -> int:
+    """A new descriptor of an execution's sync fence."""
+    descriptor = ctypes.c_int(-1)
+    ok(lib.Event_getSyncFenceFd(event, ctypes.byref(descriptor)))
+    assert descriptor.value >= 0 and not os.get_inheritable(descriptor.value)
+    return descriptor.value
+
+
+def polled(descriptor: int, milliseconds: int) -> int:
+    """What poll says of a descriptor, 0 if nothing."""
+    poller = select.poll()
+    poller.register(descriptor, select.POLLIN)
+    found = poller.poll(milliseconds)
+    return found[0][1] if found else 0
+
+
+def test_a_fenced_execution_gives_a_fence(lib: Library) -> None:
+    reading, writing = os.pipe()
+    gate, joined = ctypes.c_void_p(), ctypes.c_void_p()
+    ok(lib.Event_createFromSyncFenceFd(reading, ctypes.byref(gate)))
+    first, _ = ready(lib)
+    event = fenced(first, gate)
+    early = fence_of(lib, event)
+    assert polled(early, 20) == 0
+    # Another execution waits for that fence, as another process could.
+    ok(lib.Event_createFromSyncFenceFd(early, ctypes.byref(joined)))
+    second, result = ready(lib)
+    after = fenced(second, joined)
+    os.write(writing, b"x")
+    ok(lib.Event_wait(after))
+    assert (result == 3).all()
+    late = fence_of(lib, event)
+    for each in (event, after, gate, joined):
+        lib.Event_free(each)
+    for descriptor in (early, late):  # they outlive the event
+        assert polled(descriptor, 0) & (select.POLLIN | select.POLLERR) == select.POLLIN
+        os.close(descriptor)
+    os.close(reading)
+    os.close(writing)
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_the_fence_of_a_failed_execution_is_in_error(lib: Library, early: bool) -> None:
+    reading, writing = os.pipe()
+    gate, joined, refusal = (ctypes.c_void_p() for _ in range(3))
+    ok(lib.Event_createFromSyncFenceFd(reading, ctypes.byref(gate)))
+    failing, _ = ready(lib)
+    ok(lib.Execution_setTimeout(failing.handle, 1))
+    event = fenced(failing, gate)
+    descriptor = fence_of(lib, event) if early else -1
+    os.write(writing, b"x")
+    refused(lib.Event_wait(event), ResultCode.MISSED_DEADLINE_PERSISTENT)
+    if not early:
+        descriptor = fence_of(lib, event)
+    assert polled(descriptor, 1000) & select.POLLERR
+    ok(lib.Event_createFromSyncFenceFd(descriptor, ctypes.byref(joined)))
+    refused(lib.Event_wait(joined), ResultCode.OP_FAILED)
+    execution, _ = ready(lib)
+    array = (ctypes.c_void_p * 1)(joined)
+    start = lib.Execution_startComputeWithDependencies
+    refused(start(execution.handle, array, 1, 0, ctypes.byref(refusal)), BAD_STATE)
+    for each in (event, gate, joined):
+        lib.Event_free(each)
+    for number in (descriptor, reading, writing):
+        os.close(number)

@@ -106,18 +106,18 @@ OP = Op(
     fixed=frozenset({"time_major"}),
     samples=[
         sample("time-major", 3, 2, 3, 4, 2),
-        sample("batch-major", 3, 2, 3, 2, 4, major=False),
+        sample("batch-major", 2, 9, 2, 2, 3, major=False),
         sample("merged", 2, 3, 2, 3, 2, merge=True),
-        sample("cifg-peephole", 2, 2, 3, 2, 3, cifg=True, peephole=True),
+        sample("cifg-peephole", 2, 9, 2, 2, 3, cifg=True, peephole=True),
         sample("projection", 2, 1, 3, 4, 5, major=False, project=2, bias=True, merge=True),
         sample("clipped", 2, 2, 2, 3, 3, cell_clip=0.375, project=3, proj_clip=0.25),
-        sample("layer-norm", 2, 2, 3, 5, 4, norm=True),
+        sample("layer-norm", 2, 3, 2, 9, 7, project=1, norm=True),
         sample("cross-linked", 2, 2, 3, 3, 2, 4, "cross"),
         sample("cross-linked-cifg", 3, 1, 2, 2, 3, 3, "cross", merge=True, cifg=True),
         sample("parallel", 2, 2, 3, 3, 2, 4, "parallel"),
-        sample("everything", 2, 2, 3, 5, 4, 2, "cross", norm=True, peephole=True, project=3),
+        sample("everything", 1, 3, 3, 9, 7, 2, "cross", norm=True, peephole=True, project=2),
         sample("sigmoid", 1, 3, 2, 2, 2, activation=6),
-        sample("large", 3, 14, 4, 24, 16, large=True),
+        sample("large", 2, 128, 3, 4, 3, large=True),
     ],
     ambiguity=(
         "With merged outputs the optional states follow the first output directly. Auxiliary"

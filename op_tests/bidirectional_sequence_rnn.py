@@ -128,7 +128,7 @@ OP = Op(
         sample("parallel-merged", 2, 3, 2, (3, 3), 2, "parallel", merge=True),
         sample("one-step", 1, 3, 4, (2, 2), activation=2),
         sample("long", 7, 1, 1, (1, 1), major=True),
-        sample("large", 4, 12, 3, (24, 8), large=True),
+        sample("large", 4, 42, 3, (6, 4), large=True),
     ],
     ambiguity="With merged outputs the optional states follow the first output directly.",
 )

@@ -30,9 +30,9 @@ OP = Op(
     bound=propagated("running error analysis of the equations"),
     samples=[
         lstm_sample("plain", 2, 3, 4),
-        lstm_sample("cifg", 4, 5, 3, cifg=True),
+        lstm_sample("cifg", 8, 2, 3, cifg=True),
         lstm_sample("peephole", 2, 2, 4, peephole=True),
-        lstm_sample("cifg-peephole", 3, 4, 2, cifg=True, peephole=True),
+        lstm_sample("cifg-peephole", 9, 2, 2, cifg=True, peephole=True),
         lstm_sample("projection", 2, 3, 5, project=2),
         lstm_sample("projection-bias", 1, 4, 3, project=4, bias=True),
         lstm_sample("clipped", 2, 3, 4, cell_clip=0.375, project=3, proj_clip=0.25),
@@ -43,7 +43,7 @@ OP = Op(
         lstm_sample("relu6", 2, 3, 4, activation=3),
         lstm_sample("sigmoid", 2, 3, 4, activation=6),
         lstm_sample("linear", 2, 3, 4, activation=0),
-        lstm_sample("large", 16, 8, 24, large=True),
+        lstm_sample("large", 128, 3, 8, large=True),
     ],
     ambiguity=(
         "Layer normalization divides by the standard deviation over the units; no epsilon is"

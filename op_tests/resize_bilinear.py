@@ -96,7 +96,7 @@ OP = Op(
         sample("up", (1, 2, 3, 2), 4, 9),
         sample("same-size", (1, 3, 4, 2), 3, 4),
         sample("down", (2, 6, 4, 3), 3, 2),
-        sample("odd", (1, 3, 5, 1), 7, 4),
+        sample("odd", (1, 7, 9, 2), 11, 6),
         sample("scale", (1, 2, 4, 2), 2.0, 1.5, level=3),
         sample("corners", (1, 3, 4, 2), 5, 7, nchw=False, **CORNERS),
         sample("centers", (1, 4, 3, 2), 6, 5, nchw=False, **CENTERS),

@@ -294,7 +294,16 @@ def propagated(rule: str) -> Bound:
 
     See `nnapi_testkit/oracle/propagate.py` for the rule of each torch function.
     """
-    return _named(lambda s: s.propagate(), rule)
+
+    def bound(s: Situation) -> tuple[Any, ...]:
+        return s.propagate()
+
+    def exempt(s: Situation) -> tuple[Any, ...]:
+        pairs = zip(s.propagate(), s.outputs, strict=True)
+        return tuple(error.isposinf() & ~value.isfinite() for error, value in pairs)
+
+    bound.exempt = exempt  # type: ignore[attr-defined]
+    return _named(bound, rule)
 
 
 def rule_of(bound: Bound) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -227,6 +228,7 @@ def _situate(
     if isinstance(result, tuple) and len(result) == len(specs):
         specs = [spec for spec, value in zip(specs, result, strict=True) if value is not None]
 
+    @cache
     def propagate() -> tuple[Any, ...]:
         bounded = {name: _bounded(value, precision) for name, value in args.items()}
         found = produced(binding.reference(torch, **bounded))
@@ -251,7 +253,8 @@ def _bounded(value: Any, precision: Precision) -> Any:
         return [_bounded(item, precision) for item in value]
     if torch.is_tensor(value) and value.is_floating_point():
         # Relaxed float32 may round each input to float16 first.
-        error = value.abs() * (precision.u if precision.relaxed else 0.0)
+        size = value.abs().nan_to_num(0.0, 0.0)
+        error = size * (precision.u if precision.relaxed else 0.0)
         return Bounded(value, error, precision.u, precision.tiny)
     return value
 

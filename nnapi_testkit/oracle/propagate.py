@@ -4,6 +4,10 @@ A `Bounded` holds what exact arithmetic gives and how far a driver's value may b
 rule adds the error that reaches the result from the operands to the rounding error of the
 step itself (Higham, Accuracy and Stability of Numerical Algorithms, chapters 2 and 3). `u` is
 the unit roundoff and `tiny` the smallest normal number of the driver's arithmetic.
+
+Infinities and NaN that follow from infinite and NaN operands are certain: their error is finite.
+An infinite error says that a driver may have anything there, an infinity or NaN included, because
+an intermediate result may overflow or a factor of an infinity may vanish.
 """
 
 from __future__ import annotations
@@ -58,18 +62,35 @@ _MOVING = frozenset(
 
 
 class Bounded:
-    """A tensor of values with a tensor of error bounds."""
+    """A tensor of values with a tensor of error bounds.
 
-    def __init__(self, value: Any, error: Any, u: float, tiny: float) -> None:
+    `size` is the sum of the absolute values of the finite terms of a sum: a driver may add them in
+    any order, and sums of sums as one. Other values are terms themselves.
+    """
+
+    def __init__(self, value: Any, error: Any, u: float, tiny: float, size: Any = None) -> None:
         self.value = value
         self.error = error
         self.u = u
         self.tiny = tiny
+        self._size = size
+
+    @property
+    def terms(self) -> Any:
+        """The size of the sum, or of the only term."""
+        if self._size is not None:
+            return self._size
+        return self.value.abs().nan_to_num(0.0, 0.0) + self.error
 
     def made(self, value: Any, carried: Any, steps: Any = 1.0) -> Bounded:
         """A result: `carried` error of the operands, and `steps` roundings of its own."""
+        finite = value.isfinite()
         own = value.abs() * (self.u * steps) + (self.tiny if self.u else 0.0)
-        return Bounded(value, carried * (1 + self.u) + own, self.u, self.tiny)
+        error = carried * (1 + self.u) + own
+        error = torch.where(finite & (value.abs() + carried > _largest(self.u)), torch.inf, error)
+        # An infinity is not rounded, and what it carries may be the difference of two.
+        certain = torch.where(carried.isnan(), 0.0, carried)
+        return Bounded(value, torch.where(finite, error, certain), self.u, self.tiny)
 
     @property
     def shape(self) -> Any:
@@ -250,20 +271,39 @@ for _name in ("lt", "gt", "le", "ge", "eq", "ne"):
 @rule("add")
 def _add(a: Any, b: Any) -> Bounded:
     x, y = _pair(a, b)
-    return x.made(x.value + y.value, x.error + y.error)
+    return _sum_of(x, y, x.value + y.value)
 
 
 @rule("sub", "subtract")
 def _sub(a: Any, b: Any) -> Bounded:
     x, y = _pair(a, b)
-    return x.made(x.value - y.value, x.error + y.error)
+    return _sum_of(x, y, x.value - y.value)
+
+
+def _sum_of(x: Bounded, y: Bounded, value: Any) -> Bounded:
+    """A sum or difference; its terms may overflow on the way, unless it is NaN in any case."""
+    size = x.terms + y.terms
+    result = x.made(value, x.error + y.error)
+    overflows = ~value.isnan() & (size > _largest(x.u))
+    return Bounded(value, torch.where(overflows, torch.inf, result.error), x.u, x.tiny, size=size)
 
 
 @rule("mul", "multiply")
 def _mul(a: Any, b: Any) -> Bounded:
     x, y = _pair(a, b)
     carried = x.value.abs() * y.error + y.value.abs() * x.error + x.error * y.error
+    for one, other in ((x, y), (y, x)):
+        if bool(one.value.isinf().any()):
+            settled = one.value.isinf() & one.error.isfinite() & ~_may_vanish(other)
+            carried = torch.where(settled, 0.0, carried)
+            carried = torch.where(one.value.isinf() & _may_vanish(other), torch.inf, carried)
     return x.made(x.value * y.value, carried)
+
+
+def _may_vanish(x: Bounded) -> Any:
+    """Where a number may be read or computed as zero although it is none."""
+    size = x.value.abs()
+    return ((size <= x.error) & (x.error > 0)) | ((size > 0) & (size < x.tiny))
 
 
 @rule("div", "true_divide")
@@ -288,14 +328,21 @@ def _bilinear(func: Callable[[Any, Any], Any], a: Any, b: Any) -> Bounded:
     """Sums of products: gamma_n sum|x||w| of its own, the operands' errors carried exactly."""
     x, y = _pair(a, b)
     value = func(x.value, y.value)
-    magnitude = func(x.value.abs(), y.value.abs())
-    widened = func(x.value.abs() + x.error, y.value.abs() + y.error)
+    left, right = (item.value.abs().nan_to_num(0.0, 0.0) for item in (x, y))
+    magnitude = func(left, right)
+    widened = func(left + x.error, right + y.error)
     count = func(torch.ones_like(x.value), torch.ones_like(y.value))
     own = widened * (count + 1) * x.u + (count * x.tiny if x.u else 0.0)
-    # A partial sum may overflow although the total does not: then anything may follow. References
-    # add up to four such sums, which a driver may accumulate as one.
-    own = torch.where(widened > _largest(x.u) / 4, torch.inf, own)
-    return Bounded(value, (widened - magnitude) + own, x.u, x.tiny)
+    error = torch.where(value.isfinite(), (widened - magnitude) + own, widened - magnitude)
+    # A partial sum may overflow although the total does not: then anything may follow.
+    anything = ~(widened <= _largest(x.u))
+    if bool(value.isfinite().all()):
+        return Bounded(value, torch.where(anything, torch.inf, error), x.u, x.tiny, widened)
+    anything |= func(x.value.isinf().to(left), _may_vanish(y).to(left)) > 0
+    anything |= func(_may_vanish(x).to(left), y.value.isinf().to(left)) > 0
+    # NaN stays NaN, whatever else overflows.
+    anything &= ~(value.isnan() & widened.isfinite())
+    return Bounded(value, torch.where(anything, torch.inf, error), x.u, x.tiny, widened)
 
 
 @rule("matmul", "mm", "bmm")
@@ -325,9 +372,13 @@ def _einsum(equation: str, *operands: Any) -> Any:
 @rule("sum")
 def _sum(x: Bounded, *args: Any, **kwargs: Any) -> Bounded:
     value = x.value.sum(*args, **kwargs)
-    widened = (x.value.abs() + x.error).sum(*args, **kwargs)
+    finite = x.value.abs().nan_to_num(0.0, 0.0)
+    widened = (finite + x.error).sum(*args, **kwargs)
     count = torch.ones_like(x.value).sum(*args, **kwargs)
-    return Bounded(value, x.error.sum(*args, **kwargs) + widened * count * x.u, x.u, x.tiny)
+    carried = x.error.sum(*args, **kwargs)
+    error = torch.where(value.isfinite(), carried + widened * count * x.u, carried)
+    error = torch.where(~value.isnan() & (widened > _largest(x.u)), torch.inf, error)
+    return Bounded(value, error, x.u, x.tiny)
 
 
 @rule("mean")

@@ -170,7 +170,7 @@ OP = Op(
         sample("all-kept", [6], 3, iou=0.97),
         sample("gaussian-narrow", [6, 4], 2, GAUSSIAN, sigma=0.1, limit=5),
         sample("linear-cut", [9], 2, LINEAR, least=0.4, iou=0.2),
-        sample("one-box", [1], 2),
+        sample("one-box", [1], 2, seed=3),
         sample("none-left", [4], 2, low=0.999),
     ],
     ambiguity=(

@@ -17,14 +17,17 @@ EIGHTH = (0.125, 0)
 NEAREST = 3e-3
 
 
-def cells_with(operands: str, codes: str = "QUANT16_ASYMM", level: int = 3) -> tuple[Cell, ...]:
-    """Numeric cells in which the named operands have 16-bit codes where data are quantized."""
-    boxed = OperandCode[f"TENSOR_{codes}"]
+def cells_with(*operands: str, **codes: str) -> tuple[Cell, ...]:
+    """Numeric cells in which operands have codes of their own where data are quantized.
+
+    Args:
+        operands: names of those of TENSOR_QUANT16_ASYMM. codes: the types of others by name.
+    """
+    own = dict.fromkeys(operands, OperandCode.TENSOR_QUANT16_ASYMM)
+    own |= {name: OperandCode[f"TENSOR_{code}"] for name, code in codes.items()}
     return tuple(
-        replace(cell, types=dict.fromkeys(operands.split(), boxed))
-        if is_quantized(cell.main)
-        else replace(cell, types=dict.fromkeys(operands.split(), cell.main))
-        for cell in numeric(level, level)
+        replace(cell, types=own if is_quantized(cell.main) else dict.fromkeys(own, cell.main))
+        for cell in numeric(3, 3)
     )
 
 

@@ -273,7 +273,9 @@ def _tensor(
     if value is None:
         facts.values[name] = None
         # Quantized types need a scale even where there is no value.
-        quant = _quant(spec, code, facts, (*key, name)) if is_quantized(code) else (0.0, 0)
+        quant = (0.0, 0)
+        if is_quantized(code):
+            quant = _quant(spec, code, facts, (*key, name), held=True)
         return Slot(spec, code, (), quant, None, None, True, name)
     explicit: Any = None
     if isinstance(value, tuple):
@@ -290,7 +292,9 @@ def _tensor(
         dim = spec.channel_dim(shape) if callable(spec.channel_dim) else spec.channel_dim
         channel_quant = _channel_quant(shape[dim], dim, key)
     shared = like.get(spec.name, like.get(name, ""))
-    quant = facts.quants.get(shared) or _quant(spec, code, facts, (*key, name))
+    # Values that a sample gives need a quantization that holds them.
+    held = isinstance(explicit, np.ndarray)
+    quant = facts.quants.get(shared) or _quant(spec, code, facts, (*key, name), held)
     facts.inputs = [*facts.inputs, name]
     facts.shapes[name] = shape
     facts.values[name] = explicit.tolist() if isinstance(explicit, np.ndarray) else value
@@ -309,7 +313,7 @@ def _tensor(
 
 
 def _quant(
-    spec: Tensor, code: OperandCode, facts: Facts, key: tuple[str, ...]
+    spec: Tensor, code: OperandCode, facts: Facts, key: tuple[str, ...], held: bool = False
 ) -> tuple[float, int]:
     if spec.bias_of and code == OperandCode.TENSOR_INT32:
         left, right = (
@@ -326,7 +330,9 @@ def _quant(
         return spec.quant(code, facts)
     if spec.quant is not None:
         return spec.quant
-    return drawn_quant(code, spec.domain, *key) if seeded(key) else default_quant(code, *key)
+    if held or not seeded(key):
+        return default_quant(code, *key)
+    return drawn_quant(code, spec.domain, *key)
 
 
 def seeded(key: tuple[str, ...]) -> bool:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import textwrap
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from nnapi_testkit import paths
 from nnapi_testkit.cases.index import case_index
 from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.report.columns import in_order
+from nnapi_testkit.report.facts import device_line
+from nnapi_testkit.report.text import counted
 from nnapi_testkit.session.plan import Selection, select
 
 __all__ = ["devices", "ops", "where"]
@@ -29,33 +35,40 @@ def ops(names: Sequence[str], cases: bool) -> int:
         level[ref.operation] = min(level.get(ref.operation, ref.level), ref.level)
     wide = max(map(len, operations))
     for operation, cells in sorted(operations.items()):
-        words = ", ".join(f"{cell} {count}" for cell, count in cells.items())
-        print(f"{operation:<{wide}}  level {level[operation]}  {cells.total():>5} cases: {words}")
+        words = ", ".join(f"{cell}\xa0{cells[cell]}" for cell in in_order(cells))
+        head = f"{operation:<{wide}}  level {level[operation]}  {cells.total():>5} cases: "
+        rest = " " * len(head)
+        # A type and its count stay together; names with signs in them are not torn.
+        lines = textwrap.wrap(
+            words, _columns() - len(head), break_long_words=False, break_on_hyphens=False
+        )
+        print((head + f"\n{rest}".join(lines)).replace("\xa0", " "))
     cells_total = sum(len(cells) for cells in operations.values())
-    print(f"{len(operations)} operations, {cells_total} cells, {len(refs)} cases")
+    print(
+        f"{counted(len(operations), 'operation')}, {counted(cells_total, 'cell')},"
+        f" {counted(len(refs), 'case')}"
+    )
     return 0
+
+
+def _columns() -> int:
+    """How wide lines may be: the terminal, without limit where programs read."""
+    return max(shutil.get_terminal_size().columns, 80) if sys.stdout.isatty() else sys.maxsize
 
 
 def devices(target: str) -> int:
     """List what the target's library offers."""
     from nnapi_testkit.targets import parse_target
+    from nnapi_testkit.targets.session import DEVICE_TYPES
 
     with parse_target(target).open(isolate=False) as runner:
         found = runner.devices()
     for device in found:
-        print(device if isinstance(device, str) else _device(device))
+        kind = DEVICE_TYPES.get(device.type, "")
+        print(device_line(device.name, kind, device.version, device.feature_level))
+    if not found:
+        print(f"{target} lists no device: below feature level 3 there is no way to ask")
     return 0
-
-
-def _device(device: object) -> str:
-    if isinstance(device, Mapping):
-        facts = dict(device)
-    else:
-        facts = {
-            name: getattr(device, name) for name in getattr(device, "__dataclass_fields__", ())
-        }
-    name = facts.pop("name", "?")
-    return f"{name}: " + ", ".join(f"{key} {value}" for key, value in facts.items())
 
 
 def where(what: str | None) -> int:
@@ -70,5 +83,5 @@ def where(what: str | None) -> int:
         print(known[what]())
         return 0
     for name, path in known.items():
-        print(f"{name}: {path()}")
+        print(f"{name + ':':<9} {path()}")
     return 0

@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from nnapi_testkit.judge.verdict import Record
-from nnapi_testkit.report.text import count_line, details, matrix_lines, number
-from nnapi_testkit.session.ledger import Exit, Ledger
+from nnapi_testkit.report.text import count_line, counted, details, matrix_lines
+from nnapi_testkit.session.ledger import Cell, Exit, Ledger
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -127,20 +127,27 @@ def summary_lines(ledger: Ledger, summary: Mapping[str, Any]) -> list[str]:
     """Return the lines before the closing one: what ran, worst margins, problems."""
     device = ", ".join(summary.get("devices", ())) or "an unattributed device"
     lines = [
-        f"{device} (target {summary.get('target', '?')}): {summary.get('operations', 0)}"
-        f" operations, {summary.get('cells', 0)} cells, {len(ledger.records)} cases,"
+        f"{device} (target {summary.get('target', '?')}):"
+        f" {counted(summary.get('operations', 0), 'operation')},"
+        f" {counted(summary.get('cells', 0), 'cell')}, {counted(len(ledger.records), 'case')},"
         f" {ledger.elements} elements compared; profile {summary.get('profile', '?')},"
         f" oracle {summary.get('oracle', '?')}"
     ]
-    worst = [cell for cell in ledger.worst() if cell.margin > 0][:_WORST]
+    worst: dict[str, Cell] = {}
+    for cell in ledger.worst():
+        if not cell.margin <= 0:  # a margin that is no number is worse than any
+            worst.setdefault(cell.operation, cell)
     if worst:
         lines.append(
             "worst margins (error / bound): "
-            + ", ".join(f"{cell.operation} {cell.cell} {number(cell.margin)}" for cell in worst)
+            + ", ".join(
+                f"{cell.operation} {cell.cell} {cell.margin:.3g}"
+                for cell in list(worst.values())[:_WORST]
+            )
         )
     dependent = summary.get("order_dependent", 0)
     if dependent:
-        lines.append(f"{dependent} failures are ORDER-DEPENDENT: they pass alone")
+        lines.append(f"{counted(dependent, 'failure')} ORDER-DEPENDENT: passed alone")
     lines += [f"problem: {problem}" for problem in ledger.problems]
     return lines
 

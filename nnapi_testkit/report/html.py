@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nnapi_testkit.judge.verdict import Record, Verdict
+from nnapi_testkit.report.columns import column_of, in_order
+from nnapi_testkit.report.facts import run_facts
 from nnapi_testkit.report.text import details
 
 __all__ = ["html", "page_data"]
@@ -49,9 +51,15 @@ def page_data(records: Sequence[Record]) -> dict[str, Any]:
         )
         if record.verdict is not Verdict.PASS:
             detail[at] = "\n".join(details(record))
+    cells = list(tables["cell"])
+    columns = in_order({column_of(cell) for cell in cells})
     return {
         "verdicts": [[verdict.value, _group(verdict)] for verdict in Verdict],
         "tables": {name: list(words) for name, words in tables.items()},
+        # The order of the types, and the matrix column that each belongs to.
+        "order": [cells.index(cell) for cell in in_order(cells)],
+        "columns": columns,
+        "column": [columns.index(column_of(cell)) for cell in cells],
         "rows": rows,
         "details": detail,
     }
@@ -83,7 +91,7 @@ def html(records: Sequence[Record], summary: Mapping[str, Any]) -> str:
         title=_title(records, summary),
         outcome=summary.get("outcome", ""),
         problems=list(summary.get("problems", ())),
-        facts=_facts(summary),
+        facts=run_facts(summary),
         numbers=_numbers(records, summary),
     )
 
@@ -92,24 +100,6 @@ def _title(records: Sequence[Record], summary: Mapping[str, Any]) -> str:
     devices = summary.get("devices") or sorted({record.device for record in records} - {""})
     named = ", ".join(devices) or summary.get("target", "")
     return f"NNAPI conformance: {named}" if named else "NNAPI conformance"
-
-
-def _facts(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return where, when and with what the run was made, as words."""
-    facts = [
-        (name, str(summary[name]))
-        for name in ("target", "profile", "oracle", "jobs", "started", "selection")
-        if summary.get(name)
-    ]
-    versions = summary.get("versions", {})
-    facts += [(str(name), str(version)) for name, version in versions.items()]
-    device = summary.get("device", {})
-    facts += [
-        (str(name).replace("_", " "), str(value))
-        for name, value in device.items()
-        if isinstance(value, (str, int, float)) and value != "" and name not in ("target", "device")
-    ]
-    return facts
 
 
 def _numbers(records: Sequence[Record], summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:

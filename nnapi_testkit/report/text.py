@@ -7,12 +7,25 @@ from collections.abc import Iterable, Iterator
 from nnapi_testkit.judge.verdict import Difference, Record, Verdict
 from nnapi_testkit.session.ledger import Cell
 
-__all__ = ["count_line", "details", "difference_line", "matrix_lines", "number", "one_line"]
+__all__ = [
+    "count_line",
+    "counted",
+    "details",
+    "difference_line",
+    "matrix_lines",
+    "number",
+    "one_line",
+]
 
 
 def number(value: float) -> str:
     """Return a number with 6 digits."""
     return f"{value:.6g}"
+
+
+def counted(count: int, what: str) -> str:
+    """Return `1 case` or `3 cases`."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def one_line(record: Record) -> str:
@@ -23,25 +36,26 @@ def one_line(record: Record) -> str:
 
 def details(record: Record) -> Iterator[str]:
     """Yield the lines that explain a record which did not pass."""
-    where = f"{record.operation} on {record.device or 'an unattributed device'}"
-    yield f"{record.verdict.value}  {record.id}  ({where}, cell {record.cell})"
-    if record.message:
-        yield from (f"  {line}" for line in record.message.splitlines())
-    if record.stage:
-        code = f", code {record.code}" if record.code else ""
-        yield f"  stage: {record.stage}{code}"
-    if record.isolated is not None:
-        yield f"  alone in a fresh worker: {record.isolated.value}"
+    device = record.device or "an unattributed device"
+    yield f"{record.verdict.value}  {record.id}  (on {device}, feature level {record.level})"
     evidence = record.evidence
+    message = record.message.splitlines()
     if record.differences:
         total = record.mismatched or len(record.differences)
-        yield f"  {total} of {evidence.compared} elements are outside their legal set; first:"
-        yield from (f"    {difference_line(item)}" for item in record.differences)
+        told = message or [f"{total} of {evidence.compared} elements are outside their bounds"]
+        message = [*told[:-1], f"{told[-1]}; first:"]
+    yield from (f"  {line}" for line in message)
+    yield from (f"    {difference_line(item)}" for item in record.differences)
     if evidence.minimum_tolerance:
         yield (
             f"  minimum tolerance that would pass: {number(evidence.minimum_tolerance)} absolute"
             f" (error / bound: {number(evidence.margin)})"
         )
+    if record.stage and record.stage != "DONE":
+        code = f", code {record.code}" if record.code else ""
+        yield f"  stage: {record.stage}{code}"
+    if record.isolated is not None:
+        yield f"  alone in a fresh worker: {record.isolated.value}"
     if record.text:
         yield "  the driver printed last:"
         yield from (f"    | {line}" for line in record.text.splitlines()[-10:])

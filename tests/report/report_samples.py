@@ -27,7 +27,7 @@ def mismatch(case_id: str = "MUL[quant8-b]") -> Record:
         case_id,
         Verdict.MISMATCH,
         evidence=Evidence(12, margin=250.0, minimum_tolerance=0.25, oracle="live"),
-        message="2 of 12 elements are outside their legal set",
+        message="2 of 12 elements are outside their bounds",
         differences=(
             Difference(0, 0, (0, 1), 1.25, 1.0, 0.25, 0.001, 130, (128, 129)),
             Difference(0, 0, (1, 1), float("nan"), 1.0, float("inf"), 0.001),

@@ -51,6 +51,11 @@ def _ids(document: str) -> list[str]:
     return re.findall(r'class="id" title="([^"]*)"', document)
 
 
+def _heads(document: str) -> list[str]:
+    table = document[document.index('<table id="matrix">') :].split("</thead>")[0]
+    return re.findall(r"<th[^>]*>([^<]*)</th>", table)
+
+
 def test_the_page_lives(page: Path) -> None:
     everything = _document(page)
     assert re.search(r'id="count"[^>]*>12\D008 of 12\D008 cases<', everything)
@@ -58,6 +63,14 @@ def test_the_page_lives(page: Path) -> None:
     assert _ids(everything)[:2] == ["MUL[quant8-b]", "RELU[float32-d]"]
     assert 10 < len(_ids(everything)) < 100
     assert re.search(r'class="v-fail[^"]*" title="MUL quant8: 1 cases, 0 passed', everything)
+
+    # Columns of the matrix: types of first tensors; of one operation, the feature levels.
+    assert _heads(everything) == ["Operation", "Level", "float32", "float16", "quant8"]
+    tanh = _document(page, f"#operation={quote('=TANH')}")
+    assert _heads(tanh) == ["TANH", "All levels", "Level 1", "Level 3"]
+    assert re.search(r'title="TANH float16: 2 cases, 1 passed', tanh)
+    floats = _document(page, f"#cell={quote('^float32')}&verdict=INFRA,UNSUPPORTED")
+    assert sorted(_ids(floats)) == ["MUL[float32-c]", "RELU[float32-e]"]
 
     filtered = _document(page, f"#verdict=UNSUPPORTED&operation={quote('=MUL')}")
     assert _ids(filtered) == ["MUL[float32-c]"]

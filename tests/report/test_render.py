@@ -23,14 +23,12 @@ def test_a_mismatch_shows_its_evidence() -> None:
     assert (
         text
         == """\
-MISMATCH  MUL[quant8-b]  (MUL on nnapi-fake, cell quant8)
-  2 of 12 elements are outside their legal set
-  stage: DONE
-  alone in a fresh worker: MISMATCH
-  2 of 12 elements are outside their legal set; first:
+MISMATCH  MUL[quant8-b]  (on nnapi-fake, feature level 1)
+  2 of 12 elements are outside their bounds; first:
     set 0 output 0[0, 1]: 1.25 (code 130), expected 1 (codes 128 to 129), error 0.25, bound 0.001
     set 0 output 0[1, 1]: nan, expected 1, error inf, bound 0.001
   minimum tolerance that would pass: 0.25 absolute (error / bound: 250)
+  alone in a fresh worker: MISMATCH
   again: nnapi-testkit run 'MUL[quant8-b]' --target host"""
     )
 

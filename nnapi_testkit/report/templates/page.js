@@ -1,6 +1,6 @@
 "use strict";
 (() => {
-const { verdicts, tables, rows, details, target } = JSON.parse(
+const { verdicts, tables, order, columns, column, rows, details, target } = JSON.parse(
   document.getElementById("data").textContent);
 // Columns of a row.
 const ID = 0, OPERATION = 1, CELL = 2, LEVEL = 3, KIND = 4, VERDICT = 5, MARGIN = 6, COMPARED = 7,
@@ -37,7 +37,8 @@ function fillLists() {
   for (const [name, [, any]] of Object.entries(LISTS)) {
     const select = $(name);
     select.append(new Option(any, ""));
-    for (const word of [...tables[name]].sort()) {
+    if (name === "cell") fillTypes(select);
+    else for (const word of [...tables[name]].sort()) {
       select.append(new Option(word || "(unattributed)", "=" + word));
     }
     select.hidden = tables[name].length < 2;
@@ -48,12 +49,27 @@ function fillLists() {
   }
 }
 
+// "^float32" stands for a matrix column: float32 and its pairs with other types.
+function fillTypes(select) {
+  columns.forEach((name, at) => {
+    const members = order.filter((cell) => column[cell] === at);
+    const all = name === "others" ? "all other types" : name + " and its pairs";
+    if (members.length > 1) select.append(new Option(all, "^" + name));
+    for (const cell of members) select.append(new Option(tables.cell[cell], "=" + tables.cell[cell]));
+  });
+}
+
 function wanted(skip) {
   const tests = [];
-  for (const [name, [column]] of Object.entries(LISTS)) {
-    if (state[name] && name !== skip) {
-      const at = tables[name].indexOf(state[name].slice(1));
-      tests.push((row) => row[column] === at);
+  for (const [name, [place]] of Object.entries(LISTS)) {
+    if (!state[name] || name === skip) continue;
+    const word = state[name].slice(1);
+    if (state[name][0] === "^") {
+      const at = columns.indexOf(word);
+      tests.push((row) => column[row[place]] === at);
+    } else {
+      const at = tables[name].indexOf(word);
+      tests.push((row) => row[place] === at);
     }
   }
   if (state.level) {
@@ -137,56 +153,118 @@ function drawChips() {
   if (focused) document.querySelector(`[data-verdict="${focused}"]`)?.focus();
 }
 
+const tally = () => ({ cases: 0, fail: 0, error: 0, other: 0, pass: 0, margin: -1,
+  levels: new Set(), cells: new Map() });
+
+function add(entry, row) {
+  entry.cases += 1;
+  entry[group(row)] += 1;
+  entry.levels.add(row[LEVEL]);
+  if (row[COMPARED] && worse(real(row[MARGIN]), entry.margin)) entry.margin = real(row[MARGIN]);
+}
+
+// Many operations: a column for each type of first tensor. One: its types by feature level.
 function drawMatrix() {
   const keep = wanted("");
-  const names = tables.operation, cells = tables.cell;
-  const grid = new Map();
-  const usedRows = new Set(), usedColumns = new Set();
-  rows.forEach((row, at) => {
-    if (!keep(row, at)) return;
-    const key = row[OPERATION] * cells.length + row[CELL];
-    let entry = grid.get(key);
-    if (!entry) grid.set(key, entry = { cases: 0, fail: 0, error: 0, other: 0, pass: 0, margin: -1,
-      levels: new Set() });
-    entry.cases += 1;
-    entry[group(row)] += 1;
-    entry.levels.add(row[LEVEL]);
-    if (row[COMPARED] && worse(real(row[MARGIN]), entry.margin)) entry.margin = real(row[MARGIN]);
-    usedRows.add(row[OPERATION]);
-    usedColumns.add(row[CELL]);
-  });
-  // The types that most operations have come first, so that little is out of sight.
-  const users = cells.map((_, cell) => [...usedRows].filter((operation) =>
-    grid.has(operation * cells.length + cell)).length);
-  const columns = [...usedColumns].sort((a, b) =>
-    users[b] - users[a] || (cells[a] < cells[b] ? -1 : 1));
-  const head = make("tr");
-  head.append(make("th", "", "Operation"), ...columns.map((at) => make("th", "", cells[at])));
-  const body = [...usedRows].sort((a, b) => (names[a] < names[b] ? -1 : 1)).map((operation) => {
-    const line = make("tr");
-    const name = make("th", "", names[operation]);
-    name.onclick = () => toggle({ operation: "=" + names[operation] });
-    line.append(name, ...columns.map((cell) => {
-      const entry = grid.get(operation * cells.length + cell);
-      if (!entry) return make("td");
-      const kind = entry.fail ? "fail" : entry.error ? "error" : entry.pass ? "pass" : "other";
-      const box = make("td", "v-" + kind, `${entry.pass}/${entry.cases}`);
-      const margin = entry.margin === -1 ? "" : shown(entry.margin);
-      if (margin) box.append(make("small", "", margin));
-      const levels = [...entry.levels].sort((a, b) => a - b).join(", ");
-      box.title = `${names[operation]} ${cells[cell]}: ${entry.cases} cases, ${entry.pass} passed, `
-        + `${entry.fail} failed, ${entry.error} errors, ${entry.other} others; `
-        + `feature level ${levels}` + (margin ? `; worst margin ${margin}` : "");
-      if (state.operation && state.cell) box.classList.add("chosen");
-      box.onclick = () => toggle({ operation: "=" + names[operation], cell: "=" + cells[cell] });
-      return box;
-    }));
-    return line;
-  });
-  const thead = make("thead"), tbody = make("tbody");
-  thead.append(head);
+  const chosen = rows.filter((row, at) => keep(row, at));
+  const used = [...new Set(chosen.map((row) => row[OPERATION]))];
+  const { head, body } = used.length === 1 ? typesByLevel(chosen) : operationsByType(chosen, used);
+  const thead = make("thead"), tbody = make("tbody"), line = make("tr");
+  line.append(...head.map((title) => make("th", "", title)));
+  thead.append(line);
   tbody.append(...body);
   $("matrix").replaceChildren(thead, tbody);
+}
+
+function grid(chosen, rowOf, columnOf) {
+  const lines = new Map();
+  for (const row of chosen) {
+    const at = rowOf(row);
+    if (!lines.has(at)) lines.set(at, new Map());
+    for (const place of columnOf(row)) {
+      const line = lines.get(at);
+      if (!line.has(place)) line.set(place, tally());
+      const entry = line.get(place);
+      add(entry, row);
+      if (!entry.cells.has(row[CELL])) entry.cells.set(row[CELL], tally());
+      add(entry.cells.get(row[CELL]), row);
+    }
+  }
+  return lines;
+}
+
+function header(text, choice) {
+  const name = make("th", "", text);
+  name.onclick = () => toggle(choice);
+  return name;
+}
+
+function operationsByType(chosen, used) {
+  const names = tables.operation;
+  const lines = grid(chosen, (row) => row[OPERATION], (row) => [column[row[CELL]]]);
+  const filled = columns.map((_, at) => at).filter((at) =>
+    [...lines.values()].some((line) => line.has(at)));
+  const body = used.sort((a, b) => (names[a] < names[b] ? -1 : 1)).map((operation) => {
+    const line = make("tr"), entries = lines.get(operation), name = names[operation];
+    const levels = new Set([...entries.values()].flatMap((entry) => [...entry.levels]));
+    line.append(header(name, { operation: "=" + name }),
+      make("td", "level", spans([...levels])),
+      ...filled.map((at) => box(`${name} ${columns[at]}`, entries.get(at),
+        { operation: "=" + name, cell: "^" + columns[at] })));
+    return line;
+  });
+  return { head: ["Operation", "Level", ...filled.map((at) => columns[at])], body };
+}
+
+function typesByLevel(chosen) {
+  const name = tables.operation[chosen[0][OPERATION]];
+  const lines = grid(chosen, (row) => row[CELL], (row) => ["", row[LEVEL]]);
+  const levels = [...new Set(chosen.map((row) => row[LEVEL]))].sort((a, b) => a - b);
+  const body = order.filter((cell) => lines.has(cell)).map((cell) => {
+    const line = make("tr"), entries = lines.get(cell), type = tables.cell[cell];
+    const choice = { operation: "=" + name, cell: "=" + type };
+    line.append(header(type, choice), ...["", ...levels].map((level) =>
+      box(`${name} ${type}`, entries.get(level),
+        level === "" ? choice : { ...choice, level: "=" + level })));
+    return line;
+  });
+  return { head: [name, "All levels", ...levels.map((level) => "Level " + level)], body };
+}
+
+function box(title, entry, choice) {
+  if (!entry) return make("td");
+  const kind = entry.fail ? "fail" : entry.error ? "error" : entry.pass ? "pass" : "other";
+  const made = make("td", "v-" + kind, `${entry.pass}/${entry.cases}`);
+  const margin = entry.margin === -1 ? "" : shown(entry.margin);
+  const several = entry.cells.size > 1 ? `${entry.cells.size} types` : "";
+  const tiny = entry.margin > 0 && entry.margin < 0.001 ? "< 0.001" : margin;
+  const small = [tiny, several].filter(Boolean).join(" · ");
+  if (small) made.append(make("small", "", small));
+  made.title = `${title}: ` + words(entry) + (several ? "\n"
+    + order.filter((cell) => entry.cells.has(cell)).map((cell) =>
+      `${tables.cell[cell]}: ` + words(entry.cells.get(cell))).join("\n") : "");
+  const same = ([name, value]) => state[name] === value;
+  if (Object.entries(choice).every(same)) made.classList.add("chosen");
+  made.onclick = () => toggle(choice);
+  return made;
+}
+
+function words(entry) {
+  const margin = entry.margin === -1 ? "" : `; worst margin ${shown(entry.margin)}`;
+  return `${entry.cases} cases, ${entry.pass} passed, ${entry.fail} failed, ${entry.error} errors, `
+    + `${entry.other} others; feature level ${spans([...entry.levels])}${margin}`;
+}
+
+// 1, 3, 4, 5 as "1, 3–5".
+function spans(numbers) {
+  numbers.sort((a, b) => a - b);
+  const found = [];
+  for (const number of numbers) {
+    const last = found.at(-1);
+    if (last && last[1] === number - 1) last[1] = number;
+    else found.push([number, number]);
+  }
+  return found.map(([a, b]) => a === b ? a : `${a}–${b}`).join(", ");
 }
 
 function toggle(choice) {
@@ -264,7 +342,8 @@ function show(at) {
       [make("dt", "", name), make("dd", "", value)]));
     const text = (details[at] ?? "").split("\n").slice(1).join("\n");  // the first names the case
     const again = text.split("\n").find((line) => line.startsWith("  again: "));
-    $("detail-text").textContent = text.split("\n").filter((line) => line !== again).join("\n");
+    $("detail-text").textContent = text.split("\n").filter((line) => line !== again)
+      .map((line) => line.replace(/^ {2}/, "")).join("\n");
     $("repro").textContent = again ? again.slice(9)
       : `nnapi-testkit run ${quote(row[ID])}` + (target ? ` --target ${quote(target)}` : "");
   }

@@ -53,7 +53,7 @@ for sanitizer in "$@"; do
             "$python" -m pytest tests/driver -q -p no:cacheprovider |
             tee "$cache/pytest"
         grep -q "^[0-9]* passed" "$cache/pytest"
-        if grep -lE "libneuralnetworks|runtime error|ERROR: AddressSanitizer" "$log".*; then
+        if grep -lE "emulator/driver|runtime error|ERROR: AddressSanitizer" "$log".*; then
             cat "$log".* >&2
             exit 1
         fi

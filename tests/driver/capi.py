@@ -132,6 +132,12 @@ class Handle:
             cls._living[-1].free()
 
 
+def later(lib: Library, free: str, *handles: ctypes.c_void_p) -> None:
+    """Has raw handles freed after the test."""
+    for handle in handles:
+        Handle(lib, free).handle = handle
+
+
 class Model(Handle):
     """Builds a model; values stay alive with this object."""
 

@@ -21,6 +21,7 @@ from tests.driver.capi import (
     Model,
     add_model,
     indices,
+    later,
     ok,
     operand_type,
     refused,
@@ -254,6 +255,7 @@ def test_failed_execution_uninitializes_device_memory(lib: Library) -> None:
         assert (execution.compute() == 0) == (timeout == 0)
         assert lib.Memory_copy(memory, target) == code
     assert file.floats[:4].tolist() == [2, 2, 2, 2]
+    later(lib, "Memory_free", memory, target)
 
 
 def test_copies(lib: Library, file: File) -> None:
@@ -274,8 +276,10 @@ def test_copies(lib: Library, file: File) -> None:
     assert file.floats[PAGE // 4 : PAGE // 4 + 4].tolist() == [1, 2, 3, 4]
     refused(lib.Memory_copy(large, device))
     refused(lib.Memory_copy(device, second))  # the failed copy made it uninitialized
-    refused(lib.Memory_copy(small, file.memory(lib, 16, mmap.PROT_READ)))
-    refused(lib.Memory_copy(file.memory(lib, 16, mmap.PROT_WRITE), small))
+    read, write = file.memory(lib, 16, mmap.PROT_READ), file.memory(lib, 16, mmap.PROT_WRITE)
+    refused(lib.Memory_copy(small, read))
+    refused(lib.Memory_copy(write, small))
+    later(lib, "Memory_free", device, second, third, small, large, copy, read, write)
 
 
 def test_hardware_buffers_are_not_available(lib: Library) -> None:

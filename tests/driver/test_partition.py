@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from nnapi_testkit.spec.codes import OperandCode, OperationCode, ResultCode
-from tests.driver.capi import Execution, Library, Model, ok, operand_type, refused
+from tests.driver.capi import Execution, Library, Model, later, ok, operand_type, refused
 from tests.driver.loading import Loader
 
 F32 = OperandCode.TENSOR_FLOAT32
@@ -153,6 +153,7 @@ def test_a_model_that_the_devices_do_not_cover_is_refused(load: Loader) -> None:
     handle = ctypes.c_void_p()
     devices = (ctypes.c_void_p * 2)(known["plus"], known["times"])
     ok(lib.Compilation_createForDevices(model.handle, devices, 2, ctypes.byref(handle)))
+    later(lib, "Compilation_free", handle)
     refused(lib.Compilation_finish(handle))
     feed = [np.array([0, 1, 2], np.float32)]
     assert outputs_of(model, 1, 0, feed) == outputs_of(model, 1, 1, feed)  # without a list

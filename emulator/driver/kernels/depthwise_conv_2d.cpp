@@ -258,6 +258,7 @@ void depthwiseNhwc(Context& c, const Convolution& conv, const float* input, cons
     for (size_t b = 0; b < conv.batch; b++) {
         const float* image = input + b * conv.height * conv.width * conv.depth;
         for (size_t y = 0; y < conv.outHeight; y++) {
+            c.checkDeadline();
             const int64_t top = static_cast<int64_t>(y) * conv.strideHeight - conv.top;
             for (size_t first = 0; first < conv.outWidth; first += piece) {
                 row.pixels = std::min(piece, conv.outWidth - first);
@@ -358,6 +359,7 @@ void depthwiseNchw(Context& c, const Convolution& conv, size_t multiplier, const
     std::fill(parts, parts + partsSize, 0.0f);
     for (size_t b = 0; b < conv.batch; b++) {
         for (size_t channel = 0; channel < conv.outDepth; channel++) {
+            c.checkDeadline();
             if (channel % multiplier == 0) {
                 const size_t plane = b * conv.depth + channel / multiplier;
                 takeApart(conv, ys, xs, input + plane * conv.height * conv.width, parts);
@@ -415,6 +417,7 @@ void depthwiseWide(Context& c, const Depthwise& d, const T* input, const int16_t
     const int32_t zeroPoint = c.input(0).zeroPoint;
     for (size_t b = 0; b < conv.batch; b++) {
         for (size_t y = 0; y < conv.outHeight; y++) {
+            c.checkDeadline();
             for (size_t x = 0; x < conv.outWidth; x++) {
                 for (size_t channel = 0; channel < conv.outDepth; channel++) {
                     int64_t sum = 0;

@@ -157,6 +157,7 @@ void run(Context& c, const Pool& pool, const T* input, T* output, Op op) {
     for (size_t b = 0; b < images; b++) {
         const T* image = input + b * pool.height * pool.width * channels;
         for (int64_t y = 0; y < pool.y.output; y++) {
+            c.checkDeadline();
             const int64_t top = y * pool.strideHeight - pool.y.head;
             const int64_t y0 = std::max<int64_t>(0, top);
             const int64_t y1 = std::min(height, top + pool.filterHeight);

@@ -1,8 +1,9 @@
 """`python -m benchmarks`: every figure the project promises, one line each."""
 
-from benchmarks import suite
+from benchmarks import mobilenet, suite
 
 suite.counts()
 suite.lines()
 suite.isolation()
 suite.speed()
+mobilenet.main([])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import warnings
 from typing import TYPE_CHECKING
 
 from nnapi_testkit.errors import KitError
@@ -12,14 +13,22 @@ if TYPE_CHECKING:
     from nnapi_testkit.mobile.check import Settings
     from nnapi_testkit.mobile.files import InputSets, Loaded
 
-__all__ = ["check", "convert", "sample"]
+__all__ = ["model"]
 
 # PyTorch's C++ side announces on stderr, at every quantized tensor, that these will be removed.
 # Read when torch is loaded, which happens in the functions below.
 os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 
-def check(options: argparse.Namespace) -> int:
+def model(options: argparse.Namespace) -> int:
+    """Do what `options.action` says: check, convert or sample; returns the exit code."""
+    actions = {"check": _check, "convert": _convert, "sample": _sample}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch's own, about parts of it that will be removed.
+        return actions[options.action](options)
+
+
+def _check(options: argparse.Namespace) -> int:
     """Compare a saved model on the driver with eager PyTorch; print the report."""
     from nnapi_testkit.mobile import check as checking
     from nnapi_testkit.mobile import files
@@ -36,7 +45,7 @@ def check(options: argparse.Namespace) -> int:
     return 0 if report.passed else 2
 
 
-def convert(options: argparse.Namespace) -> int:
+def _convert(options: argparse.Namespace) -> int:
     """Convert a saved model; the new file carries its inputs and answers."""
     from nnapi_testkit.mobile import check as checking
     from nnapi_testkit.mobile import convert as converting
@@ -65,7 +74,7 @@ def convert(options: argparse.Namespace) -> int:
     return 0
 
 
-def sample(options: argparse.Namespace) -> int:
+def _sample(options: argparse.Namespace) -> int:
     """Write one of the kit's own models, with its inputs."""
     from nnapi_testkit.mobile import convert as converting
     from nnapi_testkit.mobile import files, samples

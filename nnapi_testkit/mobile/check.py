@@ -15,7 +15,7 @@ from nnapi_testkit.mobile import files
 from nnapi_testkit.mobile.compare import Expected, OutputReport, compare, worst
 from nnapi_testkit.mobile.convert import Converted, Layout, convert, operations
 from nnapi_testkit.mobile.files import Answers, InputSets, Loaded, ModelFileError
-from nnapi_testkit.mobile.rounding import FLOAT16_U, FLOAT32_U, movement
+from nnapi_testkit.mobile.rounding import FLOAT16_U, FLOAT32_U, movement, one_thread
 from nnapi_testkit.mobile.runtime import Runtime, library_of
 
 __all__ = ["ModelReport", "Settings", "answers_for", "check", "check_loaded"]
@@ -99,6 +99,7 @@ def check(
     inputs: InputSets,
     settings: Settings | None = None,
     runtime: Runtime | None = None,
+    answers: Answers | None = None,
 ) -> ModelReport:
     """Convert a model, run it through PyTorch's NNAPI runtime, compare with eager PyTorch.
 
@@ -106,6 +107,7 @@ def check(
         model: an nn.Module or TorchScript module in evaluation mode.
         inputs: one or more input sets; the first one is the example for the conversion.
         settings: see there. runtime: an open one to reuse; else one is opened for `target`.
+        answers: of `answers_for`, if they are known; they do not depend on the layout.
 
     Raises:
         ConversionError: the model cannot be converted. TargetError: the driver cannot be loaded.
@@ -115,14 +117,16 @@ def check(
     files.use_qnnpack()
     if not inputs:
         raise ModelFileError("there is no input to run the model with")
-    converted = convert(
-        model,
-        inputs[0],
-        layout=settings.layout,
-        flexible=settings.flexible,
-        relaxed=settings.relaxed,
-    )
-    answers = answers_for(model, converted, inputs, settings.relaxed)
+    with one_thread():
+        converted = convert(
+            model,
+            inputs[0],
+            layout=settings.layout,
+            flexible=settings.flexible,
+            relaxed=settings.relaxed,
+        )
+    if answers is None:
+        answers = answers_for(model, converted, inputs, settings.relaxed)
     with tempfile.TemporaryDirectory(prefix="nnapi-model-") as name:
         folder = Path(name)
         eager = None
@@ -148,12 +152,14 @@ def check_loaded(
     inputs: InputSets,
     settings: Settings,
     original: Loaded | None = None,
+    runtime: Runtime | None = None,
 ) -> ModelReport:
     """Check a model from a file, converted or not, with the given inputs or its own.
 
     Args:
         path: the file that `loaded` was read from. inputs: empty for the bundled ones.
         original: the model that a converted file was made from, if the file has no answers.
+        runtime: see `check`.
 
     Raises:
         ModelFileError: no inputs, or a converted file without answers and original.
@@ -163,8 +169,8 @@ def check_loaded(
             f"{path} carries no inputs: name their shapes, as in --input 1,3,224,224"
         )
     if not loaded.converted:
-        return check(loaded.module, inputs or loaded.inputs, settings)
-    return _check_converted(path, loaded, inputs, settings, original)
+        return check(loaded.module, inputs or loaded.inputs, settings, runtime)
+    return _check_converted(path, loaded, inputs, settings, original, runtime)
 
 
 def _check_converted(
@@ -173,6 +179,7 @@ def _check_converted(
     inputs: InputSets,
     settings: Settings,
     original: Loaded | None,
+    runtime: Runtime | None,
 ) -> ModelReport:
     """Check a file that was converted before, against its own answers or its original."""
     given = inputs or loaded.inputs
@@ -189,34 +196,37 @@ def _check_converted(
             f"{path} is converted and says nothing about these inputs: name the model it was made"
             " from, as in --eager ORIGINAL.pt"
         )
-    return _run(path, given, answers, settings, None, None, operations(loaded.module))
+    return _run(path, given, answers, settings, runtime, None, operations(loaded.module))
 
 
 def answers_for(
     model: torch.nn.Module, converted: Converted, inputs: InputSets, relaxed: bool = False
 ) -> Answers:
     """What a converted model should return for each input set: exact, eager, tolerance."""
-    made = []
-    for given in inputs:
-        sampled = movement(converted.source, given, FLOAT16_U if relaxed else FLOAT32_U)
-        try:
-            with torch.no_grad():
-                result = model(*given)
-        except Exception as error:
-            told = [line for line in str(error).splitlines() if line.strip()]
-            raise KitError(
-                f"eager PyTorch cannot run the model: {told[-1] if told else error!r}"
-            ) from error
-        eager = tuple(result) if isinstance(result, list | tuple) else (result,)
-        made.append(
-            tuple(
-                Expected(exact, tolerance, one)
-                for exact, tolerance, one in zip(
-                    sampled.outputs, sampled.tolerances, eager, strict=True
-                )
-            )
-        )
-    return tuple(made)
+    with one_thread():
+        return tuple(_answers(model, converted, given, relaxed) for given in inputs)
+
+
+def _answers(
+    model: torch.nn.Module,
+    converted: Converted,
+    given: Sequence[torch.Tensor],
+    relaxed: bool,
+) -> tuple[Expected, ...]:
+    sampled = movement(converted.source, given, FLOAT16_U if relaxed else FLOAT32_U)
+    try:
+        with torch.no_grad():
+            result = model(*given)
+    except Exception as error:
+        told = [line for line in str(error).splitlines() if line.strip()]
+        raise KitError(
+            f"eager PyTorch cannot run the model: {told[-1] if told else error!r}"
+        ) from error
+    eager = tuple(result) if isinstance(result, list | tuple) else (result,)
+    return tuple(
+        Expected(exact, tolerance, one, sampled.coarse)
+        for exact, tolerance, one in zip(sampled.outputs, sampled.tolerances, eager, strict=True)
+    )
 
 
 def _run(

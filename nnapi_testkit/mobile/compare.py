@@ -12,10 +12,9 @@ from nnapi_testkit.mobile.walk import real
 
 __all__ = ["Expected", "OutputReport", "compare", "worst"]
 
-# A tolerance beyond this part of the largest value judges nothing. Quantized outputs are coarse
-# by nature: a handful of codes may be all there is.
-_VACUOUS_FLOAT = 0.02
-_VACUOUS_CODES = 0.25
+# A tolerance beyond this part of the largest value judges nothing. Codes and half precision are
+# coarse by nature: ten codes may be all that an output has.
+_VACUOUS, _VACUOUS_COARSE = 0.02, 0.25
 
 
 @dataclass(frozen=True)
@@ -26,11 +25,13 @@ class Expected:
         value: the exact output, float64, int32 or quint8 with its scale.
         tolerance: the largest legal distance of an element, in real units.
         eager: what eager PyTorch computed; None where it is not known.
+        coarse: whether layers of the model are quantized or computed in half precision.
     """
 
     value: torch.Tensor
     tolerance: float
     eager: torch.Tensor | None = None
+    coarse: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def compare(set_index: int, output: int, expected: Expected, actual: torch.Tenso
     if not exact.numel():
         return say(Verdict.OBSERVED, "the output is empty: nothing to judge")
     scale = actual.q_scale() if actual.is_quantized else 0.0
-    largest = float(exact.nan_to_num().abs().max())
+    largest = float(torch.where(exact.isfinite(), exact, 0.0).abs().max())
     # The codes of a quantized type are equal or not; their real values carry rounding of a double.
     tolerance = expected.tolerance * (1 + 1e-9)
     error, index, nan = _distance(exact, got)
@@ -129,7 +130,7 @@ def compare(set_index: int, output: int, expected: Expected, actual: torch.Tenso
         return say(Verdict.NAN_MISMATCH, "NaN differs", **facts)
     if error > slack:
         return say(Verdict.MISMATCH, **facts)
-    vacuous = _VACUOUS_CODES if scale else _VACUOUS_FLOAT
+    vacuous = _VACUOUS_COARSE if expected.coarse else _VACUOUS
     if largest == 0:
         return say(Verdict.OBSERVED, "the exact output is all zeros: nothing to judge", **facts)
     if expected.tolerance > vacuous * largest:

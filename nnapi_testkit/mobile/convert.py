@@ -38,6 +38,18 @@ _HEADER, _OPERAND, _VALUE, _OPERATION = (
     struct.calcsize("3i"),
     struct.calcsize("3i"),
 )
+# What the converter says, and what a user can do about it.
+_HINTS = (
+    ("object has no attribute 'dtype'", "an operand is a number: make it a tensor of equal rank"),
+    ("expected inputsAt(1) TensorType", "an operand is a number: make it a tensor of equal rank"),
+    ("expected len(strides) == 2, got 0", "say stride=kernel_size"),
+    ("TensorType, but got NoneType", "the layer has no bias: give it one of zeros"),
+    (
+        "FloatType, but got TensorType",
+        "scales are tensors, as FX graph mode writes them: quantize in eager mode",
+    ),
+    ("runtime flex shape", "name the flexible dimensions of the inputs instead"),
+)
 
 
 class ConversionError(KitError):
@@ -215,9 +227,9 @@ def _serializer() -> Any:
         try:
             add_node(node)
         except Exception as error:
-            raise ConversionError(f"{kind} cannot be converted{where}: {_one_line(error)}") from (
-                error
-            )
+            told = _one_line(error)
+            hint = next((f" ({cure})" for sign, cure in _HINTS if sign in told), "")
+            raise ConversionError(f"{kind} cannot be converted{where}: {told}{hint}") from error
 
     serializer.add_node = guarded
     return serializer
@@ -229,7 +241,7 @@ def _place(node: Any) -> str:
     # Scripted models say File "PATH", line N, traced ones PATH(N), innermost first.
     frames = re.findall(r'File "([^"]+)", line (\d+)|^(\S+\.py)\((\d+)\)', node.sourceRange(), re.M)
     lines = [(a or c, b or d) for a, b, c, d in frames]
-    own = [line for line in lines if "/torch/" not in line[0]]
+    own = [line for line in lines if "/torch/" not in line[0] and line[0] != __file__]
     if own or (lines and not found):
         path, number = (own or lines)[0]
         found.append(f"{path.rsplit('/', 1)[-1]}:{number}")

@@ -160,7 +160,7 @@ def _is_converted(module: torch.nn.Module) -> bool:
 
 def _pack(answers: Answers) -> bytes:
     buffer = io.BytesIO()
-    rows = [[(e.value, e.tolerance, e.eager) for e in given] for given in answers]
+    rows = [[(e.value, e.tolerance, e.eager, e.coarse) for e in given] for given in answers]
     torch.save(rows, buffer)
     return buffer.getvalue()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -21,6 +22,7 @@ import torch
 from nnapi_testkit import paths
 from nnapi_testkit.judge.verdict import Verdict
 from nnapi_testkit.mobile.files import InputSets
+from nnapi_testkit.spec.codes import ResultCode
 from nnapi_testkit.targets import TargetError
 from nnapi_testkit.targets.local import check_library
 
@@ -67,6 +69,18 @@ def library_of(target: str) -> Path:
         check_library(path, Path(sys.executable).resolve())
         return path.resolve()
     raise TargetError(f"models run on this machine only: write host or lib:PATH, not {target!r}")
+
+
+def _named(error: str) -> str:
+    """PyTorch's text of an NNAPI error, with function and code by name."""
+    missing = re.search(r"enforce fail at \S+ nnapi->(\w+)", error)
+    if missing:
+        return f"the library has no ANeuralNetworks{missing[1]}, which PyTorch needs"
+    found = re.search(r"(?:(\w+?) ?failed with error |NNAPI returned error: )(\d+)", error)
+    if not found or int(found[2]) not in {code.value for code in ResultCode}:
+        return error
+    function = f"ANeuralNetworks{found[1]}" if found[1] else "NNAPI"
+    return f"{function} returned {ResultCode(int(found[2])).name}"
 
 
 class Runtime:
@@ -132,7 +146,7 @@ class Runtime:
             verdict = {"compile": Verdict.REFUSED, "execute": Verdict.EXEC_ERROR}.get(
                 stage, Verdict.INFRA
             )
-            return Outcome(verdict, f"{stage}: {error}")
+            return Outcome(verdict, f"{stage}: {_named(error)}")
         outputs = torch.load(taken, weights_only=True)
         return Outcome(
             Verdict.PASS,

@@ -154,7 +154,8 @@ def _fleet(target: str) -> Sequence[str]:
 def _describe(target: str) -> Mapping[str, object]:
     from nnapi_testkit.targets import fleet, parse_target
 
-    target = fleet(target)[0]
+    # A fleet of devices is described by the first one that no other process is using.
+    target = target if target.startswith("adb:") else fleet(target)[0]
     return cast("Mapping[str, object]", parse_target(target).describe())
 
 

@@ -10,7 +10,7 @@ import shlex
 import tempfile
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import IO
 
@@ -28,6 +28,7 @@ from nnapi_testkit.targets.session import GRACE_SECONDS, LOAD_SECONDS
 __all__ = ["LIBRARY", "Lease", "Patience", "Taken", "acquire"]
 
 LIBRARY = "libneuralnetworks.so"
+VARIABLE = "NNAPI_TESTKIT_ADB_PATIENCE"
 CLEAN_SECONDS = 15.0
 
 
@@ -46,7 +47,7 @@ class Patience:
             init do.
         services: until it lists the same NNAPI devices twice.
         lock: until another process on this machine lets go of it.
-        gone: `reach`, once that has run out before.
+        gone: instead of all these, once one of them has run out for the device.
         command: until a command of the shell has ended.
         load: until a driver is loaded; what the runner itself allows.
         grace: how long a runner may say nothing beyond its own deadlines.
@@ -61,6 +62,35 @@ class Patience:
     command: float = COMMAND_SECONDS
     load: float = LOAD_SECONDS
     grace: float = GRACE_SECONDS
+
+    def shortened(self) -> Patience:
+        """Return the patience with a device that was waited for in vain before."""
+        return replace(
+            self,
+            reach=min(self.reach, self.gone),
+            boot=min(self.boot, self.gone),
+            services=min(self.services, self.gone),
+        )
+
+    @classmethod
+    def from_environment(cls) -> Patience:
+        """Return the defaults with what NNAPI_TESTKIT_ADB_PATIENCE says, as `reach=10,boot=400`.
+
+        Raises TargetError for a name or number that makes no sense.
+        """
+        patience = cls()
+        for word in filter(None, os.environ.get(VARIABLE, "").split(",")):
+            name, _, text = word.strip().partition("=")
+            try:
+                if name not in {field.name for field in fields(cls)}:
+                    raise ValueError
+                patience = replace(patience, **{name: float(text)})
+            except ValueError:
+                known = ", ".join(field.name for field in fields(cls))
+                raise TargetError(
+                    f"{VARIABLE}: {word!r} is not NAME=SECONDS with one of {known}"
+                ) from None
+        return patience
 
 
 @dataclass
@@ -79,7 +109,7 @@ class Lease:
     nnapi_devices: tuple[NnapiDevice, ...] = ()
     holders: int = 0
     _ready: bool = False
-    _gone: bool = False
+    _reached: bool = False
     _stale: bool = True
     _runs: int = 0
     _working: threading.RLock = field(default_factory=threading.RLock)
@@ -94,23 +124,22 @@ class Lease:
         with self._working:
             if self._ready:
                 return
-            seconds = self.patience.gone if self._gone else self.patience.reach
-            try:
-                self.device.reach(seconds)
-            except InfraError:
-                self._gone = True
-                raise
-            self._gone = False
-            self._wait_booted()
+            # Who was waited for in vain is not waited for as long again.
+            patience = self.patience.shortened() if self.serial in _GIVEN_UP else self.patience
+            _GIVEN_UP.add(self.serial)
+            self.device.reach(patience.reach)
+            self._reached = True
+            self._wait_booted(patience)
             found = device_facts.ask(self.device)
             booted_anew = found.boot_id != self.facts.boot_id
             self.facts = found
             self.abi, program = choose_runner(self.serial, found.abis)
             self.runner = install(self.device, program)
             if booted_anew or self._stale:
-                self._wait_services()
+                self._wait_services(patience)
                 self._stale = False
             self._ready = True
+            _GIVEN_UP.discard(self.serial)
 
     def lost(self) -> None:
         """Take note that something went wrong: the next `ready` looks at everything again."""
@@ -121,7 +150,7 @@ class Lease:
         self._ready = False
         self._stale = True
 
-    def _wait_booted(self) -> None:
+    def _wait_booted(self, patience: Patience) -> None:
         started = time.monotonic()
         while True:
             answer = self.device.shell("getprop sys.boot_completed; getprop dev.bootcomplete")
@@ -129,18 +158,18 @@ class Lease:
             waited = time.monotonic() - started
             if system.strip() == "1" and dev.strip() in ("1", ""):
                 return
-            if not system.strip() and not dev.strip() and waited >= self.patience.silent_boot:
+            if not system.strip() and not dev.strip() and waited >= patience.silent_boot:
                 return  # listing NNAPI devices has the last word
-            if waited >= self.patience.boot:
+            if waited >= patience.boot:
                 raise InfraError(
-                    f"device {self.serial} has not booted after {self.patience.boot:.0f} s"
+                    f"device {self.serial} has not booted after {patience.boot:g} s"
                     f" (sys.boot_completed is {system.strip() or 'empty'!r})"
                 )
             time.sleep(0.2)
 
-    def _wait_services(self) -> None:
+    def _wait_services(self, patience: Patience) -> None:
         """Wait until the device lists the same NNAPI devices twice: its services are up."""
-        until = time.monotonic() + self.patience.services
+        until = time.monotonic() + patience.services
         before: tuple[NnapiDevice, ...] | None = None
         while True:
             problem: TargetError | None = None
@@ -204,7 +233,7 @@ class Lease:
                 return
             _REGISTRY.pop(self.serial, None)
         try:
-            if not self._gone:
+            if self._reached:
                 with contextlib.suppress(KitError):
                     self.clean()
         finally:
@@ -212,6 +241,7 @@ class Lease:
 
 
 _REGISTRY: dict[str, Lease] = {}
+_GIVEN_UP: set[str] = set()
 _REGISTRY_LOCK = threading.RLock()
 
 
@@ -221,7 +251,7 @@ def acquire(serial: str, patience: Patience | None = None) -> Lease:
     Raises Taken if another process has the device, TargetError if it is of no use, InfraError if it
     cannot be reached.
     """
-    patience = patience or Patience()
+    patience = patience or Patience.from_environment()
     with _REGISTRY_LOCK:
         lease = _REGISTRY.get(serial)
         if lease is None:

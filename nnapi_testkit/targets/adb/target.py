@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from nnapi_testkit.targets.adb.client import Client
 from nnapi_testkit.targets.adb.lease import Lease, Patience, Taken, acquire
@@ -25,13 +25,13 @@ class AdbTarget:
         serials: as adb names the devices, of which the first one that no other process has is
             taken; empty for the only one that is there.
         device: name of the NNAPI device; empty for the first that is listed.
-        patience: how long to wait for what.
+        patience: how long to wait for what; by default what the environment says.
     """
 
     name: str
     serials: tuple[str, ...] = ()
     device: str = ""
-    patience: Patience = field(default_factory=Patience)
+    patience: Patience | None = None
 
     def open(
         self, *, isolate: bool = False, memory_limit_mb: int = DEFAULT_MEMORY_LIMIT_MB

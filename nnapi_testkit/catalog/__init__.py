@@ -53,7 +53,7 @@ def operation(name: str) -> Op:
     if name not in ops:
         import difflib
 
-        near = difflib.get_close_matches(name, ops, 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise CatalogError(f"no operation {name!r} in the catalog{hint}")
+        near = difflib.get_close_matches(name.upper(), ops, 1)
+        hint = f"did you mean {near[0]}?" if near else "see nnapi-testkit ops"
+        raise CatalogError(f"operation {name!r} is unknown: {hint}")
     return ops[name]

@@ -8,6 +8,7 @@ from nnapi_testkit.answers import check, update
 from nnapi_testkit.cases.index import case_index
 from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.paths import golden_dir
+from nnapi_testkit.report.text import counted
 from nnapi_testkit.session.answering import resolve
 from nnapi_testkit.session.plan import Selection, select
 from nnapi_testkit.session.services import Services, standard
@@ -45,7 +46,7 @@ def _check(refs: Sequence[CaseRef], partly: bool, services: Services) -> int:
         ]
     for item in findings:
         print(f"{item.kind}: {item.message}")
-    print(f"{len(refs)} goldens checked, {len(findings)} findings")
+    print(f"{counted(len(refs), 'golden')} checked, {counted(len(findings), 'finding')}")
     return 2 if findings else 0
 
 
@@ -54,5 +55,5 @@ def _update(refs: Sequence[CaseRef], services: Services) -> int:
     changed = update(golden_dir(), refs, services.live())
     for name in changed:
         print(f"written: {name}")
-    print(f"{len(refs)} goldens computed, {len(changed)} files changed")
+    print(f"{counted(len(refs), 'golden')} computed, {counted(len(changed), 'file')} changed")
     return 0

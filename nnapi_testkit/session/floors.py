@@ -70,7 +70,10 @@ class Floors:
                 for name, reach in document["devices"].items()
             }
         except OSError as error:
-            raise KitError(f"floors {path} cannot be read: {error.strerror}") from error
+            raise KitError(
+                f"floors {path} cannot be read ({error.strerror}): check the path, or write the"
+                " file with --write-floor"
+            ) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise KitError(
                 f"floors {path} are damaged ({error!r}): write them again with --write-floor"

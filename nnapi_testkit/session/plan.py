@@ -143,7 +143,10 @@ def _known(names: Collection[str], known: Collection[str], what: str) -> None:
     for name in names:
         if name not in known:
             close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
-            hint = f"did you mean {close[0]}?" if close else "see nnapi-testkit ops --cases"
+            if what == "kind":
+                hint = f"there are {', '.join(sorted(known))}"
+            else:
+                hint = f"did you mean {close[0]}?" if close else "see nnapi-testkit ops --cases"
             raise KitError(f"{what} {name!r} is unknown: {hint}")
 
 

@@ -63,7 +63,9 @@ class Waivers:
         try:
             document = tomllib.loads(path.read_text("utf-8"))
         except OSError as error:
-            raise KitError(f"waivers {path} cannot be read: {error.strerror}") from error
+            raise KitError(
+                f"waivers {path} cannot be read ({error.strerror}): check the path"
+            ) from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise KitError(f"waivers {path} are not TOML: {error}") from error
         entries = document.pop("waiver", [])

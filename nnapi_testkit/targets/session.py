@@ -145,7 +145,8 @@ class RunnerSession:
         if isinstance(message, Failure):
             self._discard()
             if message.trouble in (Trouble.LIBRARY, Trouble.DEVICE):
-                raise TargetError(f"target {self._name}: {message.text}")
+                cure = ": name a driver's library" if "not an NNAPI library" in message.text else ""
+                raise TargetError(f"target {self._name}: {message.text}{cure}")
             raise InfraError(f"target {self._name}: {message.text}")
         return message
 

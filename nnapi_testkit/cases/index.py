@@ -12,7 +12,9 @@ from nnapi_testkit.cases.build import (
     choose_signature,
     level_of,
 )
+from nnapi_testkit.cases.flow_pairs import flow_refs
 from nnapi_testkit.cases.graphs import graph_refs
+from nnapi_testkit.cases.pairs import pair_refs
 from nnapi_testkit.cases.paths import path_refs
 from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.cases.refusals import refusal_refs
@@ -56,6 +58,8 @@ def _operation(op: Op, seed: int, follows: Follows | None) -> Iterator[CaseRef]:
         yield from refs
         small = (ref for ref in refs if ref.kind in ("positive", "graph"))
         yield from path_refs(next(small), counted=any(out.counted for out in op.outputs))
+        yield from pair_refs(op, cell)
+    yield from flow_refs(op.name)
     yield from refusal_refs(op)
 
 

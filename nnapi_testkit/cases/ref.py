@@ -17,7 +17,7 @@ class CaseRef:
         operation: the operation under test.
         cell: its type row, e.g. `quant8/per_channel`, `float32>quant8`.
         level: NNAPI feature level the case needs.
-        kind: `positive`, `special`, `graph`, `refusal`, `path`.
+        kind: `positive`, `special`, `graph`, `pair`, `path`, `refusal`.
         make: builds the case; pure and deterministic.
         answer_id: the case whose golden answers this one too; empty for its own.
     """

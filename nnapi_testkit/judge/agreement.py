@@ -1,4 +1,4 @@
-"""Outputs of two execution paths, compared with each other: no oracle is needed for that."""
+"""Outputs that must agree with each other: of two execution paths, of the two ways of a pair."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.judge.verdict import Record, Verdict
 from nnapi_testkit.model.case import Answer, Case, Expected, Result
+from nnapi_testkit.model.types import Operand
 from nnapi_testkit.spec.codes import OperandCode
-from nnapi_testkit.spec.operands import DTYPE
+from nnapi_testkit.spec.operands import DTYPE, FLOATS, is_quantized
+
+Reals = NDArray[np.float64]
 
 REMEMBERED = 64  # groups; the paths of a cell follow one another
 
@@ -35,9 +39,13 @@ class Agreement:
     ) -> Record:
         """The record, or NONDETERMINISTIC if another path gave other bits.
 
+        A pair whose two ways differ by more than the bounds of both allow is a MISMATCH.
+
         Only what passed is compared: what is wrong already says so. Elements that the
         documentation leaves open count neither way.
         """
+        if ref.kind == "pair" and answer is not None and record.verdict is Verdict.PASS:
+            return _halves(case, answer, result, record)
         if not ref.answer_id or answer is None or record.verdict is not Verdict.PASS:
             return record
         bits = _settled(case, answer, result)
@@ -55,6 +63,58 @@ class Agreement:
         ]
         text = f"other bits than by {first.id}: {'; '.join(places[:3])}"
         return replace(record, verdict=Verdict.NONDETERMINISTIC, message=text)
+
+
+def _halves(case: Case, answer: Answer, result: Result, record: Record) -> Record:
+    """Compares the first half of the outputs with the second."""
+    operands = [case.model.main.operands[index] for index in case.model.main.outputs]
+    half = len(operands) // 2
+    for number, (told, run) in enumerate(zip(answer.sets, result.executions, strict=True)):
+        for position in range(half):
+            one, other = told[position], told[position + half]
+            if one.exempt is not None or other.exempt is not None:
+                continue
+            a, b = (
+                _reals(operands[i], run.outputs[i].data, told[i].value.shape)
+                for i in (position, position + half)
+            )
+            with np.errstate(invalid="ignore"):
+                apart = np.abs(a - b)
+                allowed = one.bound + other.bound + _rounding(operands[position], a)
+                wrong = ~((apart <= allowed) | (a == b) | (np.isnan(a) & np.isnan(b)))
+            if wrong.any():
+                text = (
+                    f"set {number}: outputs {position} and {position + half} are one thing computed"
+                    f" in two ways, and differ by {float(np.nanmax(apart[wrong])):.6g}"
+                )
+                return replace(
+                    record,
+                    verdict=Verdict.MISMATCH,
+                    message=text,
+                    mismatched=int(wrong.sum()),
+                )
+    return record
+
+
+def _reals(operand: Operand, data: bytes, shape: tuple[int, ...]) -> Reals:
+    dtype = DTYPE[OperandCode(operand.type)]
+    count = int(np.prod(shape))
+    array = np.frombuffer(data, dtype=dtype, count=count).reshape(shape).astype(np.float64)
+    if is_quantized(OperandCode(operand.type)):
+        array = (array - operand.zero_point) * operand.scale
+    return array
+
+
+def _rounding(operand: Operand, value: Reals) -> Reals | float:
+    """What rounding both results to the output's type adds: one code, or one unit in the last."""
+    code = OperandCode(operand.type)
+    if is_quantized(code):
+        return operand.scale
+    if code in FLOATS:
+        epsilon = 2.0**-10 if DTYPE[code].itemsize == 2 else 2.0**-23
+        grown: Reals = np.abs(np.nan_to_num(value)) * epsilon
+        return grown
+    return 0.0
 
 
 def _settled(case: Case, answer: Answer, result: Result) -> tuple[tuple[bytes, ...], ...]:

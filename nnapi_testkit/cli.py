@@ -7,10 +7,11 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import nnapi_testkit
 from nnapi_testkit.commands.android import add_build_runners
+from nnapi_testkit.commands.emulator import add_emulator
 from nnapi_testkit.errors import KitError
 
 __all__ = ["main"]
@@ -40,8 +41,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one line, as every other error is."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}: see {self.prog} --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="nnapi-testkit",
         description="Does an NNAPI driver compute what the Neural Networks API promises?",
         epilog=_EXIT_CODES,
@@ -55,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_report(commands)
     _add_small(commands)
     add_build_runners(commands)
+    add_emulator(commands)
     return parser
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "checkout",
     "driver_library",
     "golden_dir",
+    "images_dir",
     "op_tests_dir",
     "runner",
     "runner_sources",
@@ -81,6 +82,12 @@ def runner_sources() -> tuple[Path, Path]:
     root = checkout()
     base = root / "emulator" if root else _PACKAGE / "data"
     return _folder(base / "runner", "runner's sources"), _folder(base / "include", "NNAPI header")
+
+
+def images_dir() -> Path:
+    """Return the folder of emulator profiles and of what their images are built from."""
+    root = checkout()
+    return _folder(root / "emulator" / "images" if root else _PACKAGE / "data" / "images", "images")
 
 
 def android_cache() -> Path:

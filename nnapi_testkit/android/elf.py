@@ -159,7 +159,8 @@ def _symbols(
     data: bytes, segments: tuple[Segment, ...], values: dict[int, int], strings: int, wide: bool
 ) -> tuple[frozenset[str], frozenset[str]]:
     """The dynamic symbols; their number is that of the SysV hash table's chains."""
-    undefined, defined = set(), set()
+    undefined: set[str] = set()
+    defined: set[str] = set()
     if DT_SYMTAB in values and DT_HASH in values:
         table = _offset(segments, values[DT_SYMTAB])
         (count,) = struct.unpack_from("<I", data, _offset(segments, values[DT_HASH]) + 4)

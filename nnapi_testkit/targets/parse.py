@@ -19,13 +19,18 @@ ENTRY_POINTS = "nnapi_testkit.targets"
 def parse_target(text: str) -> Target:
     """Return the target that `text` names. Nothing is started or loaded yet.
 
-    `host`, `lib:PATH`, `adb:`, `adb:SERIAL`, each with `#DEVICE` for one NNAPI device, or
-    `KIND:...` of an installed package.
+    `host`, `lib:PATH`, `sl:PATH`, `adb:`, `adb:SERIAL`, `docker:PROFILE`, each with
+    `#DEVICE` for one NNAPI device, or `KIND:...` of an installed package.
 
     Raises:
         TargetError: no such kind of target.
     """
     kind, _, rest = text.partition(":")
+    if text.partition("#")[2] == "*":
+        raise TargetError(
+            f"{text} means every NNAPI device in turn, which only nnapi-testkit run can do: name"
+            " one behind the #, as nnapi-testkit devices lists them"
+        )
     if kind in ("lib", "sl"):
         path, _, device = rest.partition("#")
         make_local = library_target if kind == "lib" else support_library_target
@@ -34,6 +39,10 @@ def parse_target(text: str) -> Target:
         from nnapi_testkit.targets.adb import adb_target  # adbutils takes its time
 
         return adb_target(text)
+    if kind == "docker":
+        from nnapi_testkit.targets.docker import docker_target
+
+        return docker_target(text)
     base, _, device = text.partition("#")
     if base == "host":
         return host_target(text, device)
@@ -47,7 +56,14 @@ def parse_target(text: str) -> Target:
             ) from error
         return make(text)
     kinds = ", ".join(
-        ["host", "lib:PATH", "adb:SERIAL", *(f"{name}:..." for name in sorted(known))]
+        [
+            "host",
+            "lib:PATH",
+            "sl:PATH",
+            "adb:SERIAL",
+            "docker:PROFILE",
+            *(f"{name}:..." for name in sorted(known)),
+        ]
     )
     raise TargetError(f"there is no target {text!r}: write one of {kinds}")
 
@@ -55,9 +71,13 @@ def parse_target(text: str) -> Target:
 def fleet(text: str) -> tuple[str, ...]:
     """Return the targets that `text` stands for, one for each machine or phone.
 
-    `adb:A,B` and `adb:*` (every connected device) name several; anything else is one target.
-    Raises TargetError if `adb:*` finds no device.
+    `adb:A,B`, `adb:*` (every connected device) and `docker:PROFILE*N` name several; anything
+    else is one target. Raises TargetError if `adb:*` finds no device.
     """
+    if text.startswith("docker:"):
+        from nnapi_testkit.targets.docker import docker_fleet
+
+        return docker_fleet(text)
     if not text.startswith("adb:"):
         return (text,)
     from nnapi_testkit.targets.adb import serials_of

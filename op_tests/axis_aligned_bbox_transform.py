@@ -65,6 +65,7 @@ OP = Op(
         second="deltas",
     ),
     reference=reference,
+    fixed=frozenset("*"),
     bound=propagated("running error analysis of center, size and corners"),
     exempt=exempt,
     samples=[

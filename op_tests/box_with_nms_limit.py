@@ -158,6 +158,7 @@ OP = Op(
     ),
     cells=cells_with("boxes"),
     reference=reference,
+    fixed=frozenset("*"),
     bound=propagated("running error analysis of overlaps and scores; rows in any order"),
     samples=[
         sample("hard", [9], 3),

@@ -137,6 +137,7 @@ OP = Op(
     ),
     cells=floats(3),
     reference=reference,
+    fixed=frozenset("*"),
     bound=propagated("running error analysis of the boxes; scores bit for bit"),
     exempt=exempt,
     samples=[

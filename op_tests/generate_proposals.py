@@ -140,6 +140,7 @@ OP = Op(
     ),
     cells=cells_with("where", anchors="QUANT16_SYMM", image="QUANT16_SYMM"),
     reference=reference,
+    fixed=frozenset("*"),
     bound=propagated("running error analysis of the boxes; rows in any order"),
     samples=[
         sample("plain", 1, 3, 4, 2),

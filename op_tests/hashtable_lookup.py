@@ -41,6 +41,7 @@ OP = Op(
     ),
     cells=cells("FLOAT32:1 INT32:1 QUANT8_ASYMM:1"),
     reference=reference,
+    fixed=frozenset({"lookups", "keys"}),
     bound=exact(),
     fixed=frozenset({"keys", "lookups"}),
     valid=lambda f: f.shape("values")[0] == f.shape("keys")[0],

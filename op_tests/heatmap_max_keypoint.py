@@ -75,6 +75,7 @@ OP = Op(
     ),
     cells=cells_with("boxes"),
     reference=reference,
+    fixed=frozenset("*"),
     bound=propagated("running error analysis of differences, expansion and position"),
     samples=[
         sample("one", 1, 5, 1),

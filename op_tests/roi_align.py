@@ -104,6 +104,7 @@ OP = Op(
     ),
     cells=cells_with("rois"),
     reference=reference,
+    fixed=frozenset({"input", "rois", "batches", "ratio_h", "ratio_w"}),
     bound=propagated("running error analysis of sample positions, tents and means"),
     exempt=edges,
     samples=[

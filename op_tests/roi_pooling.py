@@ -60,6 +60,7 @@ OP = Op(
     ),
     cells=cells_with("rois"),
     reference=reference,
+    fixed=frozenset("*"),
     bound=selected(),
     exempt=nan_operands(),
     samples=[

@@ -43,7 +43,6 @@ OP = Op(
     reference=reference,
     fixed=frozenset({"lookups", "keys"}),
     bound=exact(),
-    fixed=frozenset({"keys", "lookups"}),
     valid=lambda f: f.shape("values")[0] == f.shape("keys")[0],
     samples=[
         sample("rank2", [7, -3, 12], [-3, 0, 7, 12], 4),

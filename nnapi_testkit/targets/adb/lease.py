@@ -219,10 +219,8 @@ class Lease:
     def clean(self) -> None:
         """Remove everything from the device, leftovers of runs that were killed included."""
         # A runner that lost its host ends by itself; one that hangs must not outlive the lease.
-        stop = (
-            "for p in /proc/[0-9]*; do case $(readlink $p/exe 2>/dev/null) in"
-            f" {BASE}/*) kill -9 ${{p#/proc/}};; esac; done"
-        )
+        ours = rf"s|.*/proc/\([0-9]*\)/exe -> {BASE}/.*|\1|p"
+        stop = f"kill -9 $(ls -l /proc/[0-9]*/exe 2>/dev/null | sed -n '{ours}') 2>/dev/null"
         self.device.shell(f"{stop}; rm -rf {BASE}", CLEAN_SECONDS)
 
     def release(self) -> None:

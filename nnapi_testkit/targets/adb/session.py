@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from nnapi_testkit.targets.session import RunnerSession
 __all__ = ["AdbSession"]
 
 CRASH_SECONDS = 0.5  # how much later than the failed call a crash may appear in the log
+LOOK_SECONDS = 0.1  # between two looks at the log while all goes well
 VERBOSE = "debug.nn.vlog"
 # What a runtime returns when the process behind a driver dies. OP_FAILED is its usual word for it.
 DEATHS = frozenset({ResultCode.OP_FAILED, ResultCode.DEAD_OBJECT, ResultCode.UNAVAILABLE_DEVICE})
@@ -49,6 +51,7 @@ class AdbSession(RunnerSession):
         self._lease = lease
         self._nnapi_device = device
         self._log: LogWindow | None = None
+        self._looked = 0.0
         self._place = lease.folder()
         super().__init__(
             lambda _: [],
@@ -87,10 +90,13 @@ class AdbSession(RunnerSession):
         log = self._log
         if log is None:
             return result
-        suspicious = looks_dead(result)
-        log.drain(CRASH_SECONDS if suspicious else 0.0, until_crash=True)
-        if not suspicious:
+        now = time.monotonic()
+        if not looks_dead(result):
+            if now - self._looked > LOOK_SECONDS:
+                self._looked = now
+                log.drain()  # before the device's log has to wait for us
             return result
+        log.drain(CRASH_SECONDS, until_crash=True)
         crash = log.take_crash()
         text = "\n".join(filter(None, (result.text, log.text())))
         log.clear()

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The driver under sanitizers: the stress program, planted defects, the driver's tests.
+# Driver and runner under sanitizers: the stress program, planted defects, the whole suite, and
+# (address) the driver's tests.
 #
 #   ci/sanitize.sh [thread] [address]     default: both; PYTHON and BUILD choose others
 #
@@ -15,7 +16,7 @@ build=${BUILD:-build}
 compile() { # FOLDER SANITIZERS
     cmake -S emulator -B "$1" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_C_COMPILER=gcc \
         -DCMAKE_CXX_COMPILER=g++ -DNNAPI_TESTKIT_SANITIZE="$2" >/dev/null
-    cmake --build "$1" --parallel 2 --target neuralnetworks nnapi-stress
+    cmake --build "$1" --parallel 2 --target neuralnetworks nnapi-stress nnapi-runner
 }
 
 planted() { # FOLDER DEFECT WORDS: the sanitizer reports the defect
@@ -28,6 +29,18 @@ planted() { # FOLDER DEFECT WORDS: the sanitizer reports the defect
     echo "the planted $2 is reported"
 }
 
+suite() { # FOLDER LOG: every case passes, and nothing is reported
+    NNAPI_TESTKIT_RUNNER=$1/runner/nnapi-runner \
+        TSAN_OPTIONS=log_path=$2 ASAN_OPTIONS=detect_leaks=1:log_path=$2 \
+        UBSAN_OPTIONS=print_stacktrace=1:log_path=$2 \
+        "$python" -c 'import sys; from nnapi_testkit.cli import main; sys.exit(main())' \
+        run --target "lib:$1/libneuralnetworks.so" --oracle golden --profile strict --jobs 2
+    if ls "$2".* >/dev/null 2>&1; then
+        cat "$2".* >&2
+        return 1
+    fi
+}
+
 for sanitizer in "$@"; do
     folder=$build/sanitize-$sanitizer
     cache=$(mktemp -d)
@@ -37,12 +50,14 @@ for sanitizer in "$@"; do
         compile "$folder" thread
         "$folder/driver/stress/nnapi-stress" --threads 6 --rounds 400 --cache "$cache"
         planted "$folder" race "ThreadSanitizer: data race"
+        suite "$folder" "$cache/suite"
         ;;
     address)
         compile "$folder" address,undefined
         export ASAN_OPTIONS=detect_leaks=1
         "$folder/driver/stress/nnapi-stress" --threads 6 --rounds 400 --cache "$cache"
         planted "$folder" leak "LeakSanitizer: detected memory leaks"
+        suite "$folder" "$cache/suite"
         # Python itself keeps memory until it ends: reports count if they name the driver. The
         # process must not end with the leak checker's code, which would hide that of pytest.
         log=$cache/log

@@ -36,6 +36,7 @@ class AdbSession(RunnerSession):
         lease: given back by `close`.
         name: the target's name.
         device: the NNAPI device; empty for the first that is listed.
+        support_library: see `AdbTarget`.
         isolate, memory_limit_mb: see `Target.open`.
     """
 
@@ -45,11 +46,13 @@ class AdbSession(RunnerSession):
         name: str,
         device: str = "",
         *,
+        support_library: str = "",
         isolate: bool = False,
         memory_limit_mb: int = 0,
     ) -> None:
         self._lease = lease
         self._nnapi_device = device
+        self._support_library = support_library
         self._log: LogWindow | None = None
         self._looked = 0.0
         self._place = lease.folder()
@@ -67,12 +70,15 @@ class AdbSession(RunnerSession):
         lease.ready()
         if self._log is None or not self._log.follows:
             self._log = LogWindow(lease.device)
-        words = [lease.runner, "--serve", "--library", LIBRARY, "--cache-dir", self._place]
+        library = self._support_library or LIBRARY
+        words = [lease.runner, "--serve", "--library", library, "--cache-dir", self._place]
+        if self._support_library:
+            words.append("--support-library")
         if self._nnapi_device:
             words += ["--device", self._nnapi_device]
         place = shlex.quote(self._place)
         return lease.device.start(
-            f"mkdir -p {place} && cd {place} && TMPDIR={place} exec {shlex.join(words)}"
+            f"mkdir -p {place} && cd {place} && export TMPDIR={place} && exec {shlex.join(words)}"
         )
 
     def _discard(self) -> None:

@@ -14,6 +14,7 @@ __all__ = ["AdbTarget", "adb_target", "serials_of"]
 
 KIND = "adb:"
 ALL = "*"
+SUPPORT_LIBRARY = "+sl:"  # behind the serials: the driver's path on the device
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,15 @@ class AdbTarget:
             taken; empty for the only one that is there.
         device: name of the NNAPI device; empty for the first that is listed.
         patience: how long to wait for what; by default what the environment says.
+        support_library: path on the device of a support library driver, in place of the system's
+            runtime.
     """
 
     name: str
     serials: tuple[str, ...] = ()
     device: str = ""
     patience: Patience | None = None
+    support_library: str = ""
 
     def open(
         self, *, isolate: bool = False, memory_limit_mb: int = DEFAULT_MEMORY_LIMIT_MB
@@ -42,6 +46,7 @@ class AdbTarget:
             self.lease(),
             self.name,
             self.device,
+            support_library=self.support_library,
             isolate=isolate,
             memory_limit_mb=memory_limit_mb,
         )
@@ -99,10 +104,14 @@ class AdbTarget:
 def adb_target(text: str) -> AdbTarget:
     """Read `adb:`, `adb:SERIAL`, `adb:SERIAL,SERIAL`, `adb:*`, each with `#NNAPI-DEVICE`.
 
-    Nothing is started yet.
+    `+sl:PATH` behind the serials names a support library driver on the device. Nothing is started
+    yet. Raises TargetError for a path that is not absolute.
     """
     rest, _, device = text[len(KIND) :].partition("#")
-    return AdbTarget(text, _serials(rest), device)
+    rest, behind, library = rest.partition(SUPPORT_LIBRARY)
+    if behind and not library.startswith("/"):
+        raise TargetError(f"{text}: write the driver's whole path on the device, as +sl:/path.so")
+    return AdbTarget(text, _serials(rest), device, support_library=library)
 
 
 def _serials(text: str) -> tuple[str, ...]:
@@ -128,6 +137,7 @@ def serials_of(text: str) -> tuple[str, ...]:
     if not text.startswith(KIND):
         return (text,)
     rest, hash_sign, device = text[len(KIND) :].partition("#")
+    rest, behind, library = rest.partition(SUPPORT_LIBRARY)
     names = _serials(rest)
     if ALL in names:
         names = connected()
@@ -138,4 +148,4 @@ def serials_of(text: str) -> tuple[str, ...]:
             )
     if not names:
         return (text,)
-    return tuple(f"{KIND}{name}{hash_sign}{device}" for name in names)
+    return tuple(f"{KIND}{name}{behind}{library}{hash_sign}{device}" for name in names)

@@ -218,7 +218,7 @@ class DockerTarget:
 
     def _patience(self, reach: float) -> Patience:
         return replace(
-            Patience(),
+            Patience.from_environment(),
             reach=reach,
             boot=self.profile.boot_seconds,
             services=self.profile.service_seconds,

@@ -28,7 +28,7 @@ def up(name: str) -> Iterator[str]:
     container = engine.start(profile, keep=True)
     yield f"{container.id}  {profile.name}  started, adb:{container.serial}"
     patience = replace(
-        Patience(),
+        Patience.from_environment(),
         reach=profile.boot_seconds,
         boot=profile.boot_seconds,
         services=profile.service_seconds,

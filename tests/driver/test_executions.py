@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import resource
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from nnapi_testkit.spec.codes import OperandCode, OperationCode, ResultCode
+from nnapi_testkit.spec.codes import OperandCode, ResultCode
 from tests.driver.capi import (
     Compilation,
     Execution,
@@ -466,65 +465,3 @@ def test_result_pointers_are_set_to_null(lib: Library) -> None:
 )
 def test_freeing_null_does_nothing(lib: Library, name: str) -> None:
     getattr(lib, f"{name}_free")(None)
-
-
-def multinomial(lib: Library, extra: str | None = None) -> Model:
-    """RANDOM_MULTINOMIAL of [1, 2] logits with the number of samples as an input; `extra` adds an
-    operation that reads the samples, as a second output."""
-    model = Model(lib)
-    logits = model.operand(F32, [1, 2])
-    count = model.operand(OperandCode.INT32)
-    seeds = model.value(model.operand(OperandCode.TENSOR_INT32, [2]), np.array([1, 2], np.int32))
-    samples = model.operand(OperandCode.TENSOR_INT32, [1, 0])
-    ok(model.operation(OperationCode.RANDOM_MULTINOMIAL, [logits, count, seeds], [samples]))
-    outputs = [samples]
-    if extra is not None:
-        outputs.append(model.operand(OperandCode.TENSOR_INT32, [1, 0]))
-        ok(model.operation(OperationCode[extra], [samples], [outputs[-1]]))
-    return model.finished([logits, count], outputs)
-
-
-def resident() -> int:
-    """The most memory that this process has had, in KiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
-def test_an_output_that_does_not_fit_is_not_computed(lib: Library) -> None:
-    execution = Execution(multinomial(lib).compile())
-    samples = 2**29 - 1  # 2 GiB of output, and seconds
-    ok(execution.input(0, np.zeros((1, 2), np.float32)))
-    ok(execution.input(1, np.array(samples, np.int32)))
-    ok(execution.output(0, np.zeros(16, np.int32)))
-    before, began = resident(), time.monotonic()
-    refused(execution.compute(), ResultCode.OUTPUT_INSUFFICIENT_SIZE)
-    assert time.monotonic() - began < 0.5
-    assert resident() - before < 1 << 16
-    assert execution.shape(0) == (ResultCode.OUTPUT_INSUFFICIENT_SIZE, [1, samples])
-    execution.free()
-
-
-def test_an_output_that_does_not_fit_is_computed_where_it_is_read(lib: Library) -> None:
-    execution = Execution(multinomial(lib, "NEG").compile())
-    second = np.zeros(40, np.int32)
-    ok(execution.input(0, np.array([[0, -np.inf]], np.float32)))
-    ok(execution.input(1, np.array(40, np.int32)))
-    ok(execution.output(0, np.zeros(3, np.int32)))
-    ok(execution.output(1, second))
-    refused(execution.compute(), ResultCode.OUTPUT_INSUFFICIENT_SIZE)
-    assert execution.shape(0) == (ResultCode.OUTPUT_INSUFFICIENT_SIZE, [1, 40])
-    assert execution.shape(1) == (ResultCode.NO_ERROR, [1, 40])
-    execution.free()
-
-
-def test_a_long_operation_ends_at_its_deadline(lib: Library) -> None:
-    execution = Execution(multinomial(lib).compile())
-    samples = 2**27
-    out = np.zeros(samples, np.int32)
-    ok(execution.input(0, np.zeros((1, 2), np.float32)))
-    ok(execution.input(1, np.array(samples, np.int32)))
-    ok(execution.output(0, out))
-    ok(lib.Execution_setTimeout(execution.handle, 20_000_000))
-    began = time.monotonic()
-    refused(execution.compute(), ResultCode.MISSED_DEADLINE_PERSISTENT)
-    assert time.monotonic() - began < 0.5
-    execution.free()

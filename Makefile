@@ -35,6 +35,7 @@ lint: build
 	$(BIN)/mypy
 	$(BIN)/python ci/import_order.py
 	$(BIN)/python ci/generate_codes.py --check
+	$(BIN)/python ci/generate_operations.py --check
 
 clean:
 	rm -rf build dist $(VENV)

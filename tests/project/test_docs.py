@@ -1,9 +1,14 @@
 """Pages that list what the code defines list all of it, as the code has it."""
 
+import argparse
+import importlib.util
 import re
 from pathlib import Path
 
+from nnapi_testkit.catalog import catalog
+from nnapi_testkit.cli import _parser
 from nnapi_testkit.judge.verdict import Verdict
+from nnapi_testkit.op import bounds
 
 ROOT = Path(__file__).resolve().parents[2]
 ROW = re.compile(r"^\| `([A-Z_]+)` \|.*\| (\w+) \|$", re.M)
@@ -22,3 +27,68 @@ def test_changelog_keeps_its_form() -> None:
     assert text.startswith("# Changelog\n") and "## [Unreleased]" in text
     kinds = set(re.findall(r"^### (\w+)$", text, re.M))
     assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+def page(name: str) -> str:
+    return (ROOT / "docs" / name).read_text()
+
+
+def test_readme_leads_to_every_page() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for path in sorted((ROOT / "docs").iterdir()):
+        assert f"(docs/{path.name})" in readme, path.name
+
+
+def test_every_room_is_in_the_architecture() -> None:
+    spec = importlib.util.spec_from_file_location("import_order", ROOT / "ci/import_order.py")
+    assert spec is not None and spec.loader is not None
+    order = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(order)
+    text = page("architecture.md")
+    named = [re.findall(r"`([^`]+)`", row)[0] for row in re.findall(r"^\| (`.*)$", text, re.M)]
+    rooms = [name.removeprefix("nnapi_testkit/") for name in named if "nnapi_testkit/" in name]
+    # In the table's order too: each imports only the rooms above it.
+    assert [room for room in rooms if room in order.ROOMS] == list(order.ROOMS)
+    assert set(rooms) <= {*order.ROOMS, "errors.py", "plugin.py"}
+
+
+def test_every_path_of_the_architecture_exists() -> None:
+    for path in re.findall(
+        r"`((?:nnapi_testkit|emulator|ci|tests|golden)/[\w/.]+)`", page("architecture.md")
+    ):
+        assert (ROOT / path).exists() or path == "golden/NAME.golden", path
+
+
+def test_every_rule_of_the_architecture_exists() -> None:
+    table = page("architecture.md").split("| rule | for |")[1].split("\n\n")[0]
+    rules = [name for row in re.findall(r"^\| (.*?) \|", table, re.M) for name in
+             re.findall(r"`(\w+)", row)]  # fmt: skip
+    assert len(rules) >= 8
+    for name in rules:
+        assert callable(getattr(bounds, name)), name
+
+
+def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    (action,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    return dict(action.choices)
+
+
+def test_every_command_and_option_of_run_is_explained() -> None:
+    text = page("cli.md")
+    commands = _commands(_parser())
+    for name in commands:
+        assert re.search(rf"`(?:nnapi-testkit )?{name}\b", text), name
+    for action in commands["run"]._actions:
+        if action.option_strings and action.help not in (None, argparse.SUPPRESS):
+            names = [
+                name for name in action.option_strings if f"`{name}" in text or f", `{name}" in text
+            ]
+            assert names or action.dest == "help", action.option_strings
+
+
+def test_the_changelog_counts_the_operations() -> None:
+    """All 106 of the reference are declared, and the page of operations has them."""
+    (count,) = re.findall(r"\*\*(\d+) operations\*\*", (ROOT / "CHANGELOG.md").read_text())
+    names = re.findall(r"^\| ([A-Z0-9_]+) \|", page("operations.md"), re.M)
+    assert sorted(names) == sorted(catalog())
+    assert len(names) == int(count)

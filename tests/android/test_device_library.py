@@ -21,8 +21,8 @@ def test_it_is_asked_in_place_of_the_runtime(window: Path, make_add: Callable[..
     with LoopbackDevice(environment=variables) as device:
         driver = device.place("/data/local/tmp/libnpu.so")
         shutil.copy(window / "libdriver.so", driver)
-        # A loopback device's folder is somewhere else on this machine.
-        with parse_target(f"adb:{device.serial}+sl:{driver}#nnapi-reference").open() as runner:
+        name = f"adb:{device.serial}+sl:/data/local/tmp/libnpu.so#nnapi-reference"
+        with parse_target(name).open() as runner:
             facts = runner.describe()
             (result,) = runner.run([make_add(size=8)])
     assert facts["library"] == str(driver)

@@ -26,6 +26,7 @@ from nnapi_testkit.session.plan import Selection, block_sizes, select, within
 from nnapi_testkit.session.record import decode, encode
 from nnapi_testkit.session.settings import STANDARD, OracleMode, Settings, Shard
 from nnapi_testkit.session.waivers import Waivers
+from nnapi_testkit.targets import fleet
 
 __all__ = ["CaseItem", "SuiteCollector", "SuitePlugin", "blocks", "settings_of"]
 
@@ -116,6 +117,11 @@ class SuitePlugin:
             )
             if in_workers and option("nnapi_jobs") > 1:
                 raise KitError("use either -n of pytest-xdist or --nnapi-jobs, not both")
+            workers = option("numprocesses", 0) or 0
+            if controller and settings.target.startswith("adb:"):
+                devices = len(fleet(settings.target))
+                if workers > devices:
+                    raise KitError(f"-n {workers} for {devices} devices: use -n {devices}")
             report = None if self._worker is not None else option("nnapi_report")
             self._store = Store(Path(report)) if report else None
         except KitError as error:

@@ -57,6 +57,8 @@ class Session:
         if not refs:
             raise KitError("there is nothing to judge: no case was selected")
         fleet = () if self._one else self._services.fleet(self.settings.target)
+        if self.jobs > 1 and self.settings.target.startswith("adb:"):
+            raise KitError("each device has one lane: leave --jobs out, or name several devices")
         if len(fleet) > 1:
             records = self._devices(fleet, refs)
         else:
@@ -83,7 +85,7 @@ class Session:
         self, fleet: Sequence[str], refs: Sequence[CaseRef]
     ) -> Generator[Record, None, None]:
         if self.jobs > 1:
-            raise KitError("a fleet has one lane for each device: leave --jobs out")
+            raise KitError("each device has one lane: leave --jobs out")
         yield from run_fleet(self.settings, fleet, refs)
 
     @property

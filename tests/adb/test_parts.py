@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 from nnapi_testkit.errors import KitError
+from nnapi_testkit.loopback import LoopbackDevice
 from nnapi_testkit.loopback.commands import FRAME, FrameRelay
 from nnapi_testkit.loopback.faults import Faults
+from nnapi_testkit.session.engine import Session
+from nnapi_testkit.session.settings import OracleMode, Settings
 from nnapi_testkit.targets import TargetError, fleet, parse_target
 from nnapi_testkit.targets.adb import Patience
 from nnapi_testkit.targets.adb.cache import choose_runner
@@ -129,6 +132,31 @@ def test_the_environments_server_is_used_and_must_be_there(
     monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", "1")
     with pytest.raises(TargetError, match=r"no adb server listens at 127\.0\.0\.1:1"):
         parse_target("adb:10.0.0.1:5555").open()
+
+
+def test_a_server_that_has_the_device_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    from nnapi_testkit.targets.adb import server as module
+    from nnapi_testkit.targets.adb.client import Client, server_for
+
+    own = own_server()
+    with LoopbackDevice(library=Path("/proc/self/exe")) as device:
+        # The usual port cannot be had in a test: it may be somebody's.
+        monkeypatch.setattr(module, "DEFAULT_PORT", own.port)
+        assert server_for(device.serial).own
+        client = Client(own)
+        client.attach(device.serial, 10)
+        until = time.monotonic() + 10
+        while client.states().get(device.serial) != "device":
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        assert not server_for(device.serial).own
+        client.detach(device.serial)
+
+
+def test_one_device_has_one_lane() -> None:
+    session = Session(Settings(target="adb:A", oracle=OracleMode.GOLDEN, operations=("ADD",)), 2)
+    with pytest.raises(KitError, match="leave --jobs out"):
+        list(session.run(session.refs()))
 
 
 def test_our_server_ends_with_us_even_when_we_are_killed() -> None:

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 import adbutils
 
-from nnapi_testkit.targets.adb.server import Server
+from nnapi_testkit.targets.adb.server import Server, is_named, is_network, server_of, shared_server
 from nnapi_testkit.targets.base import InfraError, TargetError
 
-__all__ = ["Client", "DeviceLost", "DeviceTimeout", "Link", "translated"]
+__all__ = ["Client", "DeviceLost", "DeviceTimeout", "Link", "server_for", "translated"]
 
 MAX_SERVICE = 32_000  # adb's length has four hexadecimal digits; what is longer belongs on stdin
 
@@ -174,3 +174,17 @@ class Client(adbutils.AdbClient):
             link.send_command(f"host-serial:{serial}:features")
             link.check_okay()
             return frozenset(link.read_string_block().split(","))
+
+
+def server_for(serial: str) -> Server:
+    """Return the server to ask for a device: the user's if that one has it already.
+
+    Two servers on one device take turns in losing it. Raises TargetError or InfraError.
+    """
+    if is_network(serial) and not is_named():
+        theirs = shared_server()
+        if theirs is not None:
+            with contextlib.suppress(InfraError):
+                if Client(theirs).states().get(serial) == "device":
+                    return theirs
+    return server_of(serial)

@@ -19,9 +19,9 @@ from nnapi_testkit.model.wire import Device as NnapiDevice
 from nnapi_testkit.model.wire import Failure, Library, decode_results
 from nnapi_testkit.targets.adb import facts as device_facts
 from nnapi_testkit.targets.adb.cache import BASE, choose_runner, install
+from nnapi_testkit.targets.adb.client import server_for
 from nnapi_testkit.targets.adb.device import COMMAND_SECONDS, Device
 from nnapi_testkit.targets.adb.facts import DeviceFacts
-from nnapi_testkit.targets.adb.server import server_of
 from nnapi_testkit.targets.base import InfraError, TargetError
 from nnapi_testkit.targets.session import GRACE_SECONDS, LOAD_SECONDS
 
@@ -145,11 +145,6 @@ class Lease:
         """Take note that something went wrong: the next `ready` looks at everything again."""
         self._ready = False
 
-    def renew(self) -> None:
-        """Take note that the driver may have changed: devices are listed anew."""
-        self._ready = False
-        self._stale = True
-
     def _wait_booted(self, patience: Patience) -> None:
         started = time.monotonic()
         while True:
@@ -255,7 +250,7 @@ def acquire(serial: str, patience: Patience | None = None) -> Lease:
         if lease is None:
             lock = _lock(serial, patience.lock)
             try:
-                device = Device(server_of(serial), serial, patience.command)
+                device = Device(server_for(serial), serial, patience.command)
             except BaseException:
                 lock.close()
                 raise

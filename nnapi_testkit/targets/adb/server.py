@@ -21,6 +21,12 @@ __all__ = ["Server", "own_server", "server_of", "shared_server"]
 
 DEFAULT_PORT = 5037
 START_SECONDS = 20.0
+NAMING = (
+    "ANDROID_ADB_SERVER_ADDRESS",
+    "ANDROID_ADB_SERVER_HOST",
+    "ANDROID_ADB_SERVER_PORT",
+    "ADB_SERVER_SOCKET",
+)
 # The server ends with us even when we are killed: then the pipe that the shell reads from closes.
 KEEPER = 'trap "" INT; "$@" <&- & child=$!; read -r _; kill "$child"; wait "$child"'
 
@@ -151,19 +157,11 @@ def server_of(serial: str) -> Server:
     """Return the server to ask for a device.
 
     A device behind a network address is asked through our own server, unless the environment
-    names another one. Phones on USB and emulators belong to the server that already holds them.
+    names another one (`client.server_for` looks at the user's first). Phones on USB and
+    emulators belong to the server that already holds them.
     Raises TargetError or InfraError if there is none.
     """
-    named = any(
-        os.environ.get(name)
-        for name in (
-            "ANDROID_ADB_SERVER_ADDRESS",
-            "ANDROID_ADB_SERVER_HOST",
-            "ANDROID_ADB_SERVER_PORT",
-            "ADB_SERVER_SOCKET",
-        )
-    )
-    if is_network(serial) and not named:
+    if is_network(serial) and not is_named():
         return own_server()
     server = shared_server()
     if server is None:
@@ -180,6 +178,11 @@ def server_of(serial: str) -> Server:
             " start it, or unset ANDROID_ADB_SERVER_PORT"
         )
     return server
+
+
+def is_named() -> bool:
+    """Return whether the environment says which server to use."""
+    return any(os.environ.get(name) for name in NAMING)
 
 
 def is_network(serial: str) -> bool:

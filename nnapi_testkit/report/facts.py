@@ -9,6 +9,7 @@ from nnapi_testkit.spec.levels import level_of
 
 __all__ = ["device_line", "level_words", "run_facts"]
 
+_FEW = 2  # missing functions that are named
 _TYPES = {"cpu": "CPU", "gpu": "GPU"}
 # Said by `device_line` and the title, or too long for a line.
 _ELSEWHERE = {
@@ -56,7 +57,8 @@ def run_facts(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         facts.append(("machine", ", ".join(filter(None, (machine, _pages(page))))))
     missing = device.get("missing_functions") or ()
     if missing:
-        facts.append(("functions the library lacks", ", ".join(map(str, missing))))
+        few = ", ".join(map(str, missing)) if len(missing) <= _FEW else "see summary.json"
+        facts.append(("NNAPI functions missing", f"{len(missing)}: {few}"))
     if device.get("error"):
         facts.append(("device not asked", device["error"]))
     facts += [(name, summary.get(name)) for name in ("profile", "oracle", "selection")]

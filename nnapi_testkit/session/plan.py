@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import cast
 
 from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.errors import KitError
@@ -108,9 +109,11 @@ def within(
     `empty` allows that.
     """
     value = facts.get("feature_level")
-    if not isinstance(value, int):
+    unknown = not isinstance(value, int) or value < 0
+    if unknown and facts.get("attributed") is not False:
         return list(refs)
-    level = level_of(value)
+    # A library that cannot list its devices is older than feature level 3.
+    level = 2 if unknown else level_of(cast(int, value))
     kept = [ref for ref in refs if ref.level <= level]
     if not kept and not empty:
         raise KitError(

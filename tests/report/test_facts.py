@@ -39,7 +39,9 @@ def test_what_differs_or_lacks_is_said() -> None:
     assert facts["device"].endswith("feature level 3, version 0.1.0")
     assert facts["runtime"] == "feature level 8"
     assert facts["build type"] == "user"
-    assert facts["functions the library lacks"] == "ANeuralNetworksX"
+    assert facts["NNAPI functions missing"] == "1: ANeuralNetworksX"
+    many = dict(run_facts({"device": {"missing_functions": ["a"] * 30}}))
+    assert many["NNAPI functions missing"] == "30: see summary.json"
     assert dict(run_facts({"device": {"error": "gone"}})) == {"device not asked": "gone"}
     assert run_facts({}) == []
 

@@ -27,6 +27,10 @@ def test_cases_above_the_level_are_left_out() -> None:
     assert [r.level for r in within(refs, {"feature_level": 30})] == [1, 2, 3, 4]
     assert within(refs, {"feature_level": 1000008}) == refs
     assert within(refs, {}) == refs
+    # A device that does not tell, and a library that has no devices to list.
+    assert within(refs, {"feature_level": -1, "attributed": True}) == refs
+    old = within(refs, {"feature_level": -1, "attributed": False})
+    assert [r.level for r in old] == [1, 2]
 
 
 def test_nothing_left_is_an_error_that_says_so() -> None:

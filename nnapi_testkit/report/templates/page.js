@@ -19,8 +19,10 @@ const count = (number) => number.toLocaleString("en").replaceAll(",", " ");
 const real = (value) => typeof value === "string"
   ? { inf: Infinity, "-inf": -Infinity }[value] ?? NaN : value;
 const worse = (a, b) => Number.isNaN(a) || a > b;
-const shown = (value) => Number.isFinite(value) ? String(Number(value.toPrecision(3)))
-  : String(value).replace("Infinity", "∞");
+// Three digits; numbers far from 1 with an exponent.
+const shown = (value) => !Number.isFinite(value) ? String(value).replace("Infinity", "∞")
+  : value && (Math.abs(value) >= 1e5 || Math.abs(value) < 1e-3) ? value.toExponential(2)
+  : String(Number(value.toPrecision(3)));
 const group = (row) => verdicts[row[VERDICT]][1];
 const lower = rows.map((row, at) => (row[ID] + "\n" + (details[at] ?? "")).toLowerCase());
 

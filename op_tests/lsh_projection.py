@@ -88,7 +88,7 @@ OP = Op(
     valid=lambda f: f["type"] == DENSE or f.shape("hash")[0] << f.shape("hash")[1] < 2**31,
     samples=[
         sample("dense", (4, 5), (3, 2), DENSE),
-        sample("sparse", (5, 4), (3, 4), SPARSE),
+        sample("sparse", (5, 4), (9, 16), SPARSE),
         sample("deprecated", (6, 3), (5,), DEPRECATED),
         sample("dense-unweighted", (3, 7), (4, 3), DENSE, False),
         sample("sparse-unweighted", (7, 6), (2, 3, 2), SPARSE, False),

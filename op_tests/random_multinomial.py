@@ -28,7 +28,7 @@ OP = Op(
         sample("uniform", Reals((1, 4), 1.0, 1.0), 2048),
         sample("two-classes", (16, 2), 512),
         sample("rows", (5, 3), 600),
-        sample("other-seeds", (30, 2), 512, (1, 0)),
+        sample("other-seeds", (45, 3), 256, (1, 0)),
         sample("random-seeds", (2, 3), 1024, (0, 0)),
         sample("negative-seeds", (2, 4), 1024, (-5, 2147483647)),
         sample("one-class", (3, 1), 64),

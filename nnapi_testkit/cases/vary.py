@@ -58,7 +58,7 @@ class Dice:
 
     def factor(self, low: float, high: float) -> float:
         """A real number between `low` and `high`, even on a logarithmic scale."""
-        return low * (high / low) ** (self.below(1 << 20) / (1 << 20))
+        return float(low * (high / low) ** (self.below(1 << 20) / (1 << 20)))
 
     def shuffled(self, items: list[Any]) -> list[Any]:
         """The items in another order."""

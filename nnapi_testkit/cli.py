@@ -49,7 +49,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser: argparse.ArgumentParser = _Parser(
         prog="nnapi-testkit",
         description="Does an NNAPI driver compute what the Neural Networks API promises?",
         epilog=_EXIT_CODES,
@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_report(commands)
     _add_small(commands)
+    _add_merge(commands)
     add_build_runners(commands)
     add_emulator(commands)
     return parser
@@ -225,6 +226,22 @@ def _add_report(commands: _Commands) -> None:
     )
 
 
+def _add_merge(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "merge",
+        help="join reports: the shards of a CI matrix, or a run and its repetition",
+        description="Join the reports of run --shard 1/N ... N/N into one, with the exit code that"
+        " the whole run would have had. Of several verdicts on a case the worst stays; INFRA and"
+        " NOT_RUN give way to any verdict on the driver. A missing shard is an error.",
+    )
+    parser.set_defaults(command=_merge)
+    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--floor", type=Path, metavar="FILE", help="as of run, for the whole that is joined"
+    )
+
+
 def _add_small(commands: _Commands) -> None:
     ops = commands.add_parser("ops", help="list operations, their cells and cases")
     ops.set_defaults(command=_ops)
@@ -327,6 +344,12 @@ def _report(options: argparse.Namespace) -> int:
     from nnapi_testkit.commands.report import report
 
     return report(options)
+
+
+def _merge(options: argparse.Namespace) -> int:
+    from nnapi_testkit.commands.merge import merge
+
+    return merge(options)
 
 
 def _ops(options: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from nnapi_testkit.android import ABIS, build_runners
 from nnapi_testkit.android.toolchain import KINDS
@@ -11,7 +12,7 @@ from nnapi_testkit.android.toolchain import KINDS
 __all__ = ["add_build_runners"]
 
 
-def add_build_runners(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_build_runners(commands: argparse._SubParsersAction[Any]) -> None:
     """Add the command to the command line."""
     parser = commands.add_parser(
         "build-runners",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import time
+from typing import Any
 
 from nnapi_testkit.errors import KitError
 
 __all__ = ["add_emulator"]
 
 
-def add_emulator(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_emulator(commands: argparse._SubParsersAction[Any]) -> None:
     """Add the command to the command line."""
     parser = commands.add_parser("emulator", help="Android emulators in containers")
     actions = parser.add_subparsers(required=True, metavar="ACTION")

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from nnapi_testkit.model.case import Case, Ending, Result, Stage
 from nnapi_testkit.session.engine import Session
 from nnapi_testkit.session.fleet import run_fleet
 from nnapi_testkit.session.settings import OracleMode, Settings
-from nnapi_testkit.targets import TargetError, each_device, parse_target
+from nnapi_testkit.targets import TargetError, each_device, fleet, parse_target
 from nnapi_testkit.targets.adb import server as adb_server
 
 Any_ = Callable[..., Any]
@@ -114,6 +115,32 @@ def test_an_nnapi_device_is_chosen_by_name_or_all_in_turn(start: Any_, target: A
         parse_target(f"{text}#*")
 
 
+def test_connected_devices_need_no_name(
+    start: Any_, monkeypatch: pytest.MonkeyPatch, cases: Any_, check: Any_
+) -> None:
+    adb_server._OWN.stop()  # a server that knows no device yet
+    server = adb_server.own_server()
+    monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(server.port))
+    with pytest.raises(TargetError, match="no device is connected"):
+        parse_target("adb:").open()
+    with pytest.raises(TargetError, match=r"adb:\* finds no device"):
+        fleet("adb:*")
+    device = start()
+    with parse_target(f"adb:{device.serial}").open():
+        pass
+    with parse_target("adb:").open() as runner:
+        check(list(runner.run(cases(3))), 3)
+    second = start()
+    with parse_target(f"adb:{second.serial}").open():
+        pass
+    assert fleet("adb:*") == tuple(
+        f"adb:{serial}" for serial in sorted([device.serial, second.serial])
+    )
+    with pytest.raises(TargetError, match="2 devices are connected: name one of adb:127"):
+        parse_target("adb:").open()
+    adb_server._OWN.stop()
+
+
 def test_a_device_belongs_to_one_process(start: Any_, target: Any_) -> None:
     device = start()
     script = (
@@ -193,6 +220,17 @@ def test_a_crash_of_the_service_is_a_verdict(make_case: Callable[..., Case]) -> 
 
 
 # ---- through the engine ----
+
+
+def test_failures_are_explained_by_the_drivers_log(start: Any_) -> None:
+    device = start()  # its driver adds and nothing else: fused activations come out wrong
+    settings = _settings(f"adb:{device.serial}")
+    session = Session(replace(settings, driver_log=True))
+    refs = [ref for ref in session.refs() if ref.id.startswith("ADD[float32-fused")]
+    failures = [record for record in session.run(refs) if record.verdict.is_failure]
+    assert failures
+    assert all("beginning of main" in record.text for record in failures)
+    assert sum("setprop debug.nn.vlog 1" in service for service in device.opened) == len(failures)
 
 
 def _settings(target: str, *operations: str) -> Settings:

@@ -34,6 +34,7 @@ class Screen:
         self._show = show
         self._shown = 0
         self._bad = 0
+        self._told: set[str] = set()
         self._terminal = sys.stdout.isatty()
         self._progress: Progress | None = None
         self._task: TaskID | None = None
@@ -85,7 +86,10 @@ class Screen:
         verdict = record.verdict
         if verdict.is_failure or verdict.is_error:
             self._bad += 1
-            if self._shown < self._show:
+            # What is wrong with the run and not with a case, a damaged golden, is said once.
+            known = verdict.is_error and record.message in self._told
+            if self._shown < self._show and not known:
+                self._told.add(record.message)
                 self._shown += 1
                 self._print("\n".join(details(record)))
         self._pending += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from nnapi_testkit.judge.verdict import Difference, Record, Verdict
+from nnapi_testkit.report.columns import in_order
 from nnapi_testkit.session.ledger import Cell
 
 __all__ = [
@@ -88,9 +89,11 @@ def count_line(verdicts: Iterable[tuple[Verdict, int]]) -> str:
 
 def matrix_lines(cells: Iterable[Cell]) -> Iterator[str]:
     """Yield the coverage matrix as plain text: operation, cell, level, counts, worst margin."""
-    rows = sorted(cells, key=lambda cell: (cell.operation, cell.level, cell.cell))
-    if not rows:
+    given = list(cells)
+    if not given:
         return
+    place = {name: at for at, name in enumerate(in_order({cell.cell for cell in given}))}
+    rows = sorted(given, key=lambda cell: (cell.operation, place[cell.cell], cell.level))
     wide = max(max(len(row.operation) for row in rows), 9)
     cell_wide = max(max(len(row.cell) for row in rows), 4)
     yield (
@@ -105,7 +108,7 @@ def matrix_lines(cells: Iterable[Cell]) -> Iterator[str]:
         other = row.cases - passed - failed - errors
         name = row.operation if row.operation != last else ""
         last = row.operation
-        margin = number(row.margin) if row.margin_id else "-"
+        margin = f"{row.margin:.3g}" if row.margin_id else "-"
         yield (
             f"{name:<{wide}}  {row.cell:<{cell_wide}}  {row.level:>5}  {row.cases:>5}"
             f"  {passed or '·':>5}  {failed or '·':>5}  {errors or '·':>5}  {other or '·':>5}"

@@ -125,6 +125,14 @@ def test_failures_beyond_those_shown_are_counted(settings: World, kit) -> None:
     assert "... and 3 more that did not pass" in done.stdout
 
 
+def test_what_is_wrong_with_the_run_is_said_once(settings: World, kit) -> None:
+    settings(*["gone"] * 5, count=30)
+    done = kit("run")
+    assert done.returncode == 2
+    assert len(re.findall(r"^(?:INFRA|NOT_RUN)  ", done.stdout, re.MULTILINE)) == 2
+    assert "... and 28 more that did not pass" in done.stdout
+
+
 def test_fail_fast_stops_and_is_an_incomplete_run(settings: World, kit) -> None:
     settings("crash", "crash", count=600)
     done = kit("run", "-x")

@@ -378,7 +378,8 @@ def _reals(operand: Operand) -> Array:
         return (codes - operand.zero_point) * operand.scale
     shape = [1] * codes.ndim
     shape[quant.dim] = -1
-    return codes * np.asarray(quant.scales).reshape(shape)
+    reals: Array = codes * np.asarray(quant.scales).reshape(shape)
+    return reals
 
 
 FITS: dict[str, Callable[[Op, Cell, Sample, tuple[Input, ...]], bool]] = {

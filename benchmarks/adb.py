@@ -110,11 +110,11 @@ def fleet() -> None:
     print(f"fleet: {one / many:.1f} times (at least 6)")
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parts = {"streams": streams, "rate": rate, "fleet": fleet}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=sorted(parts))
-    only = parser.parse_args().only
+    only = parser.parse_args(arguments).only
     for name, part in parts.items():
         if only in (None, name):
             part()

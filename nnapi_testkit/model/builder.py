@@ -54,13 +54,21 @@ class Builder:
         return self._inputs[-1]
 
     def tensor(
-        self, type: OperandCode | str, dims: Sequence[int] = (), scale: float = 0.0, zero_point: int = 0
+        self,
+        type: OperandCode | str,
+        dims: Sequence[int] = (),
+        scale: float = 0.0,
+        zero_point: int = 0,
     ) -> int:
         """A temporary: the result of an operation that another one reads."""
         return self.add(Operand(_code(type), tuple(dims), scale, zero_point))
 
     def output(
-        self, type: OperandCode | str, dims: Sequence[int] = (), scale: float = 0.0, zero_point: int = 0
+        self,
+        type: OperandCode | str,
+        dims: Sequence[int] = (),
+        scale: float = 0.0,
+        zero_point: int = 0,
     ) -> int:
         """An output of the graph, in the order of these calls."""
         operand = Operand(_code(type), tuple(dims), scale, zero_point, Lifetime.OUTPUT)
@@ -81,12 +89,23 @@ class Builder:
         dims = array.shape if is_tensor(code) else ()
         return self.add(
             Operand(
-                code, dims, scale, zero_point, Lifetime.CONSTANT, array.tobytes(),
+                code,
+                dims,
+                scale,
+                zero_point,
+                Lifetime.CONSTANT,
+                array.tobytes(),
                 channel_quant=channel_quant,
             )
         )
 
-    def omitted(self, type: OperandCode | str, dims: Sequence[int] = (), scale: float = 0.0, zero_point: int = 0) -> int:
+    def omitted(
+        self,
+        type: OperandCode | str,
+        dims: Sequence[int] = (),
+        scale: float = 0.0,
+        zero_point: int = 0,
+    ) -> int:
         """An optional operand without a value."""
         return self.add(Operand(_code(type), tuple(dims), scale, zero_point, Lifetime.OMITTED))
 
@@ -116,7 +135,10 @@ class Builder:
     def graph(self) -> Graph:
         """The graph collected so far."""
         return Graph(
-            tuple(self._operands), tuple(self._operations), tuple(self._inputs), tuple(self._outputs)
+            tuple(self._operands),
+            tuple(self._operations),
+            tuple(self._inputs),
+            tuple(self._outputs),
         )
 
     def build(self, relaxed: bool = False) -> Model:

@@ -1,0 +1,168 @@
+"""How much the answers leave open: exempt elements, wide bounds, special values never tried."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from functools import lru_cache
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from meta_mutants import outputs_of
+
+from nnapi_testkit.cases.index import case_index
+from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.cases.special import special_values
+from nnapi_testkit.catalog import catalog
+from nnapi_testkit.model.case import Answer, Case, Expected
+from nnapi_testkit.model.types import Lifetime, Operand
+from nnapi_testkit.oracle import answer
+from nnapi_testkit.spec.codes import OperandCode
+from nnapi_testkit.spec.operands import DTYPE, FLOATS
+
+OPERATIONS = sorted(catalog())
+# The largest share of a case's elements that the documentation may leave open.
+MOST_OPEN = 0.25
+# The largest median bound of a case, as a share of the range of its outputs. (The median over the
+# cases of a cell is held to a tenth of it and less by test_power.py.)
+WIDEST = {"float32": 1e-3, "half": 0.1}
+# Cases that need more, each with its derivation.
+WIDE = {
+    "CONV_2D[*relu1-*]": (
+        "36 products of numbers up to 2: 38 u sum|x||w| = 38 * 2^-11 * 36 = 0.67 at most, and"
+        " RELU1 cuts the range to 2"
+    ),
+    "DEPTHWISE_CONV_2D[*relu1-kernel7-stride2]": (
+        "49 products of numbers up to 2: 51 u sum|x||w|, about 51 * 2^-11 * 49 / 4 = 0.3, and"
+        " RELU1 cuts the range to 2"
+    ),
+    "FULLY_CONNECTED[*relu*-one-row]": (
+        "one row has few outputs, of which RELU keeps the upper half: the range is that of a"
+        " handful of sums, the bound (n + 2) u sum|x||w| that of any"
+    ),
+    "POW[float16-single]": (
+        "x^y is off by |y ln x| u: with exponents up to 8 in the magnitude regime the largest"
+        " powers set the bound, and one base for all elements keeps the range small"
+    ),
+}
+# Operations, or cells, that special values do not go into, with the reason.
+GEOMETRY = (
+    "boxes and scores are given: corners have to be in order, and what NaN or an infinity does to"
+    " overlaps, suppression and sorting is not described"
+)
+NO_SPECIAL = {
+    "AXIS_ALIGNED_BBOX_TRANSFORM": GEOMETRY,
+    "BOX_WITH_NMS_LIMIT": GEOMETRY,
+    "CAST float16>int32": "integers of what does not fit them are left open: data stay in range",
+    "CAST float32>int32": "integers of what does not fit them are left open: data stay in range",
+    "DETECTION_POSTPROCESSING": GEOMETRY,
+    "FILL": "its only float operand is a scalar, which the model holds",
+    "GENERATE_PROPOSALS": GEOMETRY,
+    "HEATMAP_MAX_KEYPOINT": "the quadratic expansion at a peak that is NaN or infinite is none",
+    "RANK": "it reads no data",
+}
+
+
+@lru_cache(maxsize=1)
+def answered(name: str) -> tuple[tuple[CaseRef, Case, Answer], ...]:
+    """The cases of an operation that have answers, with them."""
+    found = []
+    for ref in case_index([name]):
+        if ref.has_golden:
+            case = ref.make()
+            found.append((ref, case, answer(ref, case)))
+    return tuple(found)
+
+
+def judged_outputs(name: str, case: Case, told: Answer) -> Iterator[tuple[int, Operand, Expected]]:
+    """Input set, operand and expectation of each output that means something."""
+    op = catalog()[name]
+    scratch = [output.opaque for output in op.outputs] if op.graphs is None else []
+    for number, row in enumerate(told.sets):
+        for position, (operand, expected) in enumerate(zip(outputs_of(case), row, strict=True)):
+            if position < len(scratch) and scratch[position]:
+                continue
+            yield number, operand, expected
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_most_elements_are_judged(name: str) -> None:
+    for ref, case, told in answered(name):
+        expected = [e for _, _, e in judged_outputs(name, case, told)]
+        size = sum(e.value.size for e in expected)
+        open_ = sum(int(e.exempt.sum()) for e in expected if e.exempt is not None)
+        assert open_ <= MOST_OPEN * size, f"{ref.id}: {open_} of {size} elements are open"
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_bounds_are_small_against_the_range(name: str) -> None:
+    for ref, case, told in answered(name):
+        if ref.kind == "special" or any(fnmatch(ref.id, literal(wide)) for wide in WIDE):
+            continue
+        for number, operand, expected in judged_outputs(name, case, told):
+            code = OperandCode(operand.type)
+            counted = np.isfinite(expected.value)
+            if expected.exempt is not None:
+                counted &= ~expected.exempt
+            value, bound = expected.value[counted], expected.bound[counted]
+            if code not in FLOATS or value.size < 8 or np.ptp(value) == 0:
+                continue
+            half = case.model.relaxed or ref.cell.startswith("float16")
+            share = float(np.median(bound)) / float(np.ptp(value))
+            assert share <= WIDEST["half" if half else "float32"], (
+                f"{ref.id}, input set {number}: half of the outputs may be off by {share:.2g} of"
+                " their range"
+            )
+
+
+def literal(pattern: str) -> str:
+    """A pattern of `fnmatch` whose brackets are meant."""
+    return pattern.replace("[", "[[]")
+
+
+def test_wide_cases_exist() -> None:
+    ids = [ref.id for name in OPERATIONS for ref in case_index([name])]
+    for pattern in WIDE:
+        assert any(fnmatch(case_id, literal(pattern)) for case_id in ids), pattern
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_special_value_is_tried(name: str) -> None:
+    op = catalog()[name]
+    if name in NO_SPECIAL or op.graphs is not None:
+        return
+    tried: dict[tuple[str, bool], set[bytes]] = {}
+    for cell in op.cells:
+        if cell.main in FLOATS and f"{name} {cell.name}" not in NO_SPECIAL:
+            tried[cell.name, False] = set()
+            if cell.main == OperandCode.TENSOR_FLOAT32:
+                tried[cell.name, True] = set()
+    for ref in case_index([name]):
+        if ref.kind != "special" or not ref.cell.startswith("float"):
+            continue
+        case = ref.make()
+        for operand, array in fed(case):
+            if OperandCode(operand.type) in FLOATS:
+                seen = tried.get((ref.cell, case.model.relaxed), set())
+                seen.update(item.tobytes() for item in array.reshape(-1))
+    for (cell_name, relaxed), seen in tried.items():
+        code = next(cell.main for cell in op.cells if cell.name == cell_name)
+        planted = OperandCode.TENSOR_FLOAT16 if relaxed else code
+        wanted = special_values(planted).astype(DTYPE[code])
+        missing = [float(v) for v in wanted if v.tobytes() not in seen]
+        assert not missing, f"{name} {cell_name}{' relaxed' if relaxed else ''}: never {missing}"
+
+
+def fed(case: Case) -> Iterator[tuple[Operand, np.ndarray]]:
+    """Inputs and constants of a case."""
+    main = case.model.main
+    for execution in case.sets:
+        for index, array in zip(main.inputs, execution.inputs, strict=True):
+            if array is not None:
+                yield main.operands[index], array
+    for operand in main.operands:
+        if operand.lifetime == Lifetime.CONSTANT and OperandCode(operand.type) in FLOATS:
+            yield operand, np.frombuffer(operand.value, dtype=DTYPE[OperandCode(operand.type)])

@@ -161,6 +161,7 @@ class LoopbackDevice:
         for name in ("properties", "system/bin", "system/lib64", WORLD_WRITABLE.lstrip("/")):
             (self.root / name).mkdir(parents=True)
         (self.root / "log").write_text("--------- beginning of main\n")
+        self.log(f"{_now()}     1     1 I loopback: started\n")
         (self.root / "system/lib64/libneuralnetworks.so").symlink_to(library.resolve())
         for name, script in PROGRAMS.items():
             program = self.root / "system/bin" / name
@@ -270,8 +271,7 @@ class LoopbackDevice:
     def _after_result(self) -> Strike | None:
         self.results += 1
         if self._is_due("service_crash_after_results"):
-            stamp = time.strftime("%m-%d %H:%M:%S.000")
-            self.log(SERVICE_CRASH.format(time=stamp, name=SERVICE))
+            self.log(SERVICE_CRASH.format(time=_now(), name=SERVICE))
         if self._is_due("kill_after_results"):
             return self._kill
         if self._is_due("drop_after_results"):
@@ -356,3 +356,7 @@ class LoopbackDevice:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _now() -> str:
+    return time.strftime("%m-%d %H:%M:%S.000")

@@ -222,6 +222,20 @@ def test_a_crash_of_the_service_is_a_verdict(make_case: Callable[..., Case]) -> 
 # ---- through the engine ----
 
 
+def test_a_crash_from_before_is_not_held_against_these_cases(
+    start: Any_, target: Any_, make_case: Callable[..., Case]
+) -> None:
+    device = start()
+    device.log(
+        "11-22 10:00:00.000  9  9 F DEBUG : pid: 9, tid: 9, name: x >>> /vendor/bin/hw/npu <<<\n"
+    )
+    refuses_to_compute = 9064
+    with target(device).open() as runner:
+        (result,) = runner.run([make_case(refuses_to_compute)])
+    assert result.service == ""
+    assert "/vendor/bin/hw/npu" in result.text
+
+
 def test_failures_are_explained_by_the_drivers_log(start: Any_) -> None:
     device = start()  # its driver adds and nothing else: fused activations come out wrong
     settings = _settings(f"adb:{device.serial}")
@@ -229,7 +243,7 @@ def test_failures_are_explained_by_the_drivers_log(start: Any_) -> None:
     refs = [ref for ref in session.refs() if ref.id.startswith("ADD[float32-fused")]
     failures = [record for record in session.run(refs) if record.verdict.is_failure]
     assert failures
-    assert all("beginning of main" in record.text for record in failures)
+    assert all("loopback: started" in record.text for record in failures)
     assert sum("setprop debug.nn.vlog 1" in service for service in device.opened) == len(failures)
 
 

@@ -23,6 +23,7 @@ SERVICE = re.compile(
     re.IGNORECASE,
 )
 OURS = "nnapi-runner"
+DIVIDER = "--------- "  # logcat's own line where a buffer begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class LogWindow:
         self._pending = b""
         self._crashes: dict[int, Crash] = {}
         self._told: set[int] = set()
+        self._began = False
         self._stream: ShellStream | None = None
         # From now on, so that what happened earlier is not laid at the door of these cases.
         with contextlib.suppress(InfraError):
@@ -83,8 +85,14 @@ class LogWindow:
                 self.close()
                 return
             *lines, self._pending = (self._pending + data).split(b"\n")
-            for line in lines:
-                self._take(line.decode("utf-8", "replace").rstrip("\r"))
+            for raw in lines:
+                line = raw.decode("utf-8", "replace").rstrip("\r")
+                if self._began or line.startswith(DIVIDER):
+                    self._take(line)
+                else:
+                    # The last line of what was before: not a crash of these cases.
+                    self._began = True
+                    self._lines.append(line)
             if ended:
                 self.close()
 

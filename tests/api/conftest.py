@@ -1,5 +1,5 @@
 """The driver library that these tests drive."""
 
-from tests.driver.conftest import driver_library, lib
+from tests.driver.conftest import driver_library, lib, nothing_left
 
-__all__ = ["driver_library", "lib"]
+__all__ = ["driver_library", "lib", "nothing_left"]

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from nnapi_testkit.judge.verdict import Record
+from nnapi_testkit.report.honesty import honesty, honesty_line, honesty_lines
 from nnapi_testkit.report.text import count_line, counted, details, matrix_lines
 from nnapi_testkit.session.ledger import Cell, Exit, Ledger
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Screen"]
 
 _WORST = 5
+_FINDINGS = 20  # rows of the honesty table that the screen shows
 _COLOURS = {Exit.PASS: "32", Exit.FAIL: "31", Exit.ERROR: "35"}
 
 
@@ -149,6 +151,10 @@ def summary_lines(ledger: Ledger, summary: Mapping[str, Any]) -> list[str]:
                 for cell in list(worst.values())[:_WORST]
             )
         )
+    table = honesty(ledger.records)
+    if table:
+        lines.append(honesty_line(table))
+        lines += [f"  {line}" for line in list(honesty_lines(table))[: _FINDINGS + 1]]
     dependent = summary.get("order_dependent", 0)
     if dependent:
         lines.append(f"{counted(dependent, 'failure')} ORDER-DEPENDENT: passed alone")

@@ -33,7 +33,7 @@ from nnapi_testkit.spec.codes import OperandCode
 from nnapi_testkit.spec.operands import CODE_RANGE, DTYPE, FLOATS
 
 # Control flow has no reference of its own, others have no float cell; draws have a law instead of
-# values (tests/meta/test_kinds.py), and LSH_PROJECTION hashes bytes, which arithmetic does not round.
+# values (tests/meta/test_kinds.py); LSH_PROJECTION hashes bytes, which arithmetic does not round.
 OPERATIONS = sorted(
     name
     for name, op in catalog().items()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from report_samples import record
-
 from nnapi_testkit.judge.verdict import Verdict
 from nnapi_testkit.report.honesty import honesty, honesty_json, honesty_line, honesty_lines
+from tests.report.report_samples import record
 
 RECORDS = [
     record("ADD[float32-a]"),

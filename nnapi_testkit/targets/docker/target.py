@@ -6,24 +6,23 @@ import atexit
 import contextlib
 import re
 import threading
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.model.case import Case, Result
-from nnapi_testkit.targets.adb import AdbSession, Patience
-from nnapi_testkit.targets.adb.lease import Lease, acquire
+from nnapi_testkit.targets.adb import AdbSession
+from nnapi_testkit.targets.adb.lease import Lease
 from nnapi_testkit.targets.base import DEFAULT_MEMORY_LIMIT_MB, InfraError, TargetError
 from nnapi_testkit.targets.docker.engine import Container, Engine, last
 from nnapi_testkit.targets.docker.profiles import Profile, find_profile
+from nnapi_testkit.targets.docker.ready import wait_ready
 
 __all__ = ["DockerSession", "DockerTarget", "Pool", "docker_fleet", "docker_target"]
 
 KIND = "docker:"
 MANY = re.compile(r"(.+)\*(\d+)")
 MOST = 64  # containers of one target
-LOOK_SECONDS = 10.0  # how often a container that is awaited is looked at
 
 
 class DockerSession(AdbSession):
@@ -181,7 +180,7 @@ class DockerTarget:
         for attempt in (1, 2):
             container = _POOL.take(self.profile)
             try:
-                lease = self._lease(container)
+                lease = wait_ready(_POOL.engine, container, self.profile)
             except KitError as error:
                 words = _POOL.explained(container, error)
                 _POOL.give_back(container, broken=True)
@@ -201,27 +200,6 @@ class DockerTarget:
             self.device,
             isolate=isolate,
             memory_limit_mb=memory_limit_mb,
-        )
-
-    def _lease(self, container: Container) -> Lease:
-        """Lease the device once it is reachable, booted, and lists the same NNAPI devices twice."""
-        until = time.monotonic() + self.profile.boot_seconds
-        while True:
-            left = max(1.0, until - time.monotonic())
-            try:
-                return acquire(container.serial, self._patience(min(LOOK_SECONDS, left)))
-            except InfraError:
-                # An emulator that has ended (no KVM, no memory) will not come up any more.
-                now = _POOL.engine.look(container.id)
-                if now is None or now.state != "running" or time.monotonic() >= until:
-                    raise
-
-    def _patience(self, reach: float) -> Patience:
-        return replace(
-            Patience.from_environment(),
-            reach=reach,
-            boot=self.profile.boot_seconds,
-            services=self.profile.service_seconds,
         )
 
     def describe(self) -> dict[str, object]:

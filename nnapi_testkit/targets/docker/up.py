@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 
 from nnapi_testkit.errors import KitError
-from nnapi_testkit.targets.adb import Patience
-from nnapi_testkit.targets.adb.lease import acquire
 from nnapi_testkit.targets.base import InfraError
 from nnapi_testkit.targets.docker.engine import Engine, last
 from nnapi_testkit.targets.docker.profiles import find_profile
+from nnapi_testkit.targets.docker.ready import wait_ready
 
 __all__ = ["up"]
 
@@ -27,14 +25,8 @@ def up(name: str) -> Iterator[str]:
     began = time.monotonic()
     container = engine.start(profile, keep=True)
     yield f"{container.id}  {profile.name}  started, adb:{container.serial}"
-    patience = replace(
-        Patience.from_environment(),
-        reach=profile.boot_seconds,
-        boot=profile.boot_seconds,
-        services=profile.service_seconds,
-    )
     try:
-        lease = acquire(container.serial, patience)
+        lease = wait_ready(engine, container, profile)
     except BaseException as error:
         log = engine.log(container.id)
         with contextlib.suppress(InfraError):

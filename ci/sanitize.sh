@@ -65,7 +65,7 @@ for sanitizer in "$@"; do
             UBSAN_OPTIONS=log_path=$log:print_stacktrace=1 PYTHONMALLOC=malloc \
             LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" \
             NNAPI_TESTKIT_DRIVER=$folder/libneuralnetworks.so \
-            "$python" -m pytest tests/driver -q -p no:cacheprovider |
+            "$python" -m pytest tests/driver tests/api/test_lifecycle.py -q -p no:cacheprovider |
             tee "$cache/pytest"
         grep -q "^[0-9]* passed" "$cache/pytest"
         if grep -lE "emulator/driver|runtime error|ERROR: AddressSanitizer" "$log".*; then

@@ -41,6 +41,7 @@ def declare(name, form, reach, float32, quant8):
         signatures=((Tensor("a", rank=(1, 4)), Tensor("b", rank=(1, 4)), activation()),),
         outputs=(Output(shape=broadcast("a", "b"), span=lambda f: (-reach(f), reach(f))),),
         cells=numeric(float32, quant8, int32=4),
+        ties=("b.0=a.0",),
         reference=reference,
         bound=rounded(1, magnitude=summands if name == "SUB" else None),
         samples=[

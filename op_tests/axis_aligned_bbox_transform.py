@@ -64,6 +64,7 @@ OP = Op(
         "FLOAT32:3 FLOAT16:3 QUANT16_ASYMM/QUANT8_ASYMM:3 QUANT16_ASYMM/QUANT8_ASYMM_SIGNED:4",
         second="deltas",
     ),
+    ties=("deltas.0=rois.0", "batches.0=rois.0"),
     reference=reference,
     fixed=frozenset("*"),
     bound=propagated("running error analysis of center, size and corners"),

@@ -27,6 +27,7 @@ OP = Op(
     signatures=((Tensor("x", rank=(2, 4)), Tensor("y", rank=(2, 4)), *FLAGS),),
     outputs=(Output(shape=shape, span=span),),
     cells=cells("FLOAT16:6 FLOAT32:6 QUANT8_ASYMM_SIGNED:6 INT32:6"),
+    ties=("y.0=x.1",),
     reference=reference,
     bound=dot(),
     samples=[

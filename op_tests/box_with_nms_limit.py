@@ -157,6 +157,7 @@ OP = Op(
         Output("images", lambda f: (most(f),), "TENSOR_INT32", counted=True, kind="groups"),
     ),
     cells=cells_with("boxes"),
+    ties=("boxes.0=scores.0", "batches.0=scores.0"),
     reference=reference,
     fixed=frozenset("*"),
     bound=propagated("running error analysis of overlaps and scores; rows in any order"),

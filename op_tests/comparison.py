@@ -69,6 +69,7 @@ def declare(name):
         signatures=((Tensor("a", rank=(1, 5)), Tensor("b", rank=(1, 5), quant=double)),),
         outputs=(Output(shape=broadcast("a", "b"), type="TENSOR_BOOL8"),),
         cells=cells("BOOL8:3 FLOAT16:3 FLOAT32:3 INT32:3 QUANT8_ASYMM:3 QUANT8_ASYMM_SIGNED:4"),
+        ties=("b.0=a.0",),
         reference=lambda torch, a, b: getattr(torch, NAMES[name])(a, b),
         bound=exact(),
         exempt=undecided,

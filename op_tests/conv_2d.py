@@ -44,6 +44,7 @@ OP = Op(
         ),
     ),
     cells=convolution_cells(),
+    ties=("filter.3=input.3", "bias.0=filter.0"),
     reference=reference,
     bound=dot(),
     samples=[

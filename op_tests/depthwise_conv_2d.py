@@ -57,6 +57,7 @@ OP = Op(
         ),
     ),
     cells=convolution_cells(),
+    ties=("bias.0=filter.3",),
     reference=reference,
     bound=dot(),
     fixed=frozenset({"multiplier"}),

@@ -136,6 +136,7 @@ OP = Op(
         Output("count", lambda f: (f.shape("scores")[0],), "TENSOR_INT32"),
     ),
     cells=floats(3),
+    ties=("deltas.0=scores.0", "anchors.0=scores.1"),
     reference=reference,
     fixed=frozenset("*"),
     bound=propagated("running error analysis of the boxes; scores bit for bit"),

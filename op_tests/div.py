@@ -60,6 +60,7 @@ OP = Op(
     signatures=((Tensor("a", rank=(1, 4)), Tensor("b", rank=(1, 4)), activation()),),
     outputs=(Output(shape=broadcast("a", "b")),),
     cells=cells("FLOAT32:2 FLOAT16:3 INT32:4"),
+    ties=("b.0=a.0",),
     reference=reference,
     by_cell=True,
     # A correctly rounded quotient is within u; one from a reciprocal within 2.5 u.

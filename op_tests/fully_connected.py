@@ -48,6 +48,7 @@ OP = Op(
         *cells("FLOAT16:3", bias="TENSOR_FLOAT16"),
         *cells("QUANT8_ASYMM:1 QUANT8_ASYMM_SIGNED:4", bias="TENSOR_INT32"),
     ),
+    ties=("bias.0=filter.0",),
     reference=reference,
     bound=dot(),
     samples=[

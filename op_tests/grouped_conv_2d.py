@@ -50,6 +50,7 @@ OP = Op(
         ),
     ),
     cells=convolution_cells(float32=3, quant8=3),
+    ties=("bias.0=filter.0",),
     reference=reference,
     bound=dot(),
     samples=[

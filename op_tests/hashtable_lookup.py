@@ -40,6 +40,7 @@ OP = Op(
         ),
     ),
     cells=cells("FLOAT32:1 INT32:1 QUANT8_ASYMM:1"),
+    ties=("keys.0=values.0",),
     reference=reference,
     fixed=frozenset({"lookups", "keys"}),
     bound=exact(),

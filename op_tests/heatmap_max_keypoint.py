@@ -74,6 +74,7 @@ OP = Op(
         ),
     ),
     cells=cells_with("boxes"),
+    ties=("boxes.0=heatmap.0",),
     reference=reference,
     fixed=frozenset("*"),
     bound=propagated("running error analysis of differences, expansion and position"),

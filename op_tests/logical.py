@@ -25,6 +25,7 @@ def declare(name, function):
         signatures=((Tensor("a", rank=(1, 5)), Tensor("b", rank=(1, 5))),),
         outputs=(Output(shape=broadcast("a", "b")),),
         cells=cells("BOOL8:3"),
+        ties=("b.0=a.0",),
         reference=lambda torch, a, b: getattr(torch, function)(a, b),
         bound=exact(),
         samples=SAMPLES,

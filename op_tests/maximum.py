@@ -27,6 +27,7 @@ def declare(name):
         signatures=((Tensor("a", rank=(1, 5)), Tensor("b", rank=(1, 5))),),
         outputs=(Output(shape=broadcast("a", "b"), span=reach),),
         cells=numeric(3, 3, int32=3),
+        ties=("b.0=a.0",),
         reference=lambda torch, a, b: getattr(torch, name.lower())(a, b),
         bound=chosen(),
         exempt=nan_operands(),

@@ -36,6 +36,7 @@ OP = Op(
     ),
     outputs=(Output(shape=padded("input"), like="input"),),
     cells=cells("FLOAT16:7 FLOAT32:7 QUANT8_ASYMM:7 QUANT8_ASYMM_SIGNED:7 INT32:7"),
+    ties=("paddings.0=rank(input)",),
     reference=reference,
     bound=exact(),
     samples=[

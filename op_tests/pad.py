@@ -53,6 +53,7 @@ def declare(name, rows, samples, *value):
         signatures=((Tensor("input"), ints("paddings", rank=2), *value),),
         outputs=(Output(shape=padded("input"), like="input"),),
         cells=rows,
+        ties=("paddings.0=rank(input)",),
         reference=reference,
         bound=exact(),
         samples=samples,

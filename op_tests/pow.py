@@ -49,6 +49,7 @@ OP = Op(
     ),
     outputs=(Output(shape=broadcast("base", "exponent")),),
     cells=floats(3),
+    ties=("exponent.0=base.0",),
     reference=lambda torch, base, exponent: torch.pow(base, exponent),
     bound=bounded_by(bound, "(3 + |e| (4 |log b| + 3/2)) u |y|"),
     exempt=strange,

@@ -21,6 +21,7 @@ OP = Op(
         ),
     ),
     cells=numeric(3, 3),
+    ties=("alpha.0=input.0",),
     reference=lambda torch, input, alpha: torch.where(input < 0, alpha * input, input + 0 * alpha),
     bound=rounded(1),
     samples=[

@@ -68,6 +68,12 @@ OPS = [
             Output("out", lambda f: f.shape("state")),
         ),
         cells=floats(),
+        ties=(
+            "weights.1=input.1",
+            "recurrent.0=weights.0",
+            "bias.0=weights.0",
+            "state.1=weights.0",
+        ),
         reference=single,
         bound=BOUND,
         samples=[
@@ -96,6 +102,12 @@ OPS = [
             Output("state_out", lambda f: f.shape("state"), optional=True, level=4),
         ),
         cells=floats(3),
+        ties=(
+            "weights.1=input.2",
+            "recurrent.0=weights.0",
+            "bias.0=weights.0",
+            "state.1=weights.0",
+        ),
         reference=sequence,
         bound=BOUND,
         fixed=frozenset({"time_major"}),

@@ -25,6 +25,7 @@ OP = Op(
     ),
     outputs=(Output(shape=lambda f: f.shape("x"), span=reach),),
     cells=numeric(3, 3, int32=3),
+    ties=("x.0=condition.0", "y.0=condition.0"),
     reference=lambda torch, condition, x, y: torch.where(condition, x, y),
     bound=moved(),
     samples=[

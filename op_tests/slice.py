@@ -32,6 +32,7 @@ OP = Op(
         ),
     ),
     cells=cells("FLOAT16:3 FLOAT32:3 INT32:3 QUANT8_ASYMM:3 QUANT8_ASYMM_SIGNED:4"),
+    ties=("begin.0=rank(input)", "size.0=rank(input)"),
     reference=reference,
     bound=exact(),
     samples=[

@@ -56,6 +56,7 @@ OP = Op(
     ),
     outputs=(Output(shape=sliced, like="input"),),
     cells=numeric(2, 2),
+    ties=("begin.0=rank(input)", "end.0=rank(input)", "strides.0=rank(input)"),
     reference=reference,
     bound=exact(),
     samples=[

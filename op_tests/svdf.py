@@ -60,6 +60,7 @@ OP = Op(
         Output("out", lambda f: (f.shape("input")[0], f.shape("times")[0] // f["rank"])),
     ),
     cells=floats(),
+    ties=("features.1=input.1", "times.0=features.0", "state.0=input.0"),
     reference=reference,
     bound=propagated("running error analysis of both filters"),
     samples=[

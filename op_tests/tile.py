@@ -16,6 +16,7 @@ OP = Op(
     signatures=((Tensor("input", rank=(1, 5)), ints("multiples")),),
     outputs=(Output(shape=tiled, like="input"),),
     cells=numeric(3, 3, int32=3),
+    ties=("multiples.0=rank(input)",),
     reference=lambda torch, input, multiples: input.repeat(*multiples.tolist()),
     bound=exact(),
     samples=[

@@ -23,6 +23,7 @@ OP = Op(
     signatures=((Tensor("input"), ints("perm", optional=True)),),
     outputs=(Output(shape=permuted, like="input"),),
     cells=numeric(2, 2),
+    ties=("perm.0=rank(input)",),
     reference=reference,
     bound=exact(),
     samples=[

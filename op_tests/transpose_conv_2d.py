@@ -99,6 +99,7 @@ OP = Op(
     ),
     outputs=(Output(shape=shape, span=products_span(terms), spatial=True),),
     cells=convolution_cells(float32=3, quant8=3),
+    ties=("filter.3=input.3", "bias.0=filter.0"),
     reference=reference,
     bound=dot(),
     valid=valid,

@@ -8,6 +8,7 @@ agree. What the reference does not forbid makes no case. Ids read
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -130,6 +131,7 @@ def refusals(op: Op, cell: Cell) -> list[Refusal]:
         for spec in signature:
             if spec.name in new:
                 found.extend(_of_input(op, cell, sample, signature, spec))
+    found.extend(_of_ties(op, [sample for sample, _ in samples]))
     first = samples[0][0]
     for position, output in enumerate(op.outputs):
         found.extend(_of_output(op, cell, first, position, output))
@@ -322,6 +324,38 @@ def _rezero(name: str, base: Base) -> Model:
     return with_operand(base.model, index, zero_point=zero + (1 if zero < 100 else -1))
 
 
+# Dimensions.
+
+
+def _of_ties(op: Op, samples: list[Sample]) -> Iterator[Refusal]:
+    """One longer dimension where two have to agree."""
+    for tie in op.ties:
+        name, axis, others = tie_parts(tie)
+        for sample in samples:
+            if all(sample.operands.get(other) is not None for other in (name, *others)):
+                yield Refusal(f"dimension-{name}.{axis}", sample, partial(_lengthen, name, axis))
+                break
+
+
+def tie_parts(tie: str) -> tuple[str, int, tuple[str, ...]]:
+    """`bias.0=filter.0`: the operand and axis that a refusal changes, and the other operands."""
+    left, _, right = tie.partition("=")
+    name, _, axis = left.rpartition(".")
+    return name, int(axis), tuple(re.findall(r"[a-z_]{2,}|\b[a-z]\b", right.removeprefix("rank")))
+
+
+def _lengthen(name: str, axis: int, base: Base) -> Model:
+    index = base.operand(name)
+    dims = list(base.model.main.operands[index].dims)
+    dims[axis] += 1
+    model = without_output_shapes(base.model)
+    changes: dict[str, object] = {"dims": tuple(dims)}
+    quant = model.main.operands[index].channel_quant
+    if quant is not None and quant.dim == axis:
+        changes["channel_quant"] = replace(quant, scales=(*quant.scales, quant.scales[-1]))
+    return with_operand(model, index, **changes)
+
+
 # Outputs.
 
 
@@ -346,7 +380,8 @@ def _of_output(
         yield Refusal(f"scale-{name}", sample, partial(_rescale_output, position))
         if code not in SYMMETRIC:
             yield Refusal(f"zero-point-{name}", sample, partial(_rezero_output, position))
-    for how, axis in (("first", 0), ("last", -1)):
+    # A dimension that follows from the data is not declared, and cannot be declared wrongly.
+    for how, axis in (("first", 0), ("last", -1))[output.counted :]:
         edit = partial(_longer_output, position, axis)
         yield Refusal(f"dimension-{name}.{how}", sample, edit, Stage.EXECUTION)
     yield Refusal(f"rank-{name}", sample, partial(_deeper_output, position), Stage.EXECUTION)

@@ -338,6 +338,8 @@ class Op:
         exempt: function of the situation: elements the documentation leaves open.
         graphs: for control flow: function of the cell giving `GraphSample`s.
         by_cell: the reference also gets the keyword `cell`: what it computes depends on types.
+        ties: dimensions that have to agree, as `bias.0=filter.0` or `paddings.0=rank(input)`:
+            operand and axis, then what it equals. Refusals make the first one longer.
         fixed: operands whose shape or value other seeds leave alone, because they are tied to
             others in a way that no rule sees; `*` stands for all.
         valid: function of the facts: whether the documentation allows these attributes together;
@@ -356,6 +358,7 @@ class Op:
     graphs: Callable[[Cell], Iterable[Any]] | None = None
     level: int = 0
     by_cell: bool = False
+    ties: tuple[str, ...] = ()
     fixed: frozenset[str] = frozenset()
     valid: Callable[[Facts], bool] | None = None
 

@@ -12,7 +12,7 @@ from nnapi_testkit.cases.edits import base_of
 from nnapi_testkit.cases.index import case_index
 from nnapi_testkit.cases.mutations import MUTATIONS
 from nnapi_testkit.cases.ref import CaseRef
-from nnapi_testkit.cases.refusals import MOST_EACH, covering, refusals
+from nnapi_testkit.cases.refusals import MOST_EACH, covering, refusals, tie_parts
 from nnapi_testkit.catalog import catalog
 from nnapi_testkit.judge.judge import judge
 from nnapi_testkit.judge.verdict import Verdict
@@ -103,6 +103,33 @@ def test_driver_refuses_all(refs: list[CaseRef], driver_library: Path) -> None:
             if record.verdict is not Verdict.PASS:
                 wrong.append((ref.id, record.verdict.value, record.message))
     assert not wrong
+
+
+def test_ties_hold_in_the_unbroken_models() -> None:
+    """What a refusal makes unequal is equal before: both sides of each declared tie."""
+    seen = 0
+    for op in catalog().values():
+        for cell in op.cells[:1] if op.ties else ():
+            samples = [sample for sample, _ in covering(op, cell)]
+            for tie in op.ties:
+                name, axis, others = tie_parts(tie)
+                used = [
+                    s
+                    for s in samples
+                    if all(s.operands.get(other) is not None for other in (name, *others))
+                ]
+                assert used, (op.name, tie)
+                base = base_of(op.name, cell.name, used[0].name)
+                operands = base.model.main.operands
+                left = operands[base.operand(name)].dims[axis]
+                if "rank(" in tie:
+                    right = len(operands[base.operand(others[0])].dims)
+                else:
+                    where = int(tie.rpartition(".")[2])
+                    right = operands[base.operand(others[0])].dims[where]
+                assert left == right, (op.name, tie)
+                seen += 1
+    assert seen >= 50
 
 
 CASE = Case("ADD[x]", base_of("ADD", "float32", "rank1").model, (), expect=Stage.COMPILATION)

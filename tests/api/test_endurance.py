@@ -168,3 +168,45 @@ def test_a_killed_client_does_not_disturb_the_others(driver_library: Path, clien
             process.wait()
             if process.stdout is not None:
                 process.stdout.close()
+
+
+def test_deadlines_hold_under_load(driver_library: Path, lib: Library) -> None:
+    """With other processes at work: no time ends in MISSED_DEADLINE, enough time in the answer."""
+    running = [client(driver_library, 300) for _ in range(3)]
+    missed = (
+        ResultCode.MISSED_DEADLINE_PERSISTENT,
+        ResultCode.MISSED_DEADLINE_TRANSIENT,
+    )
+    try:
+        for process in running:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        model = add_model(lib, (64, 64))
+        for number, priority in enumerate((90, 100, 110) * 5):
+            compilation = Compilation(model)
+            ok(lib.Compilation_setPriority(compilation.handle, priority))
+            ok(lib.Compilation_finish(compilation.handle))
+            execution = Execution(compilation)
+            a = np.full((64, 64), number, np.float32)
+            out = np.zeros((64, 64), np.float32)
+            ok(execution.input(0, a))
+            ok(execution.input(1, a))
+            ok(execution.output(0, out))
+            hurried = number % 2 == 0
+            nanoseconds = 1 if hurried else 60 * 10**9
+            ok(lib.Execution_setTimeout(execution.handle, nanoseconds))
+            if hurried:
+                assert execution.compute() in missed
+            else:
+                ok(execution.compute())
+                assert (out == 2 * number).all()
+        for process in running:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "right\n"
+            assert process.wait(60) == 0
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()

@@ -13,6 +13,7 @@ from nnapi_testkit.cases.build import (
     level_of,
 )
 from nnapi_testkit.cases.flow_pairs import flow_refs
+from nnapi_testkit.cases.flow_refusals import flow_refusal_refs
 from nnapi_testkit.cases.graphs import graph_refs
 from nnapi_testkit.cases.pairs import pair_refs
 from nnapi_testkit.cases.paths import path_refs
@@ -60,7 +61,7 @@ def _operation(op: Op, seed: int, follows: Follows | None) -> Iterator[CaseRef]:
         yield from path_refs(next(small), counted=any(out.counted for out in op.outputs))
         yield from pair_refs(op, cell)
     yield from flow_refs(op.name)
-    yield from refusal_refs(op)
+    yield from refusal_refs(op) if op.graphs is None else flow_refusal_refs(op)
 
 
 def _computing(op: Op, cell: Cell, seed: int, follows: Follows | None) -> Iterator[CaseRef]:

@@ -1,0 +1,169 @@
+"""Refusals of IF and WHILE: their operands are models, so op files declare them as graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import lru_cache, partial
+
+from nnapi_testkit.cases.edits import (
+    Base,
+    Edit,
+    add_operand,
+    replaced,
+    retyped,
+    scalar,
+    with_operand,
+    with_operation,
+    without_output_shapes,
+)
+from nnapi_testkit.cases.graphs import build_graph
+from nnapi_testkit.cases.mutations import MUTATIONS
+from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.catalog import operation
+from nnapi_testkit.model.case import Case, Stage
+from nnapi_testkit.model.types import Lifetime, Model
+from nnapi_testkit.op.declare import Cell, Op
+from nnapi_testkit.op.graph import GraphSample
+from nnapi_testkit.spec.codes import OperandCode
+
+# The positions of the operands that are models.
+MODELS = {"IF": (1, 2), "WHILE": (0, 1)}
+CELLS_EACH = 2
+FLOAT32, INT32, BOOL8 = (
+    OperandCode.TENSOR_FLOAT32,
+    OperandCode.TENSOR_INT32,
+    OperandCode.TENSOR_BOOL8,
+)
+
+
+def flow_refusal_refs(op: Op) -> Iterator[CaseRef]:
+    """The refusals of a control flow operation."""
+    cells = [cell for cell in op.cells if cell.main != BOOL8]
+    edits = [*_edits(op), *((n, e) for n, e in MUTATIONS.items() if not hasattr(e, "needs"))]
+    for number, (name, edit) in enumerate(edits):
+        for step in range(CELLS_EACH):
+            cell = cells[(number + step * (len(cells) // CELLS_EACH)) % len(cells)]
+            case_id = f"{op.name}[{cell.name}-refused-{name}]"
+            yield CaseRef(
+                case_id,
+                op.name,
+                cell.name,
+                max(op.since, cell.since),
+                "refusal",
+                partial(_make, op.name, cell.name, edit, case_id),
+            )
+
+
+@lru_cache(maxsize=8)
+def flow_base(op_name: str, cell_name: str) -> Base:
+    """The first graph of the cell."""
+    op = operation(op_name)
+    cell = next(cell for cell in op.cells if cell.name == cell_name)
+    case = build_graph(_first(op, cell), False, f"{op_name}[{cell_name}]", 0)
+    count = len(case.model.main.operations[-1].inputs)
+    return Base(case, tuple(f"input{number}" for number in range(count)))
+
+
+def _first(op: Op, cell: Cell) -> GraphSample:
+    assert op.graphs is not None
+    sample: GraphSample = next(iter(op.graphs(cell)))
+    return sample
+
+
+def _make(op_name: str, cell_name: str, edit: Edit, case_id: str) -> Case:
+    base = flow_base(op_name, cell_name)
+    model = edit(base)
+    return replace(base.case, id=case_id, model=model, sets=(), expect=Stage.COMPILATION)
+
+
+def _edits(op: Op) -> Iterator[tuple[str, Edit]]:
+    for position in MODELS[op.name]:
+        yield f"model-{position}.tensor", partial(_as_tensor, position)
+        yield f"model-{position}.scalar", partial(_as_scalar, position)
+        yield f"model-{position}.missing", partial(_omit, position)
+    first, second = MODELS[op.name]
+    if op.name == "IF":
+        yield "condition-type.int32", partial(_retype, 0, INT32)
+        yield "condition-type.float32", partial(_retype, 0, FLOAT32)
+        yield "condition-shape.two", partial(_redim, 0, (2,))
+        yield "condition-shape.rank", partial(_redim, 0, (1, 1))
+        yield "condition-scalar", partial(_as_scalar, 0)
+        yield "condition-missing", partial(_omit, 0)
+    else:
+        yield "models-swapped", partial(_swap, first, second)
+    yield "inputs.too-few", partial(_inputs, -1)
+    yield "inputs.too-many", partial(_inputs, 1)
+    yield "inputs.none", partial(_inputs, -100)
+    yield "outputs.too-many", _more_outputs
+    # What is handed to a model has to be what the model takes.
+    yield "argument-type", partial(_retype, -1, BOOL8)
+    yield "argument-shape", partial(_redim, -1, (7, 7, 7))
+    yield "result-type", _retype_output
+    yield "result-shape", _reshape_output
+
+
+def _index(base: Base, position: int) -> int:
+    return base.operation.inputs[position]
+
+
+def _as_tensor(position: int, base: Base) -> Model:
+    value = replace(scalar(OperandCode.INT32, 0), type=INT32, dims=(1,), lifetime=Lifetime.CONSTANT)
+    model, new = add_operand(base.model, value)
+    return with_operation(model, inputs=_put(base, position, new))
+
+
+def _as_scalar(position: int, base: Base) -> Model:
+    model, new = add_operand(base.model, scalar(OperandCode.INT32, 0))
+    return with_operation(model, inputs=_put(base, position, new))
+
+
+def _put(base: Base, position: int, index: int) -> tuple[int, ...]:
+    return replaced(base.operation.inputs, _index(base, position), index)
+
+
+def _omit(position: int, base: Base) -> Model:
+    index = _index(base, position)
+    return with_operand(base.model, index, lifetime=Lifetime.OMITTED, value=b"", subgraph=-1)
+
+
+def _retype(position: int, other: OperandCode, base: Base) -> Model:
+    index = _index(base, position)
+    operand = base.model.main.operands[index]
+    return with_operand(base.model, index, **retyped(operand, other))
+
+
+def _redim(position: int, dims: tuple[int, ...], base: Base) -> Model:
+    return with_operand(without_output_shapes(base.model), _index(base, position), dims=dims)
+
+
+def _swap(first: int, second: int, base: Base) -> Model:
+    inputs = list(base.operation.inputs)
+    inputs[first], inputs[second] = inputs[second], inputs[first]
+    return with_operation(base.model, inputs=inputs)
+
+
+def _inputs(change: int, base: Base) -> Model:
+    inputs = base.operation.inputs
+    if change < 0:
+        return with_operation(base.model, inputs=inputs[: max(0, len(inputs) + change)])
+    return with_operation(base.model, inputs=(*inputs, inputs[-1]))
+
+
+def _more_outputs(base: Base) -> Model:
+    like = base.model.main.operands[base.output(0)]
+    model = base.model
+    outputs = list(base.operation.outputs)
+    for _ in range(8):  # more than WHILE has state to give
+        model, new = add_operand(model, replace(like, lifetime=Lifetime.TEMPORARY))
+        outputs.append(new)
+    return with_operation(model, outputs=outputs)
+
+
+def _retype_output(base: Base) -> Model:
+    index = base.output(0)
+    return with_operand(base.model, index, **retyped(base.model.main.operands[index], BOOL8))
+
+
+def _reshape_output(base: Base) -> Model:
+    return with_operand(base.model, base.output(0), dims=(7, 7, 7))

@@ -22,7 +22,7 @@ from tests.api.signatures import (
     pointers,
     short_names,
 )
-from tests.driver.capi import Library, add_model, ok, refused
+from tests.driver.capi import Library, add_model, later, ok, refused
 
 NAMES = short_names()
 # Pointers that the reference lets be null.
@@ -225,6 +225,7 @@ def test_devices_must_not_repeat(world: World, size: int) -> None:
     model = world.keepers(add_model(world.lib))
     code = world.lib.Compilation_createForDevices(model.handle, devices, size, ctypes.byref(handle))
     assert code == (ResultCode.NO_ERROR if size == 1 else ResultCode.BAD_DATA)
+    later(world.lib, "Compilation_free", handle)
 
 
 def test_every_pointer_index_and_length_is_met() -> None:

@@ -2,15 +2,18 @@
 # alone on a fresh clone: virtual environment, build, run; later runs reuse what is there.
 #
 # PYTHON  the interpreter to begin with (3.10 or later)
-# ARGS    more arguments for `nnapi-testkit run` or pytest, as in make test ARGS='-k CONV_2D'
+# ARGS    more arguments for `nnapi-testkit run` or pytest, as in make test ARGS='-k judge'
+# SUITE   more arguments for the suite of `make test`, as in make test SUITE='-k CONV_2D'
 PYTHON ?= python3
 ARGS ?=
+SUITE ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
 REPORT := build/report
 # What a whole run must at least execute and compare; a selection in ARGS is not held to it.
 FLOOR := $(if $(strip $(ARGS)),,$(wildcard ci/floor.json))
+SUITE_FLOOR := $(if $(strip $(SUITE)),,$(wildcard ci/floor.json))
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CONSTRAINTS := -c ci/constraints.txt
 EXTRAS := torch,test,dev,android,litert
@@ -23,9 +26,12 @@ NATIVE := CMakeLists.txt $(shell find emulator -type f \( -name '*.cpp' -o -name
 conformance: build
 	$(BIN)/nnapi-testkit run --report $(REPORT) $(addprefix --floor ,$(FLOOR)) $(ARGS)
 
+# The suite against the reference driver first, then the project's own tests, a folder of them on
+# one worker.
 test: build
-	$(BIN)/python -m pytest tests --nnapi-suite --nnapi-profile strict \
-		$(addprefix --nnapi-floor ,$(FLOOR)) $(ARGS)
+	$(BIN)/python -m pytest --nnapi-suite --nnapi-profile strict --nnapi-jobs 2 \
+		$(addprefix --nnapi-floor ,$(SUITE_FLOOR)) $(SUITE)
+	$(BIN)/python -m pytest tests -n 2 --dist loadgroup $(ARGS)
 
 build: $(VENV)/build.stamp
 

@@ -22,7 +22,6 @@ from nnapi_testkit.targets.docker.engine import Container
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 IMAGE = "nnapi-testkit/stub:1"
-FAILED: list[str] = []  # the log of a daemon that did not come up
 STUB = f"""\
 [stub]
 about = "a loopback device for an emulator"
@@ -52,8 +51,7 @@ def daemon() -> Iterator[object]:
     try:
         running = module.Daemon()  # type: ignore[attr-defined]
     except module.DaemonFailed as error:  # type: ignore[attr-defined]
-        FAILED.append(str(error))
-        pytest.skip(f"dockerd failed: {str(error).strip().splitlines()[-1][:300]}")
+        pytest.skip(f"dockerd failed; the end of its log:\n{error}")
     try:
         archive = running.folder / "stub.tar"
         subprocess.run(
@@ -130,19 +128,3 @@ def add() -> Callable[..., Case]:
         )
 
     return make
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many tests ran in containers, and why if none did."""
-    counts = {
-        outcome: sum(
-            "tests/docker/test_containers" in report.nodeid
-            for report in terminalreporter.stats.get(outcome, ())
-        )
-        for outcome in ("passed", "failed", "error", "skipped")
-    }
-    if sum(counts.values()):
-        told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
-        terminalreporter.write_line(f"docker tests: {told}")
-    for log in FAILED:
-        terminalreporter.write_line(f"dockerd failed; the end of its log:\n{log}")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -334,10 +335,13 @@ def test_xdist_workers_share_a_fleet(reference: Any_, tmp_path: Path) -> None:
     devices = [reference() for _ in range(2)]
     names = ",".join(device.serial for device in devices)
     root = Path(__file__).parents[2]
+    # An installed kit has its entry point; naming the plugin too would register it twice.
+    installed = any(p.value == "nnapi_testkit.plugin" for p in entry_points(group="pytest11"))
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider"),
-            *("-p", "nnapi_testkit.plugin", "--nnapi-suite", "--nnapi-operation", "ADD"),
+            *(() if installed else ("-p", "nnapi_testkit.plugin")),
+            *("--nnapi-suite", "--nnapi-operation", "ADD"),
             *("--nnapi-target", f"adb:{names}", "--nnapi-oracle", "golden"),
         ],
         cwd=tmp_path,

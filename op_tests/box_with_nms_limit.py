@@ -29,12 +29,16 @@ def overlaps(torch, boxes):
 def chosen(torch, scores, boxes, low, least, kernel, threshold, sigma):
     """(index, updated score) of the boxes of one class, in the order of their choice."""
     iou = overlaps(torch, boxes)
+    apart = plain(iou) == 0
     waiting = {i: score for i, score in enumerate(scores.unbind(0)) if float(plain(score)) >= low}
     found = []
     while waiting:
         values = {i: float(plain(score)) for i, score in waiting.items()}
         top = max(values, key=values.__getitem__)
-        rest = [value for i, value in values.items() if i != top]
+        # Equal scores of boxes that do not overlap: whichever goes first, both are kept.
+        rest = [
+            v for i, v in values.items() if i != top and not (v == values[top] and apart[top, i])
+        ]
         clear(values[top] - max(rest, default=-1.0), "a tie of scores")
         found.append((top, waiting.pop(top)))
         for i in list(waiting):
@@ -120,6 +124,25 @@ def sample(
     )
 
 
+def tied(name, kernel, **more):
+    """Boxes of equal scores, far from each other, and one that overlaps the first."""
+    corners = [(0, 0), (40, 0), (0, 40), (40, 40), (1, 0)]
+    scores = [0.75, 0.75, 0.75, 0.5, 0.25]
+    return Sample(
+        name,
+        scores=Given([[0.0, score] for score in scores]),
+        boxes=Given([[x, y, x + 8, y + 8] * 2 for x, y in corners]),
+        batches=[0] * len(scores),
+        score_threshold=0.1,
+        limit=-1,
+        kernel=kernel,
+        iou_threshold=0.3,
+        sigma=0.5,
+        nms_score_threshold=0.01,
+        **more,
+    )
+
+
 def most(f):
     return f.shape("scores")[0] * f.shape("scores")[1]
 
@@ -174,10 +197,13 @@ OP = Op(
         sample("linear-cut", [9], 2, LINEAR, least=0.4, iou=0.2),
         sample("one-box", [1], 2, seed=3),
         sample("none-left", [4], 2, low=0.999),
+        tied("ties", HARD),
+        tied("ties-gaussian", GAUSSIAN),
     ],
     ambiguity=(
         "Whether class 0 is background is not documented: cases give it scores below the"
-        " threshold. Overlaps and scores that rounding could decide make no case, ties neither."
+        " threshold. Overlaps and scores that rounding could decide make no case; equal scores"
+        " only where the boxes are apart, so that their order does not matter."
         " Boxes of signed cells have zero point 0: the type knows no -128."
     ),
 )

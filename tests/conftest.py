@@ -10,8 +10,10 @@ HERE = Path(__file__).parent
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With `-n` and `--dist loadgroup` a folder's tests share a worker, and so its fixtures."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
     for item in items:
         if HERE in item.path.parents:
             folder = item.path.relative_to(HERE).parts[0]

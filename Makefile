@@ -24,7 +24,7 @@ NATIVE := CMakeLists.txt $(shell find emulator -type f \( -name '*.cpp' -o -name
 .DELETE_ON_ERROR:
 
 conformance: build
-	$(BIN)/nnapi-testkit run --report $(REPORT) $(addprefix --floor ,$(FLOOR)) $(ARGS)
+	$(BIN)/nnapi-testkit run --jobs 2 --report $(REPORT) $(addprefix --floor ,$(FLOOR)) $(ARGS)
 
 # The suite against the reference driver first, then the project's own tests, a folder of them on
 # one worker.

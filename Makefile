@@ -26,12 +26,12 @@ NATIVE := CMakeLists.txt $(shell find emulator -type f \( -name '*.cpp' -o -name
 conformance: build
 	$(BIN)/nnapi-testkit run --jobs 2 --report $(REPORT) $(addprefix --floor ,$(FLOOR)) $(ARGS)
 
-# The suite against the reference driver first, then the project's own tests, a folder of them on
-# one worker.
+# The suite against the reference driver first, then the project's own tests, a file of them on one
+# worker.
 test: build
 	$(BIN)/python -m pytest --nnapi-suite --nnapi-profile strict --nnapi-jobs 2 \
 		$(addprefix --nnapi-floor ,$(SUITE_FLOOR)) $(SUITE)
-	$(BIN)/python -m pytest tests -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest tests -n 2 --dist loadfile $(ARGS)
 
 build: $(VENV)/build.stamp
 

@@ -1,23 +1,8 @@
-"""What holds for all tests: a folder on one worker, and a line for the tests in containers."""
+"""What holds for all tests: a line that tells how many ran in containers."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-
-HERE = Path(__file__).parent
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With `-n` and `--dist loadgroup` a folder's tests share a worker, and so its fixtures."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    for item in items:
-        if HERE in item.path.parents:
-            folder = item.path.relative_to(HERE).parts[0]
-            item.add_marker(pytest.mark.xdist_group(folder))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

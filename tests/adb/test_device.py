@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -59,6 +60,8 @@ def test_both_generations_of_adb(
         if not bundled.exists():
             pytest.fail("the wheel of adbutils brings no adb")
         monkeypatch.setenv("ADBUTILS_ADB_PATH", str(bundled))
+    else:
+        monkeypatch.setenv("ADBUTILS_ADB_PATH", shutil.which("adb") or "adb")
     adb_server._OWN.stop()  # the next device starts one of the program asked for
     try:
         device = start()

@@ -17,7 +17,7 @@ from nnapi_testkit.targets.adb.client import (
     translated,
     unauthorized,
 )
-from nnapi_testkit.targets.adb.server import Server, is_network
+from nnapi_testkit.targets.adb.server import Server, is_network, own_server
 from nnapi_testkit.targets.adb.shell import Completed, ShellStream
 from nnapi_testkit.targets.base import InfraError, TargetError
 
@@ -65,8 +65,7 @@ class Device:
         attempt: threading.Thread | None = None
         why = ""
         while True:
-            state = self.client.states().get(self.serial, "absent")
-            now = time.monotonic()
+            state, now = self._state(until), time.monotonic()
             if state == "device":
                 try:
                     self.check_features()
@@ -89,7 +88,8 @@ class Device:
                 patience = AGAIN_SECONDS if attempt and attempt.is_alive() else SOON_SECONDS
                 if now - attached >= patience:
                     attached = now
-                    self.client.detach(self.serial)
+                    if state != "absent":
+                        self.client.detach(self.serial)
                     attempt = threading.Thread(target=self._attach, daemon=True)
                     attempt.start()
             if now >= until:
@@ -103,6 +103,19 @@ class Device:
                     f"device {self.serial} is {state} after {seconds:g} s{last}: {cure}"
                 )
             time.sleep(0.05 if state != "absent" else 0.02)
+
+    def _state(self, until: float) -> str:
+        """Return the device's state; a server of our own that died is replaced."""
+        while True:
+            try:
+                return self.client.states().get(self.serial, "absent")
+            except DeviceLost:
+                if not self.client.server.own:
+                    raise
+                if time.monotonic() >= until:
+                    return "absent"
+                time.sleep(0.1)
+                self.client = Client(own_server())
 
     def _attach(self) -> None:
         # It may block for 10 s and more; the states tell how it went.

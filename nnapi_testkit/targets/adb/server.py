@@ -27,8 +27,13 @@ NAMING = (
     "ANDROID_ADB_SERVER_PORT",
     "ADB_SERVER_SOCKET",
 )
-# The server ends with us even when we are killed: then the pipe that the shell reads from closes.
-KEEPER = 'trap "" INT; "$@" <&- & child=$!; read -r _; kill "$child"; wait "$child"'
+# The server ends with us even when we are killed: then the pipe that the reader waits on closes. The
+# shell ends with the server, so that a server that crashed is noticed.
+KEEPER = (
+    'trap "" INT; exec 3<&0 <&-; "$@" 3<&- & child=$!; '
+    '{ read -r _ <&3; kill "$child"; } 2>&- & reader=$!; exec 3<&-; '
+    'wait "$child"; kill "$reader" 2>&-'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,8 @@ class _Own:
     def start(self) -> Server:
         if self.server is not None and self._keeper is not None and self._keeper.poll() is None:
             return self.server
+        # There is none yet, or it died: adb 29 does when a device that does not answer is given
+        # up while it still tries to connect.
         self.stop()
         self._home = tempfile.TemporaryDirectory(prefix="nnapi-testkit-adb-")
         with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -69,7 +76,7 @@ class _Own:
         environment.update(ADB_USB="0", ADB_EMU="0", ADB_MDNS="0")
         environment["ADB_LOCAL_TRANSPORT_MAX_PORT"] = "5553"
         environment["ANDROID_ADB_SERVER_PORT"] = str(port)
-        command = [adb_program(), "-P", str(port), "nodaemon", "server"]
+        command = [newest_adb(), "-P", str(port), "nodaemon", "server"]
         self._keeper = subprocess.Popen(
             ["/bin/sh", "-c", KEEPER, "adb-server", *command],
             stdin=subprocess.PIPE,
@@ -119,6 +126,18 @@ def adb_program() -> str:
             "there is no adb: install it (Debian, Ubuntu: apt-get install adb) or set"
             " ADBUTILS_ADB_PATH to its path"
         ) from None
+
+
+def newest_adb() -> str:
+    """Return the adb for a server that no other client talks to: the wheel's, where it has one.
+
+    Distributions ship adb 29, which crashes when a device is given up at the moment in which the
+    attempt to connect to it fails; adb 36 does not. Raises TargetError if there is none.
+    """
+    bundled = Path(adbutils.__file__).parent / "binaries" / "adb"
+    if "ADBUTILS_ADB_PATH" not in os.environ and os.access(bundled, os.X_OK):
+        return str(bundled)
+    return adb_program()
 
 
 def listens(host: str, port: int) -> bool:

@@ -27,8 +27,8 @@ NAMING = (
     "ANDROID_ADB_SERVER_PORT",
     "ADB_SERVER_SOCKET",
 )
-# The server ends with us even when we are killed: then the pipe that the reader waits on closes. The
-# shell ends with the server, so that a server that crashed is noticed.
+# The server ends with us even when we are killed: then the pipe that the reader waits on closes.
+# The shell ends with the server, so that a server that crashed is noticed.
 KEEPER = (
     'trap "" INT; exec 3<&0 <&-; "$@" 3<&- & child=$!; '
     '{ read -r _ <&3; kill "$child"; } 2>&- & reader=$!; exec 3<&-; '

@@ -1,6 +1,7 @@
 """RESIZE_BILINEAR: each output pixel blends the four input pixels around its position."""
 
 from math import floor
+from struct import pack, unpack
 
 from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, bounded_by, layout, numeric
 
@@ -54,7 +55,12 @@ def open_elements(s):
 def sizes(values, height, width):
     if values.get("height") is not None:
         return values["height"], values["width"]
-    return floor(height * values["scale_h"]), floor(width * values["scale_w"])
+    return scaled(height, values["scale_h"]), scaled(width, values["scale_w"])
+
+
+def scaled(size, scale):
+    """floor(size * scale), the product in single precision as the scale is: 10 * 0.7f is 7."""
+    return floor(unpack("f", pack("f", size * scale))[0])
 
 
 def shape(f):

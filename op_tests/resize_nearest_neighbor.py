@@ -1,6 +1,7 @@
 """RESIZE_NEAREST_NEIGHBOR: each output pixel copies the nearest input pixel."""
 
 from math import floor
+from struct import pack, unpack
 
 from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, exact, layout, numeric
 
@@ -38,7 +39,12 @@ def reference(torch, input, align_corners, half_pixel_centers, **target):
 def sizes(values, height, width):
     if values.get("height") is not None:
         return values["height"], values["width"]
-    return floor(height * values["scale_h"]), floor(width * values["scale_w"])
+    return scaled(height, values["scale_h"]), scaled(width, values["scale_w"])
+
+
+def scaled(size, scale):
+    """floor(size * scale), the product in single precision as the scale is: 10 * 0.7f is 7."""
+    return floor(unpack("f", pack("f", size * scale))[0])
 
 
 def shape(f):

@@ -131,13 +131,16 @@ void Execution::setOutput(int32_t index, const ANeuralNetworksOperandType* type,
     Argument& slot = argument(outputs_, index);
     if (buffer == nullptr) {
         if (length != 0) fail(ANEURALNETWORKS_UNEXPECTED_NULL, "buffer is null, length is not 0");
-        if (!mayOmitOutput(index)) {
+        Argument given = makeArgument(slot, true, type, 0);
+        if (mayOmitOutput(index)) {
+            given = Argument();
+            given.set = given.omitted = true;
+            given.operand = slot.operand;
+        } else if (given.operand.fullySpecified()) {
             fail(ANEURALNETWORKS_BAD_DATA, "output %d is not optional", index);
         }
-        Argument omitted;
-        omitted.set = omitted.omitted = true;
-        omitted.operand = slot.operand;
-        slot = std::move(omitted);
+        // Reading: an output that may turn out empty can have a buffer of no bytes.
+        slot = std::move(given);
     } else {
         Argument given = makeArgument(slot, true, type, length);
         if (given.operand.fullySpecified()) checkLength(given.operand, length, padding_);

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from nnapi_testkit.spec.codes import OperandCode, ResultCode
+from nnapi_testkit.spec.codes import OperandCode, OperationCode, ResultCode
 from tests.driver.capi import (
     Compilation,
     Execution,
@@ -141,6 +141,21 @@ def test_arguments_are_checked(lib: Library) -> None:
     refused(lib.Execution_setInput(execution.handle, 0, None, None, 16), NULL)
     refused(lib.Execution_setOutput(execution.handle, 0, None, None, 16), NULL)
     refused(execution.output(0, None))  # ADD's output is not optional
+
+
+def test_an_output_that_may_be_empty_takes_a_buffer_of_no_bytes(lib: Library) -> None:
+    for size, code in ((0, ResultCode.NO_ERROR), (2, ResultCode.OUTPUT_INSUFFICIENT_SIZE)):
+        model = Model(lib)
+        x, out = model.operand(F32, [2]), model.operand(F32, [0])
+        begin, count = (model.operand(OperandCode.TENSOR_INT32, [1]) for _ in range(2))
+        model.value(begin, np.array([0], np.int32))
+        model.value(count, np.array([size], np.int32))
+        ok(model.operation(OperationCode.SLICE, [x, begin, count], [out]))
+        execution = Execution(model.finished([x], [out]).compile())
+        ok(execution.input(0, np.zeros(2, np.float32)))
+        ok(execution.output(0, None))
+        assert execution.compute() == code
+        assert execution.shape(0) == (code, [size])
 
 
 def test_omitted_inputs_must_be_optional(lib: Library) -> None:

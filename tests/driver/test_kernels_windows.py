@@ -265,6 +265,11 @@ def test_resize_by_hand(lib: Library) -> None:
         scales = [np.float32(2.2), np.float32(1.9)]  # floor(4 * 2.2) = 8, floor(1.9) = 1
         by_scale = run(lib, "RESIZE_BILINEAR", [x, *scales, False, *flags], FLOAT).ravel()
         np.testing.assert_array_equal(by_scale, by_shape)
+    # 10 * 0.7f is 7 in single precision, though 0.7f is a little less than 0.7.
+    row = np.zeros((1, 1, 10, 1), np.float32)
+    for name in ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"):
+        got = run(lib, name, [row, np.float32(0.7), np.float32(1), False], FLOAT)
+        assert got.shape == (1, 1, 7, 1)
 
 
 # --- Blocks, products, normalization -----------------------------------------------------------

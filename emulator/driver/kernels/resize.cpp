@@ -63,11 +63,12 @@ void validateNearest(OpView& v) { validate(v, true); }
 void validateBilinear(OpView& v) { validate(v, false); }
 
 /// An output size: given, or floor(input * scale).
+/// Reading: the product is one of single precision, as the scale is. 10 times 0.7f is 7 then; the
+/// exact product, a little below since 0.7f is, would give 6.
 int64_t outputSize(const Context& c, size_t index, uint32_t input) {
     if (c.type(index) == INT32) return c.integer(index, 1, kMost);
-    const double scale = c.real(index);
-    const double size = std::floor(input * scale);  // exact: 32 bits times 24
-    c.require(size >= 1 && size <= kMost, "the scale must give a size of at least 1");
+    const float size = std::floor(static_cast<float>(input) * c.real(index));
+    c.require(size >= 1 && size < 0x1p31f, "the scale must give a size of at least 1");
     return static_cast<int64_t>(size);
 }
 

@@ -11,6 +11,7 @@ def declare(name, reference, int32):
         name=name,
         signatures=((Tensor("input", rank=(1, 5)),),),
         outputs=(Output(),),
+        batched=("input",),
         cells=cells(f"FLOAT16:3 FLOAT32:3 INT32:{int32}"),
         reference=reference,
         # The sign of a zero is left open: |x| may be max(x, -x), and -x may be 0 - x.

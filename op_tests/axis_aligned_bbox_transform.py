@@ -60,6 +60,7 @@ OP = Op(
         ),
     ),
     outputs=(Output("out", lambda f: f.shape("deltas"), quant={"TENSOR_QUANT16_ASYMM": EIGHTH}),),
+    batched=("rois", "deltas", "batches"),
     cells=cells(
         "FLOAT32:3 FLOAT16:3 QUANT16_ASYMM/QUANT8_ASYMM:3 QUANT16_ASYMM/QUANT8_ASYMM_SIGNED:4",
         second="deltas",

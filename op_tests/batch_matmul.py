@@ -26,6 +26,7 @@ OP = Op(
     name="BATCH_MATMUL",
     signatures=((Tensor("x", rank=(2, 4)), Tensor("y", rank=(2, 4)), *FLAGS),),
     outputs=(Output(shape=shape, span=span),),
+    batched=lambda f: {"x": 0, "y": 0} if len(f.shape("x")) > 2 else {},
     cells=cells("FLOAT16:6 FLOAT32:6 QUANT8_ASYMM_SIGNED:6 INT32:6"),
     ties=("y.0=x.1",),
     reference=reference,

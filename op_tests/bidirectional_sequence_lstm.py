@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, floats, propagated
+from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, floats, propagated, timed_batch
 from nnapi_testkit.op.lstm import LAYER_NORM, NORMS, OPERANDS, SMALL, lstm_sample, step
 
 INPUT, *WEIGHTS = OPERANDS[:18]
@@ -100,6 +100,7 @@ OP = Op(
             for s in ("fw_h", "fw_c", "bw_h", "bw_c")
         ),
     ),
+    batched=timed_batch("x", "aux", "out", "bw_out", also="fw_h_in fw_c_in bw_h_in bw_c_in"),
     cells=floats(3),
     reference=reference,
     bound=propagated("running error analysis of the equations, step by step"),

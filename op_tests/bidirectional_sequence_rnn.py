@@ -10,6 +10,7 @@ from nnapi_testkit.op import (
     floats,
     fused,
     propagated,
+    timed_batch,
 )
 
 SMALL = (-0.5, 0.5)
@@ -113,6 +114,7 @@ OP = Op(
         Output("fw_state_out", lambda f: f.shape("fw_state"), optional=True, level=4),
         Output("bw_state_out", lambda f: f.shape("bw_state"), optional=True, level=4),
     ),
+    batched=timed_batch("input", "aux", "out", "bw_out", also="fw_state bw_state"),
     cells=floats(3),
     reference=reference,
     bound=propagated("running error analysis of the cells, step by step"),

@@ -54,6 +54,7 @@ def declare(name, reference, shape, fold):
             (Tensor("input", rank=(4, 4), spatial=True), Scalar("block", minimum=1), layout()),
         ),
         outputs=(Output(shape=shape, like="input", spatial=True),),
+        batched=("input",),
         cells=numeric(),
         reference=reference,
         bound=exact(),

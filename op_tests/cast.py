@@ -91,6 +91,7 @@ OP = Op(
     name="CAST",
     signatures=((Tensor("input", rank=(1, 5), codes=True),),),
     outputs=(Output(quant=lambda code, f: OUT[code.name], codes=True),),
+    batched=("input",),
     cells=cells(" ".join(ROWS)),
     reference=reference,
     by_cell=True,

@@ -1,6 +1,6 @@
 """CHANNEL_SHUFFLE: output[k * num_groups + g] = input[g * group_size + k] along an axis."""
 
-from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, axis_of, exact, numeric
+from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, axis_of, besides, exact, numeric
 
 
 def reference(torch, input, num_groups, axis):
@@ -18,6 +18,7 @@ OP = Op(
     name="CHANNEL_SHUFFLE",
     signatures=((Tensor("input"), Scalar("num_groups", minimum=1), Scalar("axis")),),
     outputs=(Output(like="input"),),
+    batched=besides("axis"),
     cells=numeric(3, 3),
     reference=reference,
     bound=exact(),

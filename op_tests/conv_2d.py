@@ -43,6 +43,7 @@ OP = Op(
             spatial=True,
         ),
     ),
+    batched=("input",),
     cells=convolution_cells(),
     ties=("filter.3=input.3", "bias.0=filter.0"),
     reference=reference,

@@ -56,6 +56,7 @@ OP = Op(
             spatial=True,
         ),
     ),
+    batched=("input",),
     cells=convolution_cells(),
     ties=("bias.0=filter.3",),
     reference=reference,

@@ -22,6 +22,7 @@ OP = Op(
         (Tensor("input", channel_dim=lambda shape: (len(shape) + shape[0]) % len(shape)),),
     ),
     outputs=(Output(),),
+    batched=("input",),
     cells=cells(ROWS),
     reference=lambda torch, input: input + 0,
     # The product is rounded once; the scale too where it is brought to float16.

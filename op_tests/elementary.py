@@ -55,6 +55,7 @@ def declare(name, function, bound, domain, since):
         name=name,
         signatures=((Tensor("input", rank=ranks, domain=domain),),),
         outputs=(Output(),),
+        batched=("input",),
         cells=floats(since),
         reference=lambda torch, input: getattr(torch, function)(input),
         bound=bound,

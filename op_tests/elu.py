@@ -43,6 +43,7 @@ OP = Op(
     name="ELU",
     signatures=((Tensor("input", rank=(1, 5)), Scalar("alpha", "real")),),
     outputs=(Output(),),
+    batched=("input",),
     cells=cells("FLOAT16:4 FLOAT32:4"),
     reference=reference,
     bound=bounded_by(bound, "6 u alpha for x < 0, u |y| else"),

@@ -11,6 +11,7 @@ OP = Op(
     name="EMBEDDING_LOOKUP",
     signatures=((Tensor("lookups", "TENSOR_INT32", rank=(1, 1)), Tensor("values", rank=(2, 5))),),
     outputs=(Output(shape=lambda f: (*f.shape("lookups"), *f.shape("values")[1:]), like="values"),),
+    batched=("lookups",),
     cells=cells("FLOAT32:1 INT32:3 QUANT8_ASYMM:3 FLOAT16:4 QUANT8_ASYMM_SIGNED:4"),
     reference=lambda torch, lookups, values: torch.index_select(values, 0, lookups),
     bound=exact(),

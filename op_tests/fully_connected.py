@@ -43,6 +43,7 @@ OP = Op(
             span=products_span(lambda f: f.shape("filter")[1]),
         ),
     ),
+    batched=("input",),
     cells=(
         *cells("FLOAT32:1", bias="TENSOR_FLOAT32"),
         *cells("FLOAT16:3", bias="TENSOR_FLOAT16"),

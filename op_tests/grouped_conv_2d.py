@@ -49,6 +49,7 @@ OP = Op(
             spatial=True,
         ),
     ),
+    batched=("input",),
     cells=convolution_cells(float32=3, quant8=3),
     ties=("bias.0=filter.0",),
     reference=reference,

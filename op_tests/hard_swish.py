@@ -29,6 +29,7 @@ OP = Op(
     name="HARD_SWISH",
     signatures=((Tensor("input", rank=(1, 5)),),),
     outputs=(Output(span=lambda f: (-0.4, 0.95 * f.amplitude("input"))),),
+    batched=("input",),
     cells=cells("FLOAT16:4 FLOAT32:4 QUANT8_ASYMM:4 QUANT8_ASYMM_SIGNED:4"),
     reference=reference,
     bound=bounded_by(bound, "(|x|/6 |x + 3| + 4 |y|) u"),

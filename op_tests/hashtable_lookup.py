@@ -39,6 +39,7 @@ OP = Op(
             kind="truth",
         ),
     ),
+    batched=("lookups",),
     cells=cells("FLOAT32:1 INT32:1 QUANT8_ASYMM:1"),
     ties=("keys.0=values.0",),
     reference=reference,

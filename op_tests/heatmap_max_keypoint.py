@@ -73,6 +73,7 @@ OP = Op(
             quant={"TENSOR_QUANT16_ASYMM": EIGHTH},
         ),
     ),
+    batched=("heatmap", "boxes"),
     cells=cells_with("boxes"),
     ties=("boxes.0=heatmap.0",),
     reference=reference,

@@ -2,7 +2,7 @@
 
 import math
 
-from nnapi_testkit.op import Op, Output, Reals, Sample, Scalar, Tensor, bounded_by, floats
+from nnapi_testkit.op import Op, Output, Reals, Sample, Scalar, Tensor, besides, bounded_by, floats
 
 
 def reference(torch, input, beta, axis):
@@ -39,6 +39,7 @@ OP = Op(
     name="LOG_SOFTMAX",
     signatures=((Tensor("input", rank=(1, 5)), Scalar("beta", "real"), Scalar("axis")),),
     outputs=(Output(),),
+    batched=besides("axis"),
     cells=floats(3),
     reference=reference,
     bound=bounded_by(bound, "(8 max|z| + n + 6 + 4 log n + |y|) u"),

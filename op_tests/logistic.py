@@ -8,6 +8,7 @@ OP = Op(
     name="LOGISTIC",
     signatures=((Tensor("input"),),),
     outputs=(Output(quant=FIXED),),
+    batched=("input",),
     cells=numeric(),
     reference=lambda torch, input: torch.sigmoid(input),
     # By its formula: (1 - y) 3u from exp, u each from sum and quotient; by way of

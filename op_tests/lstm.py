@@ -25,6 +25,7 @@ OP = Op(
         Output("c_out", lambda f: f.shape("c_in")),
         Output("out", lambda f: f.shape("h_in")),
     ),
+    batched=("x", "h_in", "c_in"),
     cells=floats(),
     ties=(
         "w_xf.1=x.1",

@@ -103,6 +103,7 @@ def declare(name, reference, cells, bound, exempt):
                 spatial=True,
             ),
         ),
+        batched=("input",),
         cells=cells,
         reference=reference,
         bound=bound,

@@ -20,6 +20,7 @@ OP = Op(
             span=lambda f: (-1.1 * f.amplitude("input"), 1.2 * f.amplitude("input")),
         ),
     ),
+    batched=lambda f: {"input": 0} if len(f.shape("alpha")) < len(f.shape("input")) else {},
     cells=numeric(3, 3),
     ties=("alpha.0=input.0",),
     reference=lambda torch, input, alpha: torch.where(input < 0, alpha * input, input + 0 * alpha),

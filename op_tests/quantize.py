@@ -22,6 +22,7 @@ OP = Op(
     name="QUANTIZE",
     signatures=((Tensor("input", rank=(1, 5)),),),
     outputs=(Output(span=span),),
+    batched=("input",),
     cells=cells(
         "FLOAT32>QUANT8_ASYMM:3 FLOAT32>QUANT8_ASYMM_SIGNED:4"
         " FLOAT16>QUANT8_ASYMM:3 FLOAT16>QUANT8_ASYMM_SIGNED:4"

@@ -132,6 +132,7 @@ OP = Op(
         ),
         Output("out", lambda f: f.shape("h_in"), quant=ours(*OUT)),
     ),
+    batched=("x", "h_in", "c_in"),
     cells=cells("QUANT8_ASYMM_SIGNED:4"),
     reference=reference,
     bound=propagated("error analysis of the equations with 8- and 16-bit intermediate results"),

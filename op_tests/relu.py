@@ -26,6 +26,7 @@ def declare(name, activation):
         name=name,
         signatures=((Tensor("input"),),),
         outputs=(Output(like="input"),),
+        batched=("input",),
         cells=numeric(),
         reference=lambda torch, input: torch.clamp(input, low, high),
         bound=selected(),

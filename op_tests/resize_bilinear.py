@@ -93,6 +93,7 @@ OP = Op(
         (INPUT, Scalar("scale_w", "real", level=3), Scalar("scale_h", "real", level=3), *FLAGS),
     ),
     outputs=(Output(shape=shape, like="input", spatial=True),),
+    batched=("input",),
     cells=numeric(quant8=3),
     reference=reference,
     bound=bounded_by(error, "(12 size + 6) u max|x|"),

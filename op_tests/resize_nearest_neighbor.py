@@ -68,6 +68,7 @@ OP = Op(
         (INPUT, Scalar("scale_w", "real"), Scalar("scale_h", "real"), *FLAGS),
     ),
     outputs=(Output(shape=shape, like="input", spatial=True),),
+    batched=("input",),
     cells=numeric(float32=3, quant8=3),
     reference=reference,
     bound=exact(),

@@ -10,6 +10,7 @@ from nnapi_testkit.op import (
     floats,
     fused,
     propagated,
+    timed_batch,
 )
 
 SMALL = (-0.5, 0.5)
@@ -67,6 +68,7 @@ OPS = [
             Output("state_out", lambda f: f.shape("state")),
             Output("out", lambda f: f.shape("state")),
         ),
+        batched=("input", "state"),
         cells=floats(),
         ties=(
             "weights.1=input.1",
@@ -101,6 +103,7 @@ OPS = [
             Output("out", lambda f: (*f.shape("input")[:2], f.shape("bias")[0])),
             Output("state_out", lambda f: f.shape("state"), optional=True, level=4),
         ),
+        batched=timed_batch("input", "out", also="state state_out"),
         cells=floats(3),
         ties=(
             "weights.1=input.2",

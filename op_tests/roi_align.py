@@ -102,6 +102,7 @@ OP = Op(
             spatial=True,
         ),
     ),
+    batched=("rois", "batches"),
     cells=cells_with("rois"),
     reference=reference,
     fixed=frozenset({"input", "rois", "batches", "ratio_h", "ratio_w"}),

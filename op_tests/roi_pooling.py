@@ -58,6 +58,7 @@ OP = Op(
             spatial=True,
         ),
     ),
+    batched=("rois", "batches"),
     cells=cells_with("rois"),
     reference=reference,
     fixed=frozenset("*"),

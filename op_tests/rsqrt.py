@@ -19,6 +19,7 @@ OP = Op(
     name="RSQRT",
     signatures=((Tensor("input", rank=(1, 5), domain=(0.05, 9.0), quant=positive),),),
     outputs=(Output(span=lambda f: (0.0, 2.0)),),
+    batched=("input",),
     cells=cells("FLOAT16:3 FLOAT32:3 QUANT8_ASYMM:7 QUANT8_ASYMM_SIGNED:7"),
     reference=lambda torch, input: torch.rsqrt(input),
     # Root and quotient, or an approximation with a step of Newton's: within 2 ulp.

@@ -1,6 +1,6 @@
 """SOFTMAX: exp((x - max) * beta) over its sum along an axis; quantized outputs have 1/256."""
 
-from nnapi_testkit.op import Op, Output, Reals, Sample, Scalar, Tensor, bounded_by, numeric
+from nnapi_testkit.op import Op, Output, Reals, Sample, Scalar, Tensor, besides, bounded_by, numeric
 
 FIXED = {"TENSOR_QUANT8_ASYMM": (1 / 256, 0), "TENSOR_QUANT8_ASYMM_SIGNED": (1 / 256, -128)}
 
@@ -43,6 +43,7 @@ OP = Op(
         ),
     ),
     outputs=(Output(quant=FIXED),),
+    batched=besides("axis"),
     cells=numeric(),
     reference=reference,
     bound=bounded_by(bound, "(4 beta (|x| + |max|) + n + 8) u |y|"),

@@ -59,6 +59,7 @@ OP = Op(
         Output("state_out", lambda f: f.shape("state")),
         Output("out", lambda f: (f.shape("input")[0], f.shape("times")[0] // f["rank"])),
     ),
+    batched=("input", "state"),
     cells=floats(),
     ties=("features.1=input.1", "times.0=features.0", "state.0=input.0"),
     reference=reference,

@@ -13,6 +13,7 @@ OP = Op(
             }
         ),
     ),
+    batched=("input",),
     cells=numeric(quant8=3),
     reference=lambda torch, input: torch.tanh(input),
     # tanh x = 1 - 2/(exp(2x) + 1): an absolute error of a few u near 0, relative elsewhere.

@@ -98,6 +98,7 @@ OP = Op(
         (*convolution_data(), ints("output_shape"), PADDING, *TAIL),
     ),
     outputs=(Output(shape=shape, span=products_span(terms), spatial=True),),
+    batched=("input",),
     cells=convolution_cells(float32=3, quant8=3),
     ties=("filter.3=input.3", "bias.0=filter.0"),
     reference=reference,

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from nnapi_testkit.op import Op, Output, Scalar, floats, propagated
+from nnapi_testkit.op import Op, Output, Scalar, floats, propagated, timed_batch
 from nnapi_testkit.op.lstm import LAYER_NORM, NORMS, OPERANDS, lstm_sample, step
 
 
@@ -37,6 +37,7 @@ OP = Op(
         Output("h_out", lambda f: f.shape("h_in"), optional=True, level=4),
         Output("c_out", lambda f: f.shape("c_in"), optional=True, level=4),
     ),
+    batched=timed_batch("x", "out", also="h_in c_in h_out c_out"),
     cells=floats(3),
     reference=reference,
     bound=propagated("running error analysis of the equations, step by step"),

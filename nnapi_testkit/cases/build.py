@@ -134,7 +134,7 @@ def build_case(
             builder.input(slot.code, dims, *slot.quant, channel_quant=slot.channel_quant)
         )
     outputs, output_dims = [], []
-    for spec_out, code, shape, quant in _outputs(op, cell, facts, sample, variant, seed):
+    for spec_out, code, shape, quant in plan_outputs(op, cell, facts, sample, variant, seed):
         dims = () if rankless else (0,) * len(shape) if unknown else shape
         if spec_out.counted and not rankless:
             dims = (0, *dims[1:])
@@ -346,9 +346,10 @@ def _channel_quant(count: int, dim: int, key: tuple[str, ...]) -> ChannelQuant:
     return ChannelQuant(dim, tuple(float_32(float(scale)) for scale in scales))
 
 
-def _outputs(
+def plan_outputs(
     op: Op, cell: Cell, facts: Facts, sample: Sample, variant: Variant, seed: int
 ) -> list[tuple[Output, OperandCode, tuple[int, ...], tuple[float, int]]]:
+    """What each output is: its specification, type, shape, scale and zero point."""
     found = []
     for spec in op.outputs:
         if spec.optional and ALL_OUTPUTS not in variant:

@@ -1,8 +1,12 @@
-"""Pairs of control flow and of sequences: models that are written out for one operation each."""
+"""Pairs of control flow and of sequences: IF and the branch it takes, WHILE and its unrolled body.
+
+And the sequence operations, each beside single steps of its cell.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -11,178 +15,287 @@ from nnapi_testkit.cases.draw import key_of, uniform
 from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.model.builder import Builder
 from nnapi_testkit.model.case import Case, Execution
-from nnapi_testkit.model.types import Model
-from nnapi_testkit.spec.operands import Array
+from nnapi_testkit.op.declare import Cell, Op
+from nnapi_testkit.spec.codes import OperandCode
+from nnapi_testkit.spec.operands import CODE_RANGE, DTYPE, Array, is_quantized
+
+BOOL8, INT32 = OperandCode.TENSOR_BOOL8, OperandCode.TENSOR_INT32
+# One scale for all operands, so that sums of codes stay exact codes.
+SCALE = 0.0625
+ZERO = {OperandCode.TENSOR_QUANT8_ASYMM: 120, OperandCode.TENSOR_QUANT8_ASYMM_SIGNED: -7}
+SHAPE = (2, 3)
+ROUNDS = 4
+TIME, BATCH, SIZE, UNITS = 3, 2, 3, 4
+SEQUENCE, STATE = (TIME, BATCH, SIZE), (BATCH, UNITS)
 
 
-def flow_refs(wanted: str) -> Iterator[CaseRef]:
+@dataclass(frozen=True)
+class Typed:
+    """Adds operands of a cell's type to a builder, and draws their data."""
+
+    code: OperandCode
+
+    @property
+    def quant(self) -> tuple[float, int]:
+        """Scale and zero point."""
+        return (SCALE, ZERO[self.code]) if is_quantized(self.code) else (0.0, 0)
+
+    def input(self, b: Builder, shape: Sequence[int] = SHAPE) -> int:
+        """An input of the graph."""
+        return b.input(self.code, shape, *self.quant)
+
+    def output(self, b: Builder, shape: Sequence[int] = SHAPE) -> int:
+        """An output of the graph."""
+        return b.output(self.code, shape, *self.quant)
+
+    def tensor(self, b: Builder, shape: Sequence[int] = SHAPE) -> int:
+        """A temporary."""
+        return b.tensor(self.code, shape, *self.quant)
+
+    def data(self, name: str, *shape: int, size: float = 1.0) -> Array:
+        """Data of this type: reals below `size`, or small integers around the zero point."""
+        reals = uniform(key_of("pair", name), int(np.prod(shape)), -size, size)
+        if self.code == BOOL8:
+            reals = np.asarray(reals > 0, dtype=np.float64)
+        elif self.code == INT32:
+            reals = np.round(reals * 9)
+        elif is_quantized(self.code):
+            low, high = CODE_RANGE[self.code]
+            reals = np.clip(np.round(reals * 20) + self.quant[1], low, high)
+        data: Array = reals.astype(DTYPE[self.code]).reshape(shape)
+        return data
+
+    def constant(self, b: Builder, name: str, *shape: int) -> int:
+        """A constant with drawn data."""
+        return b.constant(self.code, self.data(name, *shape, size=0.5), *self.quant)
+
+    def combine(self, b: Builder, name: str, x: int, y: int, out: int) -> None:
+        """`out` from x and y: of ADD and MUL, for booleans of OR and AND."""
+        if self.code == BOOL8:
+            b.operation("LOGICAL_OR" if name == "ADD" else "LOGICAL_AND", (x, y), (out,))
+        else:
+            b.operation(name, (x, y, b.constant("INT32", 0)), (out,))
+
+
+# Inputs of the one set, and the shapes of the first half of the outputs.
+Pair = tuple[list[Array], list[tuple[int, ...]]]
+Build = Callable[[Builder, Typed], Pair]
+
+
+def flow_refs(op: Op, cell: Cell) -> Iterator[CaseRef]:
     """The pairs of control flow and of sequences that are about an operation."""
-    for operation, name, build, level in (
-        ("IF", "branch", _if_pair, 4),
-        ("WHILE", "unrolled", _while_pair, 4),
-        ("UNIDIRECTIONAL_SEQUENCE_RNN", "steps", _rnn_pair, 3),
-        ("UNIDIRECTIONAL_SEQUENCE_LSTM", "steps", _lstm_pair, 3),
-    ):
-        if operation != wanted:
-            continue
-        case_id = f"{operation}[float32-pair-{name}]"
-        yield CaseRef(case_id, operation, "float32", level, "pair", partial(_flow, build, case_id))
+    for name, build in PAIRS.get(op.name, {}).items():
+        case_id = f"{op.name}[{cell.name}-pair-{name}]"
+        make = partial(_flow, build, cell.main, case_id)
+        yield CaseRef(case_id, op.name, cell.name, max(op.since, cell.since), "pair", make)
 
 
-def _flow(
-    build: Callable[[Builder], tuple[list[Array], int, tuple[int, ...]]], case_id: str
-) -> Case:
+def _flow(build: Build, code: OperandCode, case_id: str) -> Case:
     builder = Builder()
-    arrays, outputs, dims = build(builder)
-    model: Model = builder.build()
-    return Case(case_id, model, (Execution(tuple(arrays), (dims,) * outputs),))
+    arrays, shapes = build(builder, Typed(code))
+    return Case(case_id, builder.build(), (Execution(tuple(arrays), tuple(shapes) * 2),))
 
 
-def _data(name: str, *shape: int, size: float = 1.0) -> Array:
-    reals = uniform(key_of("pair", name), int(np.prod(shape)), -size, size)
-    data: Array = reals.astype("<f4").reshape(shape)
-    return data
-
-
-def _if_pair(b: Builder) -> tuple[list[Array], int, tuple[int, ...]]:
-    """IF of SUB and MUL, and the branch that it takes."""
-    shape = (3, 4)
-    float32 = "TENSOR_FLOAT32"
+def _if_pair(taken: int, b: Builder, t: Typed) -> Pair:
+    """IF of ADD and MUL, and the branch that it takes."""
+    names = ("ADD", "MUL")
+    # A product has a scale of its own; sums of codes are exact.
+    if is_quantized(t.code):
+        names = ("ADD", "SUB")
     models = []
-    for name in ("SUB", "MUL"):
+    for name in names:
         graph = b.subgraph()
-        x, y = graph.input(float32, shape), graph.input(float32, shape)
-        graph.operation(name, (x, y, graph.constant("INT32", 0)), (graph.output(float32, shape),))
+        x, y = t.input(graph), t.input(graph)
+        t.combine(graph, name, x, y, t.output(graph))
         models.append(b.refer(graph))
     condition = b.input("TENSOR_BOOL8", (1,))
-    x, y = b.input(float32, shape), b.input(float32, shape)
-    b.operation("IF", (condition, *models, x, y), (b.output(float32, shape),))
-    b.operation("MUL", (x, y, b.constant("INT32", 0)), (b.output(float32, shape),))
-    return [np.zeros(1, "u1"), _data("x", *shape), _data("y", *shape)], 2, shape
+    x, y = t.input(b), t.input(b)
+    b.operation("IF", (condition, *models, x, y), (t.output(b),))
+    t.combine(b, names[1 - taken], x, y, t.output(b))
+    condition_data = np.full(1, taken, "u1")
+    return [condition_data, t.data("x", *SHAPE), t.data("y", *SHAPE)], [SHAPE]
 
 
-def _while_pair(b: Builder) -> tuple[list[Array], int, tuple[int, ...]]:
-    """Four rounds of x := x * y + y."""
-    shape, rounds = (2, 3), 4
-    float32, int32 = "TENSOR_FLOAT32", "TENSOR_INT32"
+def _round(b: Builder, t: Typed, x: int, y: int, out: int) -> None:
+    """`out` := x * y + y; x + y where a product would have to be rounded to codes."""
+    if is_quantized(t.code):
+        t.combine(b, "ADD", x, y, out)
+        return
+    product = t.tensor(b)
+    t.combine(b, "MUL", x, y, product)
+    t.combine(b, "ADD", product, y, out)
+
+
+def _while_pair(b: Builder, t: Typed) -> Pair:
+    """Four rounds of WHILE, and its body four times."""
 
     def state(g: Builder) -> tuple[int, int, int]:
-        return g.input(float32, shape), g.input(int32, (1,)), g.input(float32, shape)
+        return t.input(g), g.input(INT32, (1,)), t.input(g)
 
     condition = b.subgraph()
     _, counter, _ = state(condition)
-    limit = condition.constant(int32, [rounds])
-    condition.operation("LESS", (counter, limit), (condition.output("TENSOR_BOOL8", (1,)),))
+    limit = condition.constant(INT32, [ROUNDS])
+    condition.operation("LESS", (counter, limit), (condition.output(BOOL8, (1,)),))
     body = b.subgraph()
     x, counter, y = state(body)
-    product = body.tensor(float32, shape)
-    none = body.constant("INT32", 0)
-    body.operation("MUL", (x, y, none), (product,))
-    body.operation("ADD", (product, y, none), (body.output(float32, shape),))
-    body.operation("ADD", (counter, body.constant(int32, [1]), none), (body.output(int32, (1,)),))
+    _round(body, t, x, y, t.output(body))
+    one, none = body.constant(INT32, [1]), body.constant("INT32", 0)
+    body.operation("ADD", (counter, one, none), (body.output(INT32, (1,)),))
     models = b.refer(condition), b.refer(body)
-    x, y = b.input(float32, shape), b.input(float32, shape)
-    b.operation("WHILE", (*models, x, b.constant(int32, [0]), y), (b.output(float32, shape),))
-    none = b.constant("INT32", 0)
+    x, y = t.input(b), t.input(b)
+    b.operation("WHILE", (*models, x, b.constant(INT32, [0]), y), (t.output(b),))
     value = x
-    for number in range(rounds):
-        product = b.tensor(float32, shape)
-        last = number == rounds - 1
-        total = b.output(float32, shape) if last else b.tensor(float32, shape)
-        b.operation("MUL", (value, y, none), (product,))
-        b.operation("ADD", (product, y, none), (total,))
+    for number in range(ROUNDS):
+        total = t.output(b) if number == ROUNDS - 1 else t.tensor(b)
+        _round(b, t, value, y, total)
         value = total
-    return [_data("a", *shape), _data("b", *shape)], 2, shape
+    small = 0.25 if is_quantized(t.code) else 1.0
+    return [t.data("a", *SHAPE, size=small), t.data("b", *SHAPE, size=small)], [SHAPE]
 
 
-def _steps(b: Builder, x: int, shape: tuple[int, int, int]) -> list[int]:
+def _steps(b: Builder, t: Typed, x: int) -> list[int]:
     """The time steps of a time-major input, as 2-D tensors."""
-    time, batch, size = shape
     found = []
-    for number in range(time):
-        part = b.tensor("TENSOR_FLOAT32", (1, batch, size))
-        begin, count = [number, 0, 0], [1, batch, size]
-        b.operation(
-            "SLICE",
-            (x, b.constant("TENSOR_INT32", begin), b.constant("TENSOR_INT32", count)),
-            (part,),
-        )
-        flat = b.tensor("TENSOR_FLOAT32", (batch, size))
-        b.operation("RESHAPE", (part, b.constant("TENSOR_INT32", [batch, size])), (flat,))
+    for number in range(TIME):
+        part, flat = t.tensor(b, (1, BATCH, SIZE)), t.tensor(b, (BATCH, SIZE))
+        begin = b.constant(INT32, [number, 0, 0])
+        b.operation("SLICE", (x, begin, b.constant(INT32, [1, BATCH, SIZE])), (part,))
+        b.operation("RESHAPE", (part, b.constant(INT32, [BATCH, SIZE])), (flat,))
         found.append(flat)
     return found
 
 
-def _joined(b: Builder, parts: list[int], shape: tuple[int, int, int]) -> None:
-    flat = b.tensor("TENSOR_FLOAT32", (shape[0] * shape[1], shape[2]))
+def _joined(b: Builder, t: Typed, parts: Sequence[int]) -> None:
+    flat = t.tensor(b, (TIME * BATCH, UNITS))
     b.operation("CONCATENATION", (*parts, b.constant("INT32", 0)), (flat,))
-    out = b.output("TENSOR_FLOAT32", shape)
-    b.operation("RESHAPE", (flat, b.constant("TENSOR_INT32", list(shape))), (out,))
+    shape = (TIME, BATCH, UNITS)
+    b.operation("RESHAPE", (flat, b.constant(INT32, shape)), (t.output(b, shape),))
 
 
-def _rnn_pair(b: Builder) -> tuple[list[Array], int, tuple[int, ...]]:
-    """Three steps of RNN and one UNIDIRECTIONAL_SEQUENCE_RNN."""
-    time, batch, size, units = 3, 2, 3, 4
-    float32 = "TENSOR_FLOAT32"
-    x, state = b.input(float32, (time, batch, size)), b.input(float32, (batch, units))
-    weights = [
-        b.constant(float32, _data(name, *dims, size=0.5))
-        for name, dims in (("w", (units, size)), ("r", (units, units)), ("b", (units,)))
-    ]
-    relu, major = b.constant("INT32", 1), b.constant("INT32", 1)
-    shape = (time, batch, units)
-    b.operation(
-        "UNIDIRECTIONAL_SEQUENCE_RNN",
-        (x, *weights, state, relu, major),
-        (b.output(float32, shape),),
-    )
-    parts, hidden = [], state
-    for step in _steps(b, x, (time, batch, size)):
-        following, out = b.tensor(float32, (batch, units)), b.tensor(float32, (batch, units))
-        b.operation("RNN", (step, *weights, hidden, relu), (following, out))
+def _rnn_weights(b: Builder, t: Typed, way: str) -> list[int]:
+    shapes = {"w": (UNITS, SIZE), "r": (UNITS, UNITS), "b": (UNITS,)}
+    return [t.constant(b, way + name, *shape) for name, shape in shapes.items()]
+
+
+def _rnn_steps(
+    b: Builder, t: Typed, steps: Sequence[int], weights: list[int], hidden: int, activation: int
+) -> list[int]:
+    """The outputs of single steps of RNN, in their order."""
+    parts = []
+    for step in steps:
+        following, out = t.tensor(b, STATE), t.tensor(b, STATE)
+        b.operation("RNN", (step, *weights, hidden, activation), (following, out))
         hidden = following
         parts.append(out)
-    _joined(b, parts, shape)
-    return [_data("xs", time, batch, size), _data("h", batch, units)], 2, shape
+    return parts
 
 
-def _lstm_pair(b: Builder) -> tuple[list[Array], int, tuple[int, ...]]:
-    """Three steps of LSTM and one UNIDIRECTIONAL_SEQUENCE_LSTM."""
-    time, batch, size, units = 3, 2, 3, 4
-    float32 = "TENSOR_FLOAT32"
-    x = b.input(float32, (time, batch, size))
-    h, c = b.input(float32, (batch, units)), b.input(float32, (batch, units))
+def _rnn_pair(b: Builder, t: Typed) -> Pair:
+    """Three steps of RNN and one UNIDIRECTIONAL_SEQUENCE_RNN."""
+    x, state = t.input(b, SEQUENCE), t.input(b, STATE)
+    weights = _rnn_weights(b, t, "")
+    relu, major = b.constant("INT32", 1), b.constant("INT32", 1)
+    shape = (TIME, BATCH, UNITS)
+    inputs = (x, *weights, state, relu, major)
+    b.operation("UNIDIRECTIONAL_SEQUENCE_RNN", inputs, (t.output(b, shape),))
+    _joined(b, t, _rnn_steps(b, t, _steps(b, t, x), weights, state, relu))
+    return [t.data("xs", *SEQUENCE), t.data("h", *STATE)], [shape]
 
-    def weights(names: str, *dims: int) -> list[int]:
-        return [b.constant(float32, _data(name, *dims, size=0.5)) for name in names.split()]
 
-    def omitted(count: int, rank: int) -> list[int]:
-        return [b.omitted(float32, (0,) * rank) for _ in range(count)]
+def _both_rnn_pair(b: Builder, t: Typed) -> Pair:
+    """Three steps of two RNNs, one from the end, and one BIDIRECTIONAL_SEQUENCE_RNN."""
+    x, forth, back = t.input(b, SEQUENCE), t.input(b, STATE), t.input(b, STATE)
+    first, second = _rnn_weights(b, t, "fw-"), _rnn_weights(b, t, "bw-")
+    relu, yes, no = b.constant("INT32", 1), b.constant("BOOL", 1), b.constant("BOOL", 0)
+    none = [b.omitted(t.code, (0, 0, 0)), b.omitted(t.code, (0, 0)), b.omitted(t.code, (0, 0))]
+    shape = (TIME, BATCH, UNITS)
+    inputs = (x, *first, forth, *second, back, *none, relu, yes, no)
+    outputs = (t.output(b, shape), t.output(b, shape))
+    b.operation("BIDIRECTIONAL_SEQUENCE_RNN", inputs, outputs)
+    steps = _steps(b, t, x)
+    _joined(b, t, _rnn_steps(b, t, steps, first, forth, relu))
+    _joined(b, t, _rnn_steps(b, t, steps[::-1], second, back, relu)[::-1])
+    return [t.data("xs", *SEQUENCE), t.data("h", *STATE), t.data("hb", *STATE)], [shape, shape]
 
-    cell = [
-        *weights("xi xf xc xo", units, size),
-        *weights("hi hf hc ho", units, units),
-        *omitted(3, 1),
-        *weights("bi bf bc bo", units),
-        *omitted(1, 2),
-        *omitted(1, 1),
+
+def _lstm_weights(b: Builder, t: Typed, way: str) -> list[int]:
+    """Weights and biases of a cell without peepholes and projection."""
+
+    def weights(names: str, *shape: int) -> list[int]:
+        return [t.constant(b, way + name, *shape) for name in names.split()]
+
+    return [
+        *weights("xi xf xc xo", UNITS, SIZE),
+        *weights("hi hf hc ho", UNITS, UNITS),
+        *_omitted(b, t, 3, 1),
+        *weights("bi bf bc bo", UNITS),
+        *_omitted(b, t, 1, 2),
+        *_omitted(b, t, 1, 1),
     ]
-    tail = [b.constant("INT32", 4), b.constant("FLOAT32", 0.0), b.constant("FLOAT32", 0.0)]
-    shape = (time, batch, units)
-    major = b.constant("BOOL", 1)
-    norm = omitted(4, 1)
-    b.operation(
-        "UNIDIRECTIONAL_SEQUENCE_LSTM",
-        (x, *cell, h, c, *tail, major, *norm),
-        (b.output(float32, shape),),
-    )
+
+
+def _omitted(b: Builder, t: Typed, count: int, rank: int) -> list[int]:
+    return [b.omitted(t.code, (0,) * rank) for _ in range(count)]
+
+
+def _lstm_tail(b: Builder, t: Typed) -> list[int]:
+    """Activation tanh, no clipping."""
+    real = "FLOAT16" if t.code == OperandCode.TENSOR_FLOAT16 else "FLOAT32"
+    return [b.constant("INT32", 4), b.constant(real, 0.0), b.constant(real, 0.0)]
+
+
+def _lstm_steps(
+    b: Builder, t: Typed, steps: Sequence[int], cell: list[int], states: list[int], tail: list[int]
+) -> list[int]:
+    """The outputs of single steps of LSTM, in their order."""
     parts = []
-    for step in _steps(b, x, (time, batch, size)):
-        scratch = b.tensor(float32, (batch, units * 4))
-        h_next, c_next, out = (b.tensor(float32, (batch, units)) for _ in range(3))
-        b.operation("LSTM", (step, *cell, h, c, *tail, *norm), (scratch, h_next, c_next, out))
-        h, c = h_next, c_next
+    for step in steps:
+        scratch = t.tensor(b, (BATCH, UNITS * 4))
+        following = [t.tensor(b, STATE), t.tensor(b, STATE)]
+        out = t.tensor(b, STATE)
+        inputs = (step, *cell, *states, *tail, *_omitted(b, t, 4, 1))
+        b.operation("LSTM", inputs, (scratch, *following, out))
+        states = following
         parts.append(out)
-    _joined(b, parts, shape)
-    states = [_data("h", batch, units), _data("c", batch, units)]
-    return [_data("xs", time, batch, size), *states], 2, shape
+    return parts
+
+
+def _lstm_pair(b: Builder, t: Typed) -> Pair:
+    """Three steps of LSTM and one UNIDIRECTIONAL_SEQUENCE_LSTM."""
+    x = t.input(b, SEQUENCE)
+    states = [t.input(b, STATE), t.input(b, STATE)]
+    cell, tail = _lstm_weights(b, t, ""), _lstm_tail(b, t)
+    shape = (TIME, BATCH, UNITS)
+    inputs = (x, *cell, *states, *tail, b.constant("BOOL", 1), *_omitted(b, t, 4, 1))
+    b.operation("UNIDIRECTIONAL_SEQUENCE_LSTM", inputs, (t.output(b, shape),))
+    _joined(b, t, _lstm_steps(b, t, _steps(b, t, x), cell, states, tail))
+    return [t.data("xs", *SEQUENCE), t.data("h", *STATE), t.data("c", *STATE)], [shape]
+
+
+def _both_lstm_pair(b: Builder, t: Typed) -> Pair:
+    """Three steps of two LSTMs, one from the end, and one BIDIRECTIONAL_SEQUENCE_LSTM."""
+    x = t.input(b, SEQUENCE)
+    states = [t.input(b, STATE) for _ in range(4)]
+    first, second = _lstm_weights(b, t, "fw-"), _lstm_weights(b, t, "bw-")
+    tail = _lstm_tail(b, t)
+    shape = (TIME, BATCH, UNITS)
+    flags = b.constant("BOOL", 0), b.constant("BOOL", 1)  # not merged, time major
+    none = [*_omitted(b, t, 1, 3), *_omitted(b, t, 8, 2)]
+    inputs = (x, *first, *second, *states, *none, *tail, *flags, *_omitted(b, t, 8, 1))
+    outputs = (t.output(b, shape), t.output(b, shape))
+    b.operation("BIDIRECTIONAL_SEQUENCE_LSTM", inputs, outputs)
+    steps = _steps(b, t, x)
+    _joined(b, t, _lstm_steps(b, t, steps, first, states[:2], tail))
+    _joined(b, t, _lstm_steps(b, t, steps[::-1], second, states[2:], tail)[::-1])
+    data = [t.data(name, *STATE) for name in ("h", "c", "hb", "cb")]
+    return [t.data("xs", *SEQUENCE), *data], [shape, shape]
+
+
+PAIRS: dict[str, dict[str, Build]] = {
+    "IF": {"branch": partial(_if_pair, 0), "branch-then": partial(_if_pair, 1)},
+    "WHILE": {"unrolled": _while_pair},
+    "UNIDIRECTIONAL_SEQUENCE_RNN": {"steps": _rnn_pair},
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": {"steps": _lstm_pair},
+    "BIDIRECTIONAL_SEQUENCE_RNN": {"steps": _both_rnn_pair},
+    "BIDIRECTIONAL_SEQUENCE_LSTM": {"steps": _both_lstm_pair},
+}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from functools import partial
 
+from nnapi_testkit.cases.arguments import argument_refs
 from nnapi_testkit.cases.build import (
     ALL_OUTPUTS,
     Variant,
@@ -15,6 +16,7 @@ from nnapi_testkit.cases.build import (
 from nnapi_testkit.cases.flow_pairs import flow_refs
 from nnapi_testkit.cases.flow_refusals import flow_refusal_refs
 from nnapi_testkit.cases.graphs import graph_refs
+from nnapi_testkit.cases.levels import level_refs
 from nnapi_testkit.cases.pairs import pair_refs
 from nnapi_testkit.cases.paths import path_refs
 from nnapi_testkit.cases.ref import CaseRef
@@ -60,8 +62,10 @@ def _operation(op: Op, seed: int, follows: Follows | None) -> Iterator[CaseRef]:
         small = (ref for ref in refs if ref.kind in ("positive", "graph"))
         yield from path_refs(next(small), counted=any(out.counted for out in op.outputs))
         yield from pair_refs(op, cell)
-    yield from flow_refs(op.name)
+        yield from flow_refs(op, cell)
     yield from refusal_refs(op) if op.graphs is None else flow_refusal_refs(op)
+    yield from argument_refs(op)
+    yield from level_refs(op)
 
 
 def _computing(op: Op, cell: Cell, seed: int, follows: Follows | None) -> Iterator[CaseRef]:

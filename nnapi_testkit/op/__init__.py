@@ -47,7 +47,9 @@ from nnapi_testkit.op.samples import broadcast_pairs, highest, unary
 from nnapi_testkit.op.shapes import (
     SAME,
     VALID,
+    aligned,
     axis_of,
+    besides,
     broadcast,
     broadcast_shape,
     padded,
@@ -55,6 +57,7 @@ from nnapi_testkit.op.shapes import (
     reduced,
     same_as,
     same_padding,
+    timed_batch,
     windowed,
 )
 from nnapi_testkit.op.window import (
@@ -90,7 +93,9 @@ __all__ = [
     "Situation",
     "Tensor",
     "activation",
+    "aligned",
     "axis_of",
+    "besides",
     "both_paddings",
     "bounded_by",
     "broadcast",
@@ -125,6 +130,7 @@ __all__ = [
     "same_as",
     "same_padding",
     "selected",
+    "timed_batch",
     "unary",
     "window_sample",
     "windowed",

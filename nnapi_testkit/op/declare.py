@@ -75,6 +75,8 @@ class Scalar:
         optional: may be left out when trailing; `default` is its documented default.
         like: name of the tensor whose scale and zero point give its integers their real value,
             where that tensor is quantized.
+        any_real: beside TENSOR_FLOAT16 both FLOAT32 and FLOAT16 are in use, because the reference
+            names no type or does not tell the precisions apart: neither makes a refusal.
     """
 
     name: str
@@ -85,6 +87,7 @@ class Scalar:
     default: int | float | bool | None = None
     level: int = 1
     like: str | None = None
+    any_real: bool = False
 
 
 Input = Tensor | Scalar
@@ -344,6 +347,10 @@ class Op:
             others in a way that no rule sees; `*` stands for all.
         valid: function of the facts: whether the documentation allows these attributes together;
             other seeds ask it before they use what they drew.
+        batched: operands whose dimension 0 is the batch, where each of its members is computed by
+            itself and dimension 0 of every output is the batch too; or a function of the facts
+            giving the axis of each such operand and of outputs where it is another one.
+        unpaired: relations of `cases.relations` that fit by their types and do not hold.
     """
 
     name: str
@@ -361,6 +368,14 @@ class Op:
     ties: tuple[str, ...] = ()
     fixed: frozenset[str] = frozenset()
     valid: Callable[[Facts], bool] | None = None
+    batched: tuple[str, ...] | Callable[[Facts], Mapping[str, int]] = ()
+    unpaired: frozenset[str] = frozenset()
+
+    def batch_axes(self, facts: Facts) -> dict[str, int]:
+        """The axis of the batch in operands and outputs, by name; empty where there is none."""
+        if callable(self.batched):
+            return dict(self.batched(facts))
+        return dict.fromkeys(self.batched, 0)
 
     @property
     def code(self) -> OperationCode:

@@ -129,3 +129,39 @@ def windowed(
         )
 
     return rule
+
+
+def besides(axis: str, name: str = "input") -> Callable[[Facts], dict[str, int]]:
+    """For `Op.batched`: dimension 0 of `name`, where the operation works along another axis."""
+
+    def axes(facts: Facts) -> dict[str, int]:
+        rank = len(facts.shape(name))
+        along = axis_of(int(facts.get(axis, -1)), rank)
+        return {} if along == 0 else {name: 0}
+
+    return axes
+
+
+def aligned(a: str, b: str) -> Callable[[Facts], dict[str, int]]:
+    """For `Op.batched`: dimension 0 of two tensors that broadcast, where it is that of both."""
+
+    def axes(facts: Facts) -> dict[str, int]:
+        same = len(facts.shape(a)) == len(facts.shape(b))
+        return {a: 0, b: 0} if same else {}
+
+    return axes
+
+
+def timed_batch(*names: str, also: str = "") -> Callable[[Facts], dict[str, int]]:
+    """For `Op.batched`: dimension 1 of these sequences if time comes first, else 0.
+
+    Args:
+        names: operands and outputs with a time dimension.
+        also: those without one, whose batch is dimension 0.
+    """
+
+    def axes(facts: Facts) -> dict[str, int]:
+        time_major = int(bool(facts.get("time_major", False)))
+        return dict.fromkeys(also.split(), 0) | dict.fromkeys(names, time_major)
+
+    return axes

@@ -183,6 +183,14 @@ class Bounded:
     def __ge__(self, other: Any) -> Any:
         return compare(torch.ge, self, other)
 
+    def __eq__(self, other: Any) -> Any:
+        return compare(torch.eq, self, other)
+
+    def __ne__(self, other: Any) -> Any:
+        return compare(torch.ne, self, other)
+
+    __hash__ = object.__hash__
+
 
 def apply(name: str, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """`func` on bounded operands, by its rule.

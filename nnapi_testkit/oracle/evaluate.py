@@ -149,7 +149,7 @@ def _arguments(
         if spec.name == "nchw":
             nchw = bool(value.data)
     for spec, operand, value in zip(binding.specs, operands, inputs, strict=True):
-        data, error = value.data, value.error
+        data, error = value.data, _error_of(value)
         if isinstance(spec, Scalar):
             if spec.name != "nchw":
                 args[spec.name] = _real_scalar(spec, data, binding, operands)
@@ -178,6 +178,14 @@ def _arguments(
         if name != "nchw":
             args.setdefault(name, default)
     return args, errors, nchw
+
+
+def _error_of(value: Value) -> Any:
+    """An operand's error; what the documentation left open on the way may be anything."""
+    if value.exempt is None or not value.data.is_floating_point():
+        return value.error
+    error = torch.zeros_like(value.data) if value.error is None else value.error
+    return torch.where(value.exempt, torch.inf, error)
 
 
 def _real_scalar(spec: Scalar, data: Any, binding: Binding, operands: list[Operand]) -> Any:

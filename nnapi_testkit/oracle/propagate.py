@@ -115,6 +115,13 @@ def _conv2d(x: Any, w: Any, bias: Any = None, *args: Any, **kwargs: Any) -> Any:
     return result if bias is None else result + bias.reshape(1, -1, 1, 1)
 
 
+@rule("conv_transpose2d")
+def _conv_transpose2d(x: Any, w: Any, bias: Any = None, *args: Any, **kwargs: Any) -> Any:
+    turned = torch.nn.functional.conv_transpose2d
+    result = _bilinear(lambda p, q: turned(p, q, None, *args, **kwargs), x, w)
+    return result if bias is None else result + bias.reshape(1, -1, 1, 1)
+
+
 @rule("einsum")
 def _einsum(equation: str, *operands: Any) -> Any:
     if len(operands) != 2:
@@ -236,6 +243,24 @@ def _extreme(func: Any) -> Rule:
 
 RULES["amax"] = _extreme(torch.amax)
 RULES["amin"] = _extreme(torch.amin)
+
+
+def _place(func: Any, sign: float) -> Rule:
+    """The place of an extreme; OracleError where rounding may give it to another element."""
+
+    def run(x: Bounded, dim: int) -> Any:
+        best = func(x.value, dim, keepdim=True)
+        top = x.value.gather(dim, best) * sign - x.error.gather(dim, best)
+        rivals = x.value * sign + x.error >= top
+        if bool((rivals.sum(dim) > 1).any()):
+            raise OracleError("the place of an extreme depends on rounding: it is left open")
+        return best.squeeze(dim)
+
+    return run
+
+
+RULES["argmax"] = _place(torch.argmax, 1.0)
+RULES["argmin"] = _place(torch.argmin, -1.0)
 
 
 @rule("where")

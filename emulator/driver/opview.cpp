@@ -4,6 +4,8 @@
 #include <cmath>
 #include <string>
 
+#include "half.h"
+
 namespace nnapi {
 namespace {
 
@@ -91,6 +93,18 @@ void OpView::scalar(Ref ref, Type type) const {
 
 void OpView::realScalar(Ref ref, Type tensor) const {
     scalar(ref, tensor == TENSOR_FLOAT16 ? FLOAT16 : FLOAT32);
+}
+
+void OpView::anyRealScalar(Ref ref, Type tensor) const {
+    const bool half = tensor == TENSOR_FLOAT16 && (*this)[ref].type == FLOAT16;
+    scalar(ref, half ? FLOAT16 : FLOAT32);
+}
+
+std::optional<float> OpView::realValue(Ref ref) const {
+    if ((*this)[ref].type != FLOAT16) return value<float>(ref);
+    const auto half = value<Half>(ref);
+    if (!half) return std::nullopt;
+    return toFloat(*half);
 }
 
 void OpView::rank(Ref ref, uint32_t least, uint32_t most) const {
@@ -217,9 +231,8 @@ void OpView::bias(Ref bias, Ref input, Ref filter) const {
         if (value.scale != 0) refuse(bias, "must have scale 0 with a per-channel filter");
         return;
     }
-    // Callers compute the product in float or double: allow the difference of a few roundings.
     const double expected = static_cast<double>(x.scale) * w.scale;
-    if (std::fabs(value.scale - expected) > expected * 0x1p-20) {
+    if (std::fabs(value.scale - expected) > expected * kBiasTolerance) {
         refuse(bias, "must have the scale of the input times that of the filter");
     }
 }

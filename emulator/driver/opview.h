@@ -22,6 +22,10 @@ struct Ref {
 constexpr Ref in(size_t index) { return {false, static_cast<uint32_t>(index)}; }
 constexpr Ref out(size_t index) { return {true, static_cast<uint32_t>(index)}; }
 
+/// How far, relatively, a bias scale may be from the product of scales that it stands for: callers
+/// compute it in float or double, and files may hold both with six digits.
+inline constexpr double kBiasTolerance = 0x1p-17;
+
 /// An operand type and the feature level (1 to 8) since which the operation takes it.
 struct Since {
     Type type;
@@ -60,6 +64,11 @@ public:
     void scalar(Ref ref, Type type) const;
     /// FLOAT32 scalar for TENSOR_FLOAT32 and quantized tensors, FLOAT16 for TENSOR_FLOAT16.
     void realScalar(Ref ref, Type tensor) const;
+    /// The same where the reference names FLOAT32, or no type, for every tensor: FLOAT32, and
+    /// FLOAT16 too for TENSOR_FLOAT16, as most operations have it. Read it with `realValue`.
+    void anyRealScalar(Ref ref, Type tensor) const;
+    /// The value of a constant FLOAT32 or FLOAT16 scalar.
+    std::optional<float> realValue(Ref ref) const;
 
     // --- shapes ---------------------------------------------------------------------------
     /// least <= rank <= most.

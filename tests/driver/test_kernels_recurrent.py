@@ -20,6 +20,8 @@ BYTE = OperandCode.TENSOR_QUANT8_ASYMM
 SIGNED = OperandCode.TENSOR_QUANT8_ASYMM_SIGNED
 SHORT = OperandCode.TENSOR_QUANT16_SYMM
 BOX = OperandCode.TENSOR_QUANT16_ASYMM
+SYMM = OperandCode.TENSOR_QUANT8_SYMM
+HALF = OperandCode.TENSOR_FLOAT16
 
 NUMPY: dict[int, Any] = {
     FLOAT: np.float32,
@@ -32,6 +34,7 @@ NUMPY: dict[int, Any] = {
     OperandCode.TENSOR_QUANT8_SYMM: np.int8,
     OperandCode.INT32: np.int32,
     OperandCode.FLOAT32: np.float32,
+    OperandCode.FLOAT16: np.float16,
     OperandCode.BOOL: np.uint8,
 }
 
@@ -90,11 +93,20 @@ class Refused(Exception):
 
 
 def compute(
-    lib: Library, operation: int, inputs: Sequence[In], outputs: Sequence[Out]
+    lib: Library,
+    operation: int,
+    inputs: Sequence[In],
+    outputs: Sequence[Out],
+    late: bool = False,
 ) -> list[NDArray[Any]]:
-    """Runs one operation: tensors are model inputs, scalars constants."""
+    """Runs one operation: tensors are model inputs, scalars constants.
+
+    Tensors without a value are omitted by the model, or `late`, as model inputs that the
+    execution omits.
+    """
     model = Model(lib)
-    operands, given = [], []
+    operands: list[int] = []
+    given: list[tuple[int, NDArray[Any] | None]] = []
     for one in inputs:
         array = None
         if one.value is not None:
@@ -102,7 +114,9 @@ def compute(
         dims = None if one.scalar else (0,) if array is None else np.shape(one.value)
         operand = model.operand(one.code, dims, one.scale, one.zero)
         operands.append(operand)
-        if array is None:
+        if array is None and late and not one.scalar:
+            given.append((operand, None))
+        elif array is None:
             ok(lib.Model_setOperandValue(model.handle, operand, None, 0))
         elif one.scalar:
             model.value(operand, array)
@@ -133,7 +147,7 @@ def compute(
     return values
 
 
-def lstm(lib: Library, changes: dict[int, In]) -> list[NDArray[Any]]:
+def lstm(lib: Library, changes: dict[int, In], late: bool = False) -> list[NDArray[Any]]:
     """One unit, weights 0, no activation: gates are 1/2, so c = 2 / 2 + 4 / 2 and h = c / 2."""
     inputs = [real([[0]])] + [real([[0]])] * 8 + [NONE] * 3
     inputs += [real([0]), real([0]), real([4]), real([0]), NONE, NONE]
@@ -144,7 +158,7 @@ def lstm(lib: Library, changes: dict[int, In]) -> list[NDArray[Any]]:
     if inputs[1].value is None:
         gates = 3
     outs = [Out(FLOAT, (1, gates)), Out(FLOAT, (1, 1)), Out(FLOAT, (0, 0)), Out(FLOAT, (1, 0))]
-    return compute(lib, OperationCode.LSTM, inputs, outs)
+    return compute(lib, OperationCode.LSTM, inputs, outs, late)
 
 
 CIFG = {1: NONE, 5: NONE, 12: NONE}
@@ -168,9 +182,10 @@ CIFG = {1: NONE, 5: NONE, 12: NONE}
     ],
 )
 def test_lstm(lib: Library, changes: dict[int, In], cell: float, state: float) -> None:
-    _, state_out, cell_out, output = lstm(lib, changes)
-    assert cell_out.item() == pytest.approx(cell, rel=1e-6)
-    assert state_out.item() == output.item() == pytest.approx(state, rel=1e-6)
+    for late in (False, True):
+        _, state_out, cell_out, output = lstm(lib, changes, late)
+        assert cell_out.item() == pytest.approx(cell, rel=1e-6)
+        assert state_out.item() == output.item() == pytest.approx(state, rel=1e-6)
 
 
 def test_lstm_layer_normalization(lib: Library) -> None:
@@ -195,6 +210,17 @@ def test_lstm_layer_normalization(lib: Library) -> None:
         {10: real([0])},  # a part of the peephole
         CIFG | {9: real([0]), 10: real([0]), 11: real([0])},
         {17: real([0])},  # a projection bias without projection
+    ],
+)
+def test_lstm_refuses_parts(lib: Library, changes: dict[int, In]) -> None:
+    """Model inputs may still be omitted, so an execution is refused and not the model."""
+    with pytest.raises(Refused, match="compute: BAD_DATA"):
+        lstm(lib, changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
         {20: integer(2)},  # no activation function of LSTM
         {21: number(-1)},
         {13: real([0, 0])},
@@ -226,7 +252,7 @@ def test_bidirectional_rnn_links(lib: Library) -> None:
     assert sums(lib, merge=True) == [[1, 7, 3, 6, 7, 4], [7], [7]]
     assert sums(lib, aux=True, weights=True) == [[101, 303, 707], [707, 606, 404], [707], [707]]
     assert sums(lib, aux=True) == [[1, 3, 7], [700, 600, 400], [7], [700]]
-    with pytest.raises(Refused, match="finish: BAD_DATA"):
+    with pytest.raises(Refused, match="compute: BAD_DATA"):
         sums(lib, weights=True)
 
 
@@ -236,6 +262,7 @@ def test_rnn(lib: Library) -> None:
     assert [r.item() for r in compute(lib, OperationCode.RNN, inputs, outs)] == [6, 6]
     inputs[5] = integer(None)
     assert [r.item() for r in compute(lib, OperationCode.RNN, inputs, outs)] == [10, 10]
+    assert [r.item() for r in compute(lib, OperationCode.RNN, inputs[:5], outs)] == [10, 10]
 
 
 def test_unidirectional_lstm_is_repeated_lstm(lib: Library) -> None:
@@ -247,12 +274,11 @@ def test_unidirectional_lstm_is_repeated_lstm(lib: Library) -> None:
     inputs += [real(rng.normal(size=(2, 5)).tolist()) for _ in range(2)]
     inputs += [integer(4), number(0), number(0)]
     state = Out(FLOAT, (2, 5))
-    outputs, last, cell = compute(
-        lib,
-        OperationCode.UNIDIRECTIONAL_SEQUENCE_LSTM,
-        [*inputs, flag(True), *[NONE] * 4],
-        [Out(FLOAT, (4, 2, 5)), state, state],
-    )
+    sequence = OperationCode.UNIDIRECTIONAL_SEQUENCE_LSTM
+    outs = [Out(FLOAT, (4, 2, 5)), state, state]
+    few = [*inputs, flag(True)]
+    outputs, last, cell = compute(lib, sequence, [*few, *[NONE] * 4], outs)
+    assert np.array_equal(compute(lib, sequence, few, outs[:1])[0], outputs)
     for time in range(4):
         step = [real(inputs[0].value[time]), *inputs[1:]]
         _, hidden, renewed, output = compute(
@@ -279,6 +305,9 @@ def test_svdf(lib: Library) -> None:
     state, output = compute(lib, OperationCode.SVDF, inputs, outs)
     assert state.tolist() == [[2, 3, 4, -1]]
     assert output.item() == 21 + 300 + 43 - 1000 + 0.5
+    inputs[3] = In(INT, None)  # nobody reads the type of what is not there
+    state, output = compute(lib, OperationCode.SVDF, inputs[:6], outs)
+    assert output.item() == 21 + 300 + 43 - 1000
 
 
 def test_quantized_16bit_lstm_halves_the_cell(lib: Library) -> None:
@@ -291,6 +320,34 @@ def test_quantized_16bit_lstm_halves_the_cell(lib: Library) -> None:
     cell, output = compute(lib, OperationCode.QUANTIZED_16BIT_LSTM, inputs, outs)
     assert cell.item() == 2049
     assert output.item() == 128 + round(64 * math.tanh(4097 / 4096))
+
+
+def quantized_lstm(lib: Library, bias: float, state: int = 0) -> tuple[int, int]:
+    """One unit whose gates are 1/2; c = 1/2 (tanh(bias) + state), projected by 64 / 64."""
+    zero = In(SYMM, [[0]], 1 / 64)
+    short, absent = In(SHORT, None, 1 / 2048), In(INT, None)
+    inputs = [In(SIGNED, [[0]], 1 / 128), *[zero] * 8, *[short] * 3]
+    inputs += [In(INT, [0]), In(INT, [0]), In(INT, [8192], bias), In(INT, [0])]
+    inputs += [In(SYMM, [[64]], 1 / 64), absent]
+    inputs += [In(SIGNED, [[0]], 1 / 128), In(SHORT, [[state * 2048]], 1 / 2048), *[short] * 4]
+    inputs += [number(0)] * 2 + [number(0)] * 4 + [integer(3), number(1 / 16)]
+    out = Out(SIGNED, (1, 1), 1 / 128)
+    _, cell, output = compute(
+        lib, OperationCode.QUANTIZED_LSTM, inputs, [out, Out(SHORT, (1, 1), 1 / 2048), out]
+    )
+    return int(cell.item()), int(output.item())
+
+
+def test_quantized_lstm(lib: Library) -> None:
+    # The hidden state goes to the projection in steps of its own scale.
+    cell = 0.5 * math.tanh(1) + 1.5
+    hidden = 0.5 * math.tanh(cell)
+    expected = round(cell * 2048), round(hidden * 16) * 8
+    assert quantized_lstm(lib, 1 / 8192, 3) == expected
+    assert quantized_lstm(lib, 0.0, 3) == expected  # scale 0: the product of the others
+    assert abs(hidden * 128 - expected[1]) > 2
+    with pytest.raises(Refused, match="finish: BAD_DATA"):
+        quantized_lstm(lib, 1 / 4096)
 
 
 def test_lookups(lib: Library) -> None:
@@ -380,6 +437,13 @@ def test_box_with_nms_limit(lib: Library, method: int, limit: int, expected: lis
     inputs += [number(0.1)]
     outs = [Out(FLOAT, (0,)), Out(FLOAT, (0, 0)), Out(INT, (0,)), Out(INT, (0,))]
     scores, kept, labels, batches = compute(lib, OperationCode.BOX_WITH_NMS_LIMIT, inputs, outs)
+    halves = [In(HALF, one.value) for one in inputs[:2]] + [
+        In(OperandCode.FLOAT16, one.value, scalar=True) if one.code == OperandCode.FLOAT32 else one
+        for one in inputs[2:]
+    ]
+    half_outs = [Out(HALF, (0,)), Out(HALF, (0, 0)), *outs[2:]]
+    half_scores = compute(lib, OperationCode.BOX_WITH_NMS_LIMIT, halves, half_outs)[0]
+    assert half_scores.tolist() == pytest.approx(expected, rel=1e-3)
     order = [0, 2, 1][: len(expected)]
     assert scores.tolist() == pytest.approx(expected)
     assert kept.tolist() == [boxes[i] for i in order]

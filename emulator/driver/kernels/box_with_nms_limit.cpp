@@ -36,7 +36,7 @@ void validate(OpView& v) {
     }
     v.type(in(kBatch), TENSOR_INT32);
     for (size_t i : {kScoreThreshold, kOverlapThreshold, kSigma, kNmsThreshold}) {
-        v.scalar(in(i), FLOAT32);
+        v.anyRealScalar(in(i), type);
     }
     v.scalar(in(kLimit), INT32);
     v.integer(in(kMethod), HARD, GAUSSIAN);
@@ -45,7 +45,7 @@ void validate(OpView& v) {
     v.sameType({in(kBoxes), out(1)});
     v.type(out(2), TENSOR_INT32);
     v.type(out(3), TENSOR_INT32);
-    const auto sigma = v.value<float>(in(kSigma));
+    const auto sigma = v.realValue(in(kSigma));
     if (sigma && v.value<int32_t>(in(kMethod)) == GAUSSIAN) {
         v.require(*sigma > 0, "sigma must be positive");
     }
@@ -133,8 +133,8 @@ size_t keepBest(Context& c, Selected* selected, size_t count, size_t limit) {
 /// All selected boxes, batch after batch; `count` receives their number.
 Selected* select(Context& c, size_t& count) {
     const size_t rois = c.shape(kScores)[0], classes = c.shape(kScores)[1];
-    const Rules rules{c.scalar<float>(kScoreThreshold), c.scalar<float>(kOverlapThreshold),
-                      c.scalar<float>(kSigma), c.scalar<float>(kNmsThreshold),
+    const Rules rules{c.real(kScoreThreshold), c.real(kOverlapThreshold), c.real(kSigma),
+                      c.real(kNmsThreshold),
                       c.scalar<int32_t>(kMethod)};
     const int32_t most = c.scalar<int32_t>(kLimit);
     const size_t limit = most < 0 ? SIZE_MAX : static_cast<size_t>(most);
@@ -177,7 +177,7 @@ void prepare(Context& c) {
     c.require(c.shape(kBoxes)[1] == uint64_t{dims[CLASSES]} * 4,
               "the boxes must have four values for each class");
     if (c.integer(kMethod, HARD, GAUSSIAN) == GAUSSIAN) {
-        c.require(c.scalar<float>(kSigma) > 0, "sigma must be positive");
+        c.require(c.real(kSigma) > 0, "sigma must be positive");
     }
     const int32_t* batch = c.in<int32_t>(kBatch);
     for (size_t i = 0; i < dims[ROIS]; i++) c.require(batch[i] >= 0, "a batch index is negative");

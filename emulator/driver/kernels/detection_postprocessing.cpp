@@ -34,8 +34,8 @@ void validate(OpView& v) {
     v.type(out(2), TENSOR_INT32);
     v.type(out(3), TENSOR_INT32);
     for (size_t i = kScale; i < kScale + 4; i++) {
-        v.scalar(in(i), FLOAT32);
-        const auto scale = v.value<float>(in(i));
+        v.anyRealScalar(in(i), type);
+        const auto scale = v.realValue(in(i));
         v.require(!scale || *scale > 0, "a scaling factor must be positive");
     }
     v.scalar(in(kRegular), BOOL);
@@ -63,7 +63,7 @@ void prepare(Context& c) {
     Dims dims;
     checkInputs(c, dims);
     for (size_t i = kScale; i < kScale + 4; i++) {
-        c.require(c.scalar<float>(i) > 0, "a scaling factor must be positive");
+        c.require(c.real(i) > 0, "a scaling factor must be positive");
     }
     c.integer(c.flag(kRegular) ? kMostPerClass : kMostClasses, 1, INT32_MAX);
     const auto most = static_cast<uint32_t>(c.integer(kMost, 1, INT32_MAX));
@@ -107,7 +107,7 @@ public:
             const size_t at = (first_ + i) * length;
             const auto delta = [&](size_t k) {
                 return realAt(c_.input(kDeltas), at + k) /
-                       static_cast<double>(c_.scalar<float>(kScale + k));
+                       static_cast<double>(c_.real(kScale + k));
             };
             const double y = realAt(c_.input(kAnchors), 4 * i);
             const double x = realAt(c_.input(kAnchors), 4 * i + 1);

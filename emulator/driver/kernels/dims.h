@@ -86,6 +86,17 @@ private:
     std::array<std::optional<uint32_t>, kNames> sizes_;
 };
 
+/// Whether no size of an operand is known but its rank, and that is not `rank`: how a model
+/// declares an optional input of which all it needs to say is that there is none.
+inline bool isPlaceholder(const OpView& v, Ref ref, size_t rank) {
+    const auto declared = v.rankOf(ref);
+    if (!declared || *declared == rank) return false;
+    for (uint32_t axis = 0; axis < *declared; axis++) {
+        if (v.dimOf(ref, axis)) return false;
+    }
+    return true;
+}
+
 /// a * b as a dimension; refuses what does not fit.
 inline uint32_t productDim(const Context& c, uint32_t a, uint32_t b) {
     const uint64_t product = static_cast<uint64_t>(a) * b;

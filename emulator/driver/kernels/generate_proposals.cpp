@@ -54,14 +54,14 @@ void validate(OpView& v) {
         v.sameType({in(kScores), in(kAnchors), in(kImage), out(1)});
     }
     for (size_t i : {kHeightRatio, kWidthRatio}) {
-        v.scalar(in(i), FLOAT32);
-        const auto ratio = v.value<float>(in(i));
+        v.anyRealScalar(in(i), type);
+        const auto ratio = v.realValue(in(i));
         v.require(!ratio || *ratio > 0, "the ratio of image to feature map must be positive");
     }
     v.scalar(in(kMostBefore), INT32);
     v.scalar(in(kMostAfter), INT32);
-    v.scalar(in(kThreshold), FLOAT32);
-    v.scalar(in(kMinSize), FLOAT32);
+    v.anyRealScalar(in(kThreshold), type);
+    v.anyRealScalar(in(kMinSize), type);
     v.scalar(in(kLayout), BOOL);
     v.type(out(2), TENSOR_INT32);
     Dims dims;
@@ -125,9 +125,9 @@ private:
 
     size_t select(size_t batch) {
         const Tensor &scores = c_.input(kScores), &deltas = c_.input(kDeltas);
-        const double rowStep = c_.scalar<float>(kHeightRatio);
-        const double columnStep = c_.scalar<float>(kWidthRatio);
-        const double minSize = c_.scalar<float>(kMinSize);
+        const double rowStep = c_.real(kHeightRatio);
+        const double columnStep = c_.real(kWidthRatio);
+        const double minSize = c_.real(kMinSize);
         const double imageHeight = realAt(c_.input(kImage), 2 * batch);
         const double imageWidth = realAt(c_.input(kImage), 2 * batch + 1);
         size_t index = 0, count = 0;
@@ -159,7 +159,7 @@ private:
         const int32_t before = c_.scalar<int32_t>(kMostBefore);
         const int32_t after = c_.scalar<int32_t>(kMostAfter);
         if (before > 0) count = std::min(count, static_cast<size_t>(before));
-        return suppress(boxes_, indices_, count, c_.scalar<float>(kThreshold),
+        return suppress(boxes_, indices_, count, c_.real(kThreshold),
                         after > 0 ? static_cast<size_t>(after) : SIZE_MAX);
     }
 
@@ -174,7 +174,7 @@ private:
 
 void prepare(Context& c) {
     for (size_t i : {kHeightRatio, kWidthRatio}) {
-        c.require(c.scalar<float>(i) > 0, "the ratio of image to feature map must be positive");
+        c.require(c.real(i) > 0, "the ratio of image to feature map must be positive");
     }
     Dims dims;
     checkInputs(c, c.flag(kLayout), dims);

@@ -31,12 +31,12 @@ void validate(OpView& v) {
                         {TENSOR_INT32, 1},
                         {TENSOR_QUANT8_ASYMM, 1}});
     v.optional(in(kWeight));
-    v.type(in(kWeight), {{TENSOR_FLOAT32, 1}, {TENSOR_FLOAT16, 3}});
     v.scalar(in(kType), INT32);
     v.type(out(0), TENSOR_INT32);
     v.rank(in(0), 2);
     v.rank(in(kInput), 1, Shape::kMaxRank);
     if (v.has(in(kWeight))) {
+        v.type(in(kWeight), {{TENSOR_FLOAT32, 1}, {TENSOR_FLOAT16, 3}});
         v.rank(in(kWeight), 1);
         v.sameDim(in(kInput), 0, in(kWeight), 0);
     }

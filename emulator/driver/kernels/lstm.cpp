@@ -97,14 +97,14 @@ constexpr size_t kTimeMajor = 23;
 constexpr Places kSequencePlaces = placesFrom(1, 18, fourFrom(24), kNoGates);
 
 void validateSequence(OpView& v) {
-    v.inputs(28);
+    v.inputs({24, 28});  // the layer normalization weights at the end are optional
     // Reading: "if output 1 is present then output 2 must be present as well".
     v.outputs({1, 3});
     v.since(v.outputCount() == 3 ? 4 : 3);
     const Type type = v.type(in(0), {{TENSOR_FLOAT16, 3}, {TENSOR_FLOAT32, 3}});
     validateCell(v, kSequencePlaces, type);
-    // Reading: the scalars have the types that LSTM documents for them.
-    validateScalars(v, kScalars, type);
+    // Reading: no types are given for the clips; those that LSTM documents, or FLOAT32.
+    validateScalars(v, kScalars, type, true);
     v.scalar(in(kTimeMajor), BOOL);
 
     Dims dims;

@@ -32,7 +32,7 @@ void check(const View& view, std::optional<bool> timeMajor, Dims& dims) {
         together(view, {kForward.auxWeights[FORGET], kBackward.auxWeights[FORGET]},
                  "auxiliary weights must have values in both directions, or in none");
     const Presence aux = presence(view, kAuxInput);
-    view.require(aux != Presence::ABSENT || weights == Presence::ABSENT,
+    view.require(aux != Presence::ABSENT || weights != Presence::PRESENT,
                  "auxiliary weights need an auxiliary input");
     if (aux == Presence::ABSENT) {
         dims.same(view, INPUTS, BW_INPUTS, "the weights do not match the input");
@@ -40,6 +40,7 @@ void check(const View& view, std::optional<bool> timeMajor, Dims& dims) {
     }
     // Reading: the auxiliary input is laid out as the input is; the reference writes the
     // time-major shape only.
+    if (mustBeOmitted(view, kAuxInput, 3)) return;
     matchSequence(view, kAuxInput, timeMajor, BATCH, TIME, AUX, dims);
     if (weights == Presence::PRESENT) {
         dims.same(view, INPUTS, BW_INPUTS, "the weights do not match the input");
@@ -50,7 +51,7 @@ void check(const View& view, std::optional<bool> timeMajor, Dims& dims) {
 }
 
 void validate(OpView& v) {
-    v.inputs(61);
+    v.inputs({53, 61});  // the layer normalization weights at the end are optional
     v.outputs({1, 2, 5, 6});
     v.since(v.outputCount() > 2 ? 4 : 3);
     const Type type = v.type(in(0), {{TENSOR_FLOAT16, 3}, {TENSOR_FLOAT32, 3}});
@@ -58,7 +59,7 @@ void validate(OpView& v) {
     validateCell(v, kBackward, type);
     validateScalars(v, kScalars, type);
     v.optional(in(kAuxInput));
-    v.sameType({in(0), in(kAuxInput)});
+    if (v.has(in(kAuxInput))) v.sameType({in(0), in(kAuxInput)});
     v.scalar(in(kMerge), BOOL);
     v.scalar(in(kTimeMajor), BOOL);
 

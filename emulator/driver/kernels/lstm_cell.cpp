@@ -33,8 +33,9 @@ Presence allTogether(const View& view, std::initializer_list<size_t> inputs, con
         maybe |= one == Presence::MAYBE;
         missing |= one == Presence::ABSENT;
     }
-    view.require(!missing || !(some || maybe), rule);
-    return missing ? Presence::ABSENT : maybe ? Presence::MAYBE : Presence::PRESENT;
+    view.require(!missing || !some, rule);
+    if (missing) return Presence::ABSENT;
+    return some || !maybe ? Presence::PRESENT : Presence::MAYBE;
 }
 
 /// Weights of all gates: those of forget, cell and output gate together, that of the input gate
@@ -44,8 +45,12 @@ Presence gateWeights(const View& view, const std::array<size_t, kGates>& places,
                      Presence inputGate, const char* rule) {
     const Presence all = together(view, {places[FORGET], places[CELL], places[OUTPUT]}, rule);
     if (places[INPUT] == kNone) return all;
-    const bool own = presence(view, places[INPUT]) != Presence::ABSENT;
-    view.require(own == (all != Presence::ABSENT && inputGate != Presence::ABSENT), rule);
+    const Presence own = presence(view, places[INPUT]);
+    if (all == Presence::ABSENT || inputGate == Presence::ABSENT) {
+        view.require(own != Presence::PRESENT, rule);
+    } else if (all == Presence::PRESENT && inputGate == Presence::PRESENT) {
+        view.require(own != Presence::ABSENT, rule);
+    }
     return all;
 }
 
@@ -67,27 +72,27 @@ void check(const View& view, const Places& p, const Sizes& s, Dims& dims) {
     }
     const Presence projection = presence(view, p.projection);
     view.require(projection != Presence::ABSENT ||
-                     presence(view, p.projectionBias) == Presence::ABSENT,
+                     presence(view, p.projectionBias) != Presence::PRESENT,
                  "a projection bias needs projection weights");
 
-    const auto match = [&](size_t input, std::initializer_list<int> names) {
-        if (input != kNone && presence(view, input) != Presence::ABSENT) {
-            dims.input(view, input, names);
-        }
+    const auto match = [&](bool optional, size_t input, std::initializer_list<int> names) {
+        if (input == kNone || presence(view, input) == Presence::ABSENT) return;
+        if (optional && mustBeOmitted(view, input, names.size())) return;
+        dims.input(view, input, names);
     };
     for (int gate : {FORGET, CELL, OUTPUT, INPUT}) {
         const auto g = static_cast<size_t>(gate);
-        match(p.inputWeights[g], {s.units, s.input});
-        match(p.recurrentWeights[g], {s.units, s.output});
-        match(p.auxWeights[g], {s.units, s.aux});
-        match(p.peephole[g], {s.units});
-        match(p.bias[g], {s.units});
-        match(p.norm[g], {s.units});
+        match(gate == INPUT, p.inputWeights[g], {s.units, s.input});
+        match(gate == INPUT, p.recurrentWeights[g], {s.units, s.output});
+        match(true, p.auxWeights[g], {s.units, s.aux});
+        match(true, p.peephole[g], {s.units});
+        match(gate == INPUT, p.bias[g], {s.units});
+        match(true, p.norm[g], {s.units});
     }
-    match(p.projection, {s.output, s.units});
-    match(p.projectionBias, {s.output});
-    match(p.outputState, {s.batch, s.output});
-    match(p.cellState, {s.batch, s.units});
+    match(true, p.projection, {s.output, s.units});
+    match(true, p.projectionBias, {s.output});
+    match(false, p.outputState, {s.batch, s.output});
+    match(false, p.cellState, {s.batch, s.units});
     if (projection == Presence::ABSENT) {
         dims.same(view, s.output, s.units, "without a projection output_size must be num_units");
     }
@@ -98,6 +103,10 @@ void check(const View& view, const Places& p, const Sizes& s, Dims& dims) {
 Presence presence(const OpView& v, size_t input) {
     if (!v.has(in(input))) return Presence::ABSENT;
     return v[in(input)].lifetime == Lifetime::INPUT ? Presence::MAYBE : Presence::PRESENT;
+}
+
+bool mustBeOmitted(const OpView& v, size_t input, size_t rank) {
+    return presence(v, input) == Presence::MAYBE && isPlaceholder(v, in(input), rank);
 }
 
 Presence presence(const Context& c, size_t input) {
@@ -116,7 +125,7 @@ void validateCell(OpView& v, const Places& p, Type type) {
     const auto operand = [&](size_t input, bool optional) {
         if (input == kNone || input >= v.inputCount()) return;
         if (optional) v.optional(in(input));
-        v.type(in(input), type);
+        if (v.has(in(input))) v.type(in(input), type);
     };
     for (size_t g = 0; g < kGates; g++) {
         operand(p.inputWeights[g], g == INPUT);
@@ -140,20 +149,16 @@ void checkCell(const Context& c, const Places& places, const Sizes& sizes, Dims&
     check(c, places, sizes, dims);
 }
 
-void validateScalars(OpView& v, size_t first, Type type) {
+void validateScalars(OpView& v, size_t first, Type type, bool anyReal) {
     v.scalar(in(first), INT32);
     if (const auto function = v.value<int32_t>(in(first))) {
         v.require(isActivation(*function), "the activation function must be 0, 1, 3, 4 or 6");
     }
     for (size_t i = first + 1; i <= first + 2; i++) {
-        v.realScalar(in(i), type);
+        anyReal ? v.anyRealScalar(in(i), type) : v.realScalar(in(i), type);
         // Reading: [-clip, clip] is no interval for a negative threshold.
-        constexpr const char* rule = "a clipping threshold must not be negative";
-        if (type == TENSOR_FLOAT16) {
-            if (const auto limit = v.value<Half>(in(i))) v.require(toFloat(*limit) >= 0, rule);
-        } else if (const auto limit = v.value<float>(in(i))) {
-            v.require(*limit >= 0, rule);
-        }
+        const auto limit = v.realValue(in(i));
+        v.require(!limit || *limit >= 0, "a clipping threshold must not be negative");
     }
 }
 

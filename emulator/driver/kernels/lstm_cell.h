@@ -62,13 +62,19 @@ struct Sizes {
 };
 
 /// Whether an optional operand has a value; a model input may still be omitted at execution.
-/// Reading: where operands must have values together, a model counts its inputs (MAYBE) among
-/// those that have: inputs that are omitted at execution must then be omitted together.
+/// Where operands must have values together, a model is refused for what its constants and its
+/// omitted operands say alone; an execution is, once it is known which inputs are omitted.
 enum class Presence { ABSENT, MAYBE, PRESENT };
 Presence presence(const OpView& v, size_t input);
 Presence presence(const Context& c, size_t input);
 
+/// Whether an optional input is a model input that a model only has as a placeholder, see
+/// `isPlaceholder`: each execution has to omit it.
+bool mustBeOmitted(const OpView& v, size_t input, size_t rank);
+inline bool mustBeOmitted(const Context&, size_t, size_t) { return false; }
+
 /// One for all of these inputs, skipping kNone: refuses when some have values and some have not.
+/// ABSENT where one has none, PRESENT where one has, MAYBE where all depend on the execution.
 Presence together(const OpView& v, std::initializer_list<size_t> inputs, const char* rule);
 Presence together(const Context& c, std::initializer_list<size_t> inputs, const char* rule);
 
@@ -79,7 +85,8 @@ void checkCell(const OpView& v, const Places& places, const Sizes& sizes, Dims& 
 void checkCell(const Context& c, const Places& places, const Sizes& sizes, Dims& dims);
 
 /// The scalars of a cell: activation function, cell clip, projection clip, at `first` and after.
-void validateScalars(OpView& v, size_t first, Type type);
+/// `anyReal`: the clips may be FLOAT32 with TENSOR_FLOAT16 too.
+void validateScalars(OpView& v, size_t first, Type type, bool anyReal = false);
 void checkScalars(const Context& c, size_t first);
 
 /// A cell ready to run.

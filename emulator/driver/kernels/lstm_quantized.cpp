@@ -1,8 +1,8 @@
 // QUANTIZED_16BIT_LSTM and QUANTIZED_LSTM.
 //
-// Reading: both are LSTM on the real values of their operands, with tanh as g. The reference fixes
-// the quantization of the outputs, not that of intermediate results, so nothing is rounded before
-// an output is.
+// Reading: both are LSTM on the real values of their operands, with tanh as g. Of intermediate
+// results those are rounded whose quantization the reference names: in QUANTIZED_LSTM what a layer
+// normalization takes in and the hidden state that a projection takes in.
 
 #include <algorithm>
 #include <cmath>
@@ -146,12 +146,17 @@ void checkScalars(const View& view, Value value) {
     }
 }
 
-/// The projection bias has the scale of the hidden state times that of the weights.
-constexpr const char* kProjectionBiasRule =
-    "the projection bias must have the scale of the hidden state times that of the weights";
-bool isProjectionBiasScale(float scale, float hidden, float weights) {
-    const double expected = static_cast<double>(hidden) * weights;
-    return std::fabs(scale - expected) <= expected * 0x1p-20;
+/// The scale of a bias: "the product of input and weights scales".
+/// Reading: 0 stands for the product. With layer normalization the bias is added to what has no
+/// such scale any more, so there a bias keeps the one that it has.
+constexpr const char* kBiasRule =
+    "a bias must have the scale of its input times that of its weights, or 0";
+bool isBiasScale(float scale, double input, float weights) {
+    const double expected = input * static_cast<double>(weights);
+    return scale == 0 || std::fabs(static_cast<double>(scale) - expected) <= expected * kBiasTolerance;
+}
+double biasScale(const Tensor& bias, double input, const Tensor& weights) {
+    return bias.scale != 0 ? static_cast<double>(bias.scale) : input * weights.scale;
 }
 
 void validateQuantized(OpView& v) {
@@ -171,7 +176,11 @@ void validateQuantized(OpView& v) {
         v.type(in(bias), TENSOR_INT32);
         if (gate == INPUT) v.optional(in(bias));
         if (v.has(in(bias)) && v.has(in(kPlaces.inputWeights[gate]))) {
-            v.bias(in(bias), in(0), in(kPlaces.inputWeights[gate]));
+            v.require(v[in(bias)].zeroPoint == 0, "a bias must have zero point 0");
+            const bool normalized = v.has(in(kPlaces.norm[FORGET]));
+            v.require(normalized || isBiasScale(v[in(bias)].scale, v[in(0)].scale,
+                                                v[in(kPlaces.inputWeights[gate])].scale),
+                      kBiasRule);
         }
         v.type(in(kPlaces.norm[gate]), TENSOR_QUANT16_SYMM);
         v.optional(in(kPlaces.norm[gate]));
@@ -198,9 +207,8 @@ void validateQuantized(OpView& v) {
     if (v.has(bias) && v.has(in(kPlaces.projection))) {
         v.require(v[bias].zeroPoint == 0, "the projection bias must have zero point 0");
         if (const auto hidden = v.value<float>(in(kHiddenScale))) {
-            v.require(isProjectionBiasScale(v[bias].scale, *hidden,
-                                            v[in(kPlaces.projection)].scale),
-                      kProjectionBiasRule);
+            v.require(isBiasScale(v[bias].scale, *hidden, v[in(kPlaces.projection)].scale),
+                      kBiasRule);
         }
     }
     Dims dims;
@@ -224,10 +232,9 @@ void prepareQuantized(Context& c) {
         return c.has(i) ? std::optional<float>(c.scalar<float>(i)) : std::nullopt;
     });
     if (c.has(kPlaces.projectionBias)) {
-        c.require(isProjectionBiasScale(c.input(kPlaces.projectionBias).scale,
-                                        c.scalar<float>(kHiddenScale),
-                                        c.input(kPlaces.projection).scale),
-                  kProjectionBiasRule);
+        c.require(isBiasScale(c.input(kPlaces.projectionBias).scale,
+                              c.scalar<float>(kHiddenScale), c.input(kPlaces.projection).scale),
+                  kBiasRule);
     }
     c.setShape(0, {dims[BATCH], dims[OUTPUTS]});
     c.setShape(1, {dims[BATCH], dims[UNITS]});
@@ -266,11 +273,14 @@ public:
                 a[u] += static_cast<double>(weight.scale) * weight.as<int16_t>()[u] * cell[u];
             }
         }
-        if (c_.has(kPlaces.norm[FORGET])) normalize(c_.input(kPlaces.norm[gate]), a);
-        const Tensor& bias = c_.input(kPlaces.bias[gate]);
-        for (size_t u = 0; u < units_; u++) {
-            a[u] += static_cast<double>(bias.scale) * bias.as<int32_t>()[u];
+        if (c_.has(kPlaces.norm[FORGET])) {
+            const double step = c_.scalar<float>(kMatmulScale + gate);
+            for (size_t u = 0; u < units_; u++) a[u] = std::round(a[u] / step) * step;
+            normalize(c_.input(kPlaces.norm[gate]), a);
         }
+        const Tensor& bias = c_.input(kPlaces.bias[gate]);
+        const double scaleB = biasScale(bias, c_.input(0).scale, weights);
+        for (size_t u = 0; u < units_; u++) a[u] += scaleB * bias.as<int32_t>()[u];
     }
 
 private:
@@ -292,6 +302,14 @@ private:
     const int8_t* x_;
     const int8_t* state_;
 };
+
+/// A hidden state as a projection sees it: of 8 bits, as all activations of this operation.
+double hiddenState(const Context& c, double real) {
+    const float scale = c.scalar<float>(kHiddenScale);
+    const int32_t zero = c.scalar<int32_t>(kHiddenZero);
+    const int32_t code = quantize(real, scale, zero, codeRange(TENSOR_QUANT8_ASYMM_SIGNED));
+    return static_cast<double>(scale) * (code - zero);
+}
 
 void executeQuantized(Context& c) {
     const Dims dims = checkQuantized(c);
@@ -323,6 +341,7 @@ void executeQuantized(Context& c) {
         double* hidden = g;
         for (size_t u = 0; u < units; u++) {
             hidden[u] = logistic(o[u]) * std::tanh(cell[u]);
+            if (projected) hidden[u] = hiddenState(c, hidden[u]);
             const Tensor& to = c.output(1);
             c.out<int16_t>(1)[b * units + u] = static_cast<int16_t>(
                 quantize(cell[u], to.scale, to.zeroPoint, codeRange(to.type)));
@@ -336,7 +355,8 @@ void executeQuantized(Context& c) {
                 real *= weights.scale;
                 if (c.has(kPlaces.projectionBias)) {
                     const Tensor& bias = c.input(kPlaces.projectionBias);
-                    real += static_cast<double>(bias.scale) * bias.as<int32_t>()[k];
+                    real += biasScale(bias, c.scalar<float>(kHiddenScale), weights) *
+                            bias.as<int32_t>()[k];
                 }
                 real = clip(real, projectionClip);
             }

@@ -94,12 +94,12 @@ void checkCell(const View& view, size_t first, int inputs, int units, Dims& dims
 // --- RNN ------------------------------------------------------------------------------------
 
 void validateRnn(OpView& v) {
-    v.inputs(6);
+    v.inputs({5, 6});
     v.outputs(2);
     v.type(in(0), {{TENSOR_FLOAT16, 3}, {TENSOR_FLOAT32, 1}});
     v.sameType({in(0), in(1), in(2), in(3), in(4), out(0), out(1)});
     v.optional(in(5));
-    v.activation(in(5));
+    if (v.inputCount() == 6) v.activation(in(5));
     Dims dims;
     dims.match(v, in(0), {BATCH, INPUTS});
     checkCell(v, 1, INPUTS, UNITS, dims);
@@ -199,6 +199,14 @@ std::optional<bool> present(const OpView& v, size_t input) {
 }
 std::optional<bool> present(const Context& c, size_t input) { return c.has(input); }
 
+/// Whether an optional input has a shape to check: none that is omitted has, nor a placeholder,
+/// which each execution has to omit.
+bool fits(const OpView& v, size_t input, uint32_t rank) {
+    const auto there = present(v, input);
+    return there == true || (!there && !isPlaceholder(v, in(input), rank));
+}
+bool fits(const Context& c, size_t input, uint32_t) { return c.has(input); }
+
 template <class View>
 void checkBidirectional(const View& view, std::optional<bool> timeMajor, Dims& dims) {
     matchSequence(view, 0, timeMajor, BATCH, TIME, INPUTS, dims);
@@ -206,16 +214,17 @@ void checkBidirectional(const View& view, std::optional<bool> timeMajor, Dims& d
     checkCell(view, kBackward, BW_INPUTS, BW_UNITS, dims);
     const auto aux = present(view, kAuxInput);
     const auto forward = present(view, kForwardAux), backward = present(view, kBackwardAux);
-    // A model's inputs count as present here, see lstm_cell.h.
-    view.require((forward == false) == (backward == false),
+    view.require(!forward || !backward || *forward == *backward,
                  "auxiliary weights must have values in both directions, or in none");
-    view.require(!(aux == false) || forward == false,
-                 "auxiliary weights need an auxiliary input");
-    if (!(aux == false)) matchSequence(view, kAuxInput, timeMajor, BATCH, TIME, AUX, dims);
-    if (!(forward == false)) dims.input(view, kForwardAux, {UNITS, AUX});
-    if (!(backward == false)) dims.input(view, kBackwardAux, {BW_UNITS, AUX});
     const bool crossed = forward == true || backward == true;
-    const bool parallel = aux == true && forward == false;
+    const bool plain = forward == false || backward == false;
+    view.require(aux != false || !crossed, "auxiliary weights need an auxiliary input");
+    if (fits(view, kAuxInput, 3)) {
+        matchSequence(view, kAuxInput, timeMajor, BATCH, TIME, AUX, dims);
+    }
+    if (fits(view, kForwardAux, 2)) dims.input(view, kForwardAux, {UNITS, AUX});
+    if (fits(view, kBackwardAux, 2)) dims.input(view, kBackwardAux, {BW_UNITS, AUX});
+    const bool parallel = aux == true && plain;
     if (aux == false || crossed) {
         dims.same(view, INPUTS, BW_INPUTS, "the backward weights do not match the input");
     } else if (parallel) {
@@ -229,8 +238,10 @@ void validateBidirectional(OpView& v) {
     v.outputs({1, 2, 3, 4});
     v.since(v.outputCount() > 2 ? 4 : 3);
     v.type(in(0), {{TENSOR_FLOAT16, 3}, {TENSOR_FLOAT32, 3}});
-    for (size_t i = 1; i <= kBackwardAux; i++) v.sameType({in(0), in(i)});
     for (size_t i = kAuxInput; i <= kBackwardAux; i++) v.optional(in(i));
+    for (size_t i = 1; i <= kBackwardAux; i++) {
+        if (v.has(in(i))) v.sameType({in(0), in(i)});
+    }
     v.activation(in(kActivation));
     v.scalar(in(kTimeMajor), BOOL);
     v.scalar(in(kMerge), BOOL);

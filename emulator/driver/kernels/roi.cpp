@@ -22,10 +22,11 @@ void validateRegions(OpView& v, size_t layout) {
     v.sameDim(in(1), 0, in(2), 0);
     v.integer(in(3), 1, INT32_MAX);
     v.integer(in(4), 1, INT32_MAX);
-    // Reading: ratios are FLOAT32 for every type, as the reference says, and positive.
+    // Reading: ratios are FLOAT32, as the reference says, or FLOAT16 with the feature map, as in
+    // other operations; and they are positive.
     for (size_t i : {size_t{5}, size_t{6}}) {
-        v.scalar(in(i), FLOAT32);
-        const auto ratio = v.value<float>(in(i));
+        v.anyRealScalar(in(i), type);
+        const auto ratio = v.realValue(in(i));
         v.require(!ratio || (*ratio > 0 && std::isfinite(*ratio)), "ratios must be positive");
     }
     v.scalar(in(layout), BOOL);

@@ -44,14 +44,15 @@ void checkSizes(const View& view, uint32_t rank, Dims& dims) {
 }
 
 void validate(OpView& v) {
-    v.inputs(7);
+    v.inputs({6, 7});
     v.outputs(2);
     v.type(in(0), {{TENSOR_FLOAT16, 3}, {TENSOR_FLOAT32, 1}});
     v.optional(in(kBias));
     v.optional(in(kActivation));
-    v.sameType({in(0), in(1), in(2), in(kBias), in(kState), out(0), out(1)});
+    v.sameType({in(0), in(1), in(2), in(kState), out(0), out(1)});
+    if (v.has(in(kBias))) v.sameType({in(0), in(kBias)});
     v.integer(in(kRank), 1, INT32_MAX);
-    v.activation(in(kActivation));
+    if (v.inputCount() == 7) v.activation(in(kActivation));
     Dims dims;
     checkInputs(v, v.has(in(kBias)), dims);
     dims.match(v, out(0), {BATCH, STATE});

@@ -45,13 +45,28 @@ def reference(torch, x, aux, cell_clip, proj_clip, activation_g, merge, time_maj
     return (*outs, *fw_state, *bw_state)
 
 
-def sample(name, time, batch, size, fw, bw, aux=0, link="", major=True, merge=False, **more):
+def sample(
+    name,
+    time,
+    batch,
+    size,
+    fw,
+    bw,
+    aux=0,
+    link="",
+    major=True,
+    merge=False,
+    listed=True,
+    **more,
+):
+    """Without `listed` the inputs of layer normalization are not omitted but left out."""
     lead = (time, batch) if major else (batch, time)
     kept = {k: more.pop(k) for k in ("large",) if k in more}
     operands = {"x": (*lead, size), "aux": (*lead, aux) if link else None}
     for prefix, units in (("fw", fw), ("bw", bw)):
         width = aux if link == "parallel" and prefix == "bw" else size
-        shapes = dict.fromkeys(NORMS) | lstm_sample(name, batch, width, units, **more).operands
+        shapes = dict.fromkeys(NORMS) if listed else {}
+        shapes |= lstm_sample(name, batch, width, units, **more).operands
         shapes |= dict.fromkeys(AUX, (units, aux) if link == "cross" else None)
         if more.get("cifg"):
             shapes["a_i"] = None
@@ -117,6 +132,7 @@ OP = Op(
         sample("cross-linked-cifg", 3, 1, 2, 2, 3, 3, "cross", merge=True, cifg=True),
         sample("parallel", 2, 2, 3, 3, 2, 4, "parallel"),
         sample("everything", 1, 3, 3, 9, 7, 2, "cross", norm=True, peephole=True, project=2),
+        sample("short-list", 2, 2, 4, 3, 2, listed=False),
         sample("sigmoid", 1, 3, 2, 2, 2, activation=6),
         sample("large", 2, 128, 3, 4, 3, large=True),
     ],

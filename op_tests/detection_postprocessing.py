@@ -119,7 +119,7 @@ OP = Op(
             Tensor("scores", rank=(3, 3)),
             Tensor("deltas", rank=(3, 3)),
             Tensor("anchors", rank=(2, 2)),
-            *(Scalar(scale, "FLOAT32") for scale in SCALES),
+            *(Scalar(scale, "FLOAT32", any_real=True) for scale in SCALES),
             Scalar("regular", "BOOL"),
             Scalar("most"),
             Scalar("each_anchor"),

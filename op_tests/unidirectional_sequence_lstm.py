@@ -15,9 +15,10 @@ def reference(torch, x, h_in, c_in, cell_clip, proj_clip, activation_g, time_maj
     return torch.stack(outputs, axis), h, c
 
 
-def sample(name, time, batch, size, units, major, **more):
+def sample(name, time, batch, size, units, major, listed=True, **more):
+    """Without `listed` the inputs of layer normalization are not omitted but left out."""
     shape = (time, batch, size) if major else (batch, time, size)
-    if not more.get("norm"):
+    if listed and not more.get("norm"):
         more |= dict.fromkeys(NORMS)
     return lstm_sample(name, batch, size, units, x=shape, time_major=major, **more)
 
@@ -27,7 +28,8 @@ OP = Op(
     signatures=(
         (
             replace(OPERANDS[0], rank=(3, 3)),
-            *OPERANDS[1:],
+            *OPERANDS[1:-2],
+            *(replace(clip, any_real=True) for clip in OPERANDS[-2:]),
             Scalar("time_major", "BOOL", default=False),
             *LAYER_NORM,
         ),
@@ -51,6 +53,7 @@ OP = Op(
         sample("clipped", 3, 2, 2, 3, False, cell_clip=0.375, project=3, proj_clip=0.25),
         sample("layer-norm", 2, 3, 2, 8, False, norm=True, project=1),
         sample("everything", 1, 3, 3, 9, True, norm=True, peephole=True, project=2, bias=True),
+        sample("short-list", 3, 2, 4, 3, True, listed=False),
         sample("one-step", 1, 2, 3, 3, False),
         sample("sigmoid", 2, 1, 3, 4, False, activation=6),
         sample("large", 2, 128, 3, 4, False, large=True),

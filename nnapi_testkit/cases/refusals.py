@@ -60,6 +60,7 @@ WRONG_SCALARS = (
     OperandCode.UINT32,
     OperandCode.BOOL,
 )
+REALS = (OperandCode.FLOAT32, OperandCode.FLOAT16)
 TYPES_EACH = 2
 
 
@@ -189,6 +190,8 @@ def _of_input(
     declared = _types(op, cell, sample, signature)
     wrong = WRONG_TENSORS if is_tensor(code) else WRONG_SCALARS
     illegal = [other for other in wrong if _illegal(op, signature, declared, name, other)]
+    if isinstance(spec, Scalar) and spec.any_real and cell.main == OperandCode.TENSOR_FLOAT16:
+        illegal = [other for other in illegal if other not in REALS]
     open_ = isinstance(spec, Tensor) and spec.any_type
     for other in [] if open_ else illegal[:TYPES_EACH]:
         word = f"type-{name}.{other.name.removeprefix('TENSOR_').lower()}"

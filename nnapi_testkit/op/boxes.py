@@ -39,8 +39,8 @@ def regions(*extra: Scalar) -> tuple[Tensor | Scalar, ...]:
         Tensor("batches", "TENSOR_INT32", rank=(1, 1)),
         Scalar("out_height", minimum=1),
         Scalar("out_width", minimum=1),
-        Scalar("ratio_h", "FLOAT32"),
-        Scalar("ratio_w", "FLOAT32"),
+        Scalar("ratio_h", "FLOAT32", any_real=True),
+        Scalar("ratio_w", "FLOAT32", any_real=True),
         *extra,
         layout(optional=False),
     )

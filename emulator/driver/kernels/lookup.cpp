@@ -5,6 +5,7 @@
 
 #include "dims.h"
 #include "kernel.h"
+#include "rules.h"
 
 namespace nnapi {
 namespace {
@@ -22,7 +23,7 @@ void validateRows(OpView& v, Ref lookups, Ref values, Ref output) {
     v.rank(lookups, 1);
     v.rank(values, 2, Shape::kMaxRank);
     v.sameType({values, output});
-    v.sameQuant({values, output});
+    validateSameQuant(v, v[values].type, {values, output});
     v.sameRank({values, output});
     v.sameDim(lookups, 0, output, 0);
     const uint32_t rank = v.rankOf(values).value_or(v.rankOf(output).value_or(1));

@@ -163,18 +163,17 @@ void validateQuantized(OpView& v) {
     v.inputs(32);
     v.outputs(3);
     v.type(in(0), {{TENSOR_QUANT8_ASYMM_SIGNED, 4}});
+    const auto tensor = [&](size_t i, Type type, bool optional) {
+        if (optional) v.optional(in(i));
+        if (v.has(in(i))) v.type(in(i), type);
+    };
     for (size_t gate = 0; gate < kGates; gate++) {
         for (size_t i : {kPlaces.inputWeights[gate], kPlaces.recurrentWeights[gate]}) {
-            v.type(in(i), TENSOR_QUANT8_SYMM);
-            if (gate == INPUT) v.optional(in(i));
+            tensor(i, TENSOR_QUANT8_SYMM, gate == INPUT);
         }
-        if (gate != CELL) {
-            v.type(in(kPlaces.peephole[gate]), TENSOR_QUANT16_SYMM);
-            v.optional(in(kPlaces.peephole[gate]));
-        }
+        if (gate != CELL) tensor(kPlaces.peephole[gate], TENSOR_QUANT16_SYMM, true);
         const size_t bias = kPlaces.bias[gate];
-        v.type(in(bias), TENSOR_INT32);
-        if (gate == INPUT) v.optional(in(bias));
+        tensor(bias, TENSOR_INT32, gate == INPUT);
         if (v.has(in(bias)) && v.has(in(kPlaces.inputWeights[gate]))) {
             v.require(v[in(bias)].zeroPoint == 0, "a bias must have zero point 0");
             const bool normalized = v.has(in(kPlaces.norm[FORGET]));
@@ -182,16 +181,13 @@ void validateQuantized(OpView& v) {
                                                 v[in(kPlaces.inputWeights[gate])].scale),
                       kBiasRule);
         }
-        v.type(in(kPlaces.norm[gate]), TENSOR_QUANT16_SYMM);
-        v.optional(in(kPlaces.norm[gate]));
+        tensor(kPlaces.norm[gate], TENSOR_QUANT16_SYMM, true);
         v.scalar(in(kMatmulScale + gate), FLOAT32);
     }
-    v.type(in(kPlaces.projection), TENSOR_QUANT8_SYMM);
-    v.optional(in(kPlaces.projection));
-    v.type(in(kPlaces.projectionBias), TENSOR_INT32);
-    v.optional(in(kPlaces.projectionBias));
-    v.type(in(kPlaces.outputState), TENSOR_QUANT8_ASYMM_SIGNED);
-    v.type(in(kPlaces.cellState), TENSOR_QUANT16_SYMM);
+    tensor(kPlaces.projection, TENSOR_QUANT8_SYMM, true);
+    tensor(kPlaces.projectionBias, TENSOR_INT32, true);
+    tensor(kPlaces.outputState, TENSOR_QUANT8_ASYMM_SIGNED, false);
+    tensor(kPlaces.cellState, TENSOR_QUANT16_SYMM, false);
     for (size_t i : {kCellClip, kProjectionClip}) {
         v.scalar(in(i), FLOAT32);
         v.optional(in(i));

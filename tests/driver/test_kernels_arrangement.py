@@ -109,7 +109,8 @@ def test_reshape_family(lib: Library) -> None:
     for inputs in ([y], [y, OMITTED]):
         assert run(lib, "SQUEEZE", inputs, F32).shape == (3, 2)
     assert run(lib, "SQUEEZE", [iota(1, 1)], F32).shape == (1,)
-    for dim in (1, 4, -1, 40, 2**31 - 1):
+    assert run(lib, "SQUEEZE", [y, i32(-2, 0)], F32).shape == (3, 2)
+    for dim in (1, 4, -1, -5, 40, 2**31 - 1):
         assert refusals(lib, "SQUEEZE", [y, i32(dim)], F32) == BOTH
 
 

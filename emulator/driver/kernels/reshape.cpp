@@ -115,13 +115,11 @@ Shape squeezed(const Where& where, const Shape& input, bool listed,
                std::span<const int32_t> dims) {
     uint32_t mask = 0;
     for (int32_t dim : dims) {
-        // "The dimension index starts at 0".
-        // Reading: negative ones are not offered here, as they are for other operations.
-        where.require(dim >= 0 && static_cast<uint32_t>(dim) < input.rank,
-                      "a dimension to squeeze is out of range");
-        where.require(input[static_cast<size_t>(dim)] == 1,
-                      "a dimension to squeeze is not 1");
-        mask |= 1u << dim;
+        // Reading: a negative index, of which nothing is said, counts from the end as it does
+        // for EXPAND_DIMS.
+        const uint32_t axis = normalAxis(where, dim, input.rank);
+        where.require(input[axis] == 1, "a dimension to squeeze is not 1");
+        mask |= 1u << axis;
     }
     Shape shape;
     for (uint32_t i = 0; i < input.rank; i++) {

@@ -11,5 +11,5 @@ void runSequence(const uint8_t* data, size_t size);
 /// Calls of the C API made so far, in all sequences.
 uint64_t callsMade();
 
-/// Calls of each function, as text: one line for each, the rarest first.
+/// Calls of each function and how many succeeded, as text: a line for each, the rarest first.
 void printCalls();

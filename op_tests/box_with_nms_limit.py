@@ -185,7 +185,7 @@ OP = Op(
     fixed=frozenset("*"),
     bound=propagated("running error analysis of overlaps and scores; rows in any order"),
     samples=[
-        sample("hard", [9], 3),
+        sample("hard", [9], 3, rows=7),
         sample("linear", [7], 2, LINEAR),
         sample("gaussian", [7], 2, GAUSSIAN),
         sample("images", [5, 8, 3], 2),

@@ -143,7 +143,7 @@ OP = Op(
     fixed=frozenset("*"),
     bound=propagated("running error analysis of the boxes; rows in any order"),
     samples=[
-        sample("plain", 1, 3, 4, 2),
+        sample("plain", 1, 3, 4, 2, rows=15),
         sample("one-anchor", 1, 4, 5, 1, seed=3),
         sample("images", 3, 3, 3, 2, seed=3),
         sample("before", 1, 4, 4, 2, before=12, seed=2),

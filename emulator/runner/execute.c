@@ -14,8 +14,9 @@ struct io {
     size_t length;    /* bytes told to NNAPI: offered and the padding */
     size_t alignment; /* a power of two */
     size_t offset;    /* of data in the region */
-    ANeuralNetworksMemory* staging; /* MEMORY_DEVICE: the host's side */
+    ANeuralNetworksMemory* staging; /* device memory: the host's side */
     ANeuralNetworksMemory* device;
+    bool dynamic; /* device memory without some of its dimensions */
     /* What the current execution left, outputs only. */
     int32_t rank; /* -1: not reported */
     int32_t rank_code;
@@ -146,13 +147,17 @@ static size_t page_size(void) {
     return size;
 }
 
+static bool in_device_memory(const struct run* run) {
+    return run->c->memory == MEMORY_DEVICE || run->c->memory == MEMORY_DYNAMIC;
+}
+
 static bool describe_io(struct set_run* s, struct io* io, uint32_t index, bool input) {
     const struct graph* g = s->graph;
     io->argument = input ? &s->set->inputs[index] : &s->set->outputs[index];
     io->operand = &g->operands[input ? g->inputs[index] : g->outputs[index]];
     io->offered = io->argument->omitted ? 0 : (size_t)io->argument->length;
     io->length = io->offered;
-    io->alignment = s->run->c->memory == MEMORY_DEVICE ? page_size() : REGION_ALIGN;
+    io->alignment = in_device_memory(s->run) ? page_size() : REGION_ALIGN;
     if ((s->run->c->flags & CASE_PADDING) && !io->argument->omitted)
         return ask_padding(s, io, index, input);
     return true;
@@ -217,11 +222,19 @@ static bool prepare_memory(struct set_run* s) {
     return true;
 }
 
+static bool is_specified(const struct operand* o) {
+    for (uint32_t i = 0; i < o->rank; i++)
+        if (o->dims[i] == 0) return false;
+    return o->rank > 0;
+}
+
 static bool make_device_memory(struct set_run* s, struct io* io, uint32_t index, bool input) {
     struct run* run = s->run;
     if (io->argument->omitted) return true;
-    TRY(run, ANeuralNetworksMemory_createFromFd, io->offered, PROT_READ | PROT_WRITE,
-        s->region.fd, io->offset, &io->staging);
+    io->dynamic = run->c->memory == MEMORY_DYNAMIC && !input && !is_specified(io->operand);
+    if (!io->dynamic)
+        TRY(run, ANeuralNetworksMemory_createFromFd, io->offered, PROT_READ | PROT_WRITE,
+            s->region.fd, io->offset, &io->staging);
     ANeuralNetworksMemoryDesc* desc = NULL;
     TRY(run, ANeuralNetworksMemoryDesc_create, &desc);
     enum function_id function = FN_ANeuralNetworksMemoryDesc_addInputRole;
@@ -234,7 +247,7 @@ static bool make_device_memory(struct set_run* s, struct io* io, uint32_t index,
         code = CALL(run, ANeuralNetworksMemoryDesc_addOutputRole, desc, run->compilation, index,
                     1.0f);
     }
-    if (code == ANEURALNETWORKS_NO_ERROR && io->argument->rank > 0) {
+    if (code == ANEURALNETWORKS_NO_ERROR && io->argument->rank > 0 && !io->dynamic) {
         function = FN_ANeuralNetworksMemoryDesc_setDimensions;
         code = CALL(run, ANeuralNetworksMemoryDesc_setDimensions, desc, io->argument->rank,
                     io->argument->dims);
@@ -248,6 +261,10 @@ static bool make_device_memory(struct set_run* s, struct io* io, uint32_t index,
         code = CALL(run, ANeuralNetworksMemory_createFromDesc, desc, &io->device);
     }
     CALL(run, ANeuralNetworksMemoryDesc_free, desc);
+    /* By the reference a device need not have memory of unknown size. */
+    if (io->dynamic && code == ANEURALNETWORKS_OP_FAILED &&
+        function == FN_ANeuralNetworksMemory_createFromDesc)
+        return missing(run, function);
     if (code != ANEURALNETWORKS_NO_ERROR) return stop(run, function, code);
     if (input) TRY(run, ANeuralNetworksMemory_copy, io->staging, io->device);
     return true;
@@ -260,7 +277,7 @@ static bool make_memories(struct set_run* s) {
             s->region.fd, 0, &s->memory);
     if (run->c->memory == MEMORY_HARDWARE_BUFFER)
         TRY(run, ANeuralNetworksMemory_createFromAHardwareBuffer, s->region.hardware, &s->memory);
-    if (run->c->memory != MEMORY_DEVICE) return true;
+    if (!in_device_memory(run)) return true;
     static const enum function_id needed[] = {
             FN_ANeuralNetworksMemoryDesc_create,       FN_ANeuralNetworksMemoryDesc_free,
             FN_ANeuralNetworksMemoryDesc_addInputRole, FN_ANeuralNetworksMemoryDesc_addOutputRole,
@@ -391,7 +408,7 @@ static bool reset_outputs(struct set_run* s, int which) {
         fill(io->alias, GUARD, which);
         fill(io->data, io->length, which);
         fill(io->data + io->length, GUARD, which);
-        if (io->device != NULL) TRY(run, ANeuralNetworksMemory_copy, io->staging, io->device);
+        if (io->staging != NULL) TRY(run, ANeuralNetworksMemory_copy, io->staging, io->device);
     }
     return true;
 }
@@ -429,6 +446,26 @@ static void read_dimensions(struct set_run* s, struct io* io, int32_t index) {
             return;
     }
     io->rank = (int32_t)rank;
+}
+
+/* Copies an output from device memory; of a dynamic one its size is known only now. */
+static bool fetch_output(struct set_run* s, struct io* io, int32_t index) {
+    struct run* run = s->run;
+    if (!io->dynamic) {
+        TRY(run, ANeuralNetworksMemory_copy, io->device, io->staging);
+        return true;
+    }
+    read_dimensions(s, io, index);
+    size_t count = extent(io);
+    if (io->rank < 0 || count == 0) return true;
+    ANeuralNetworksMemory* staging = NULL;
+    TRY(run, ANeuralNetworksMemory_createFromFd, count, PROT_READ | PROT_WRITE, s->region.fd,
+        io->offset, &staging);
+    int code = CALL(run, ANeuralNetworksMemory_copy, io->device, staging);
+    CALL(run, ANeuralNetworksMemory_free, staging);
+    if (code != ANEURALNETWORKS_NO_ERROR)
+        return stop(run, FN_ANeuralNetworksMemory_copy, code);
+    return true;
 }
 
 struct outcome {
@@ -477,11 +514,12 @@ static bool execute_once(struct set_run* s, int which, struct outcome* o) {
     for (uint32_t i = 0; i < s->set->output_count; i++) {
         struct io* io = &s->out[i];
         io->overrun = 0;
-        if (good && io->device != NULL)
-            TRY(run, ANeuralNetworksMemory_copy, io->device, io->staging);
+        if (good && io->device != NULL && !fetch_output(s, io, (int32_t)i)) return false;
         io->overrun = count_changed(io->alias, GUARD, which) +
                       count_changed(io->data + io->length, GUARD, which);
-        if (good || run->last_code == ANEURALNETWORKS_OUTPUT_INSUFFICIENT_SIZE)
+        /* Where a failure is expected, what the outputs say of it is judged too. */
+        if (good || run->last_code == ANEURALNETWORKS_OUTPUT_INSUFFICIENT_SIZE ||
+            run->c->expect == STAGE_EXECUTION)
             read_dimensions(s, io, (int32_t)i);
         else
             io->rank = -1, io->rank_code = 0;

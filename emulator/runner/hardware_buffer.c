@@ -52,6 +52,11 @@ static bool look(char* error, size_t error_size) {
     return false;
 }
 
+bool hardware_buffers_exist(void) {
+    char error[sizeof platform.reason];
+    return look(error, sizeof error);
+}
+
 AHardwareBuffer* hardware_buffer_create(size_t size, char* error, size_t error_size) {
     if (!look(error, error_size)) return NULL;
     if (size > UINT32_MAX) {

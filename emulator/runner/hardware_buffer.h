@@ -5,6 +5,10 @@
 
 #include "api.h"
 
+/* What stands for them among the functions that are missing. */
+#define HARDWARE_BUFFERS "AHardwareBuffer_allocate"
+/* Whether the platform has such buffers. */
+bool hardware_buffers_exist(void);
 /* Allocates a blob of `size` bytes that the CPU may read and write; NULL fills `error`. */
 AHardwareBuffer* hardware_buffer_create(size_t size, char* error, size_t error_size);
 /* Copies all of a blob from or to `bytes`; false fills `error`. The CPU only has the blob while a

@@ -58,7 +58,14 @@ enum { BATCH_ISOLATE = 1 };
 
 /* Numbers of nnapi_testkit.model.case: Path, MemoryKind, Stage, Ending; of model.types: Lifetime. */
 enum path { PATH_COMPUTE, PATH_START_WAIT, PATH_BURST, PATH_FENCED, PATH_REUSABLE, PATHS };
-enum memory_kind { MEMORY_POINTER, MEMORY_SHARED, MEMORY_DEVICE, MEMORY_HARDWARE_BUFFER, MEMORIES };
+enum memory_kind {
+    MEMORY_POINTER,
+    MEMORY_SHARED,
+    MEMORY_DEVICE,
+    MEMORY_HARDWARE_BUFFER,
+    MEMORY_DYNAMIC,
+    MEMORIES
+};
 enum stage {
     STAGE_LOAD,
     STAGE_DEVICE,

@@ -1,5 +1,7 @@
 #include "worker.h"
 
+#include "hardware_buffer.h"
+
 static void write_all(int fd, const uint8_t* at, size_t count) {
     while (count > 0) {
         ssize_t n = write(fd, at, count);
@@ -88,6 +90,8 @@ static void open_driver(struct driver* driver, const char* wanted, struct progre
     for (int i = 0; i < FN_COUNT; i++)
         if (!api->has[i])
             put_field(out, FIELD_MISSING, function_names[i], strlen(function_names[i]));
+    if (!hardware_buffers_exist())
+        put_field(out, FIELD_MISSING, HARDWARE_BUFFERS, strlen(HARDWARE_BUFFERS));
     uint32_t count = 0;
     bool can_choose = api->has[FN_ANeuralNetworks_getDeviceCount] &&
                       api->has[FN_ANeuralNetworks_getDevice] &&

@@ -23,12 +23,16 @@ class Path(IntEnum):
 
 
 class MemoryKind(IntEnum):
-    """Where inputs and outputs of an execution live."""
+    """Where inputs and outputs of an execution live.
+
+    DYNAMIC is DEVICE, with memory for the outputs that has the dimensions left open by the model.
+    """
 
     POINTER = 0
     SHARED = 1
     DEVICE = 2
     AHARDWARE_BUFFER = 3
+    DYNAMIC = 4
 
 
 class Stage(IntEnum):

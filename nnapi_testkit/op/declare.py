@@ -200,13 +200,25 @@ class Sample:
         only: names of the cells it is for (default all); `skip`: those it is not for.
         large: has at least 1,000 outputs (statistics are judged on it).
         variations: extra variation names to apply, or `()` for the base case alone.
+        rows: how many rows counted outputs have with these data; where it is told, executions
+            that need all dimensions beforehand are possible.
         like: operands (or `out`) that share the quantization of another one in this sample,
             as a mapping of names; the elements of a list are called `inputs[0]`, ...
         **operands: a tuple is a tensor's shape (data are generated), a list or `Given` its
             values, a number a scalar, `None` omits an optional operand.
     """
 
-    __slots__ = ("large", "level", "like", "name", "only", "operands", "skip", "variations")
+    __slots__ = (
+        "large",
+        "level",
+        "like",
+        "name",
+        "only",
+        "operands",
+        "rows",
+        "skip",
+        "variations",
+    )
 
     def __init__(
         self,
@@ -217,6 +229,7 @@ class Sample:
         skip: Iterable[str] = (),
         large: bool = False,
         variations: tuple[str, ...] | None = None,
+        rows: int | None = None,
         like: Mapping[str, str] | None = None,
         **operands: Any,
     ) -> None:
@@ -226,6 +239,7 @@ class Sample:
         self.skip = frozenset(skip)
         self.large = large
         self.variations = variations
+        self.rows = rows
         self.like = dict(like or {})
         self.operands: dict[str, Any] = operands
 

@@ -35,6 +35,7 @@ LOAD_SECONDS = 60.0  # what the runner itself allows a driver to load
 END_SECONDS = 5.0  # between the end of a runner's output and its own
 GRACE_SECONDS = 20.0  # how much later than the runner's own deadlines its silence is an error
 DEVICE_TYPES = {0: "unknown", 1: "other", 2: "cpu", 3: "gpu", 4: "accelerator"}
+HARDWARE_BUFFERS = "AHardwareBuffer_allocate"  # missing where the platform has none
 
 
 class RunnerSession:
@@ -283,7 +284,8 @@ class RunnerSession:
             "runtime_feature_level": library.runtime_level,
             "attributed": device is not None,
             "devices": [d.name for d in library.devices],
-            "missing_functions": list(library.missing),
+            "missing_functions": [name for name in library.missing if name != HARDWARE_BUFFERS],
+            "hardware_buffers": HARDWARE_BUFFERS not in library.missing,
             "machine": os.uname().machine,
             "page_size": self._hello.page_size if self._hello else 0,
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -84,6 +85,38 @@ class TestTable:
         assert "nnapi-reference" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("kept", "memory", "dims", "ending"),
+    [
+        ("specified", MemoryKind.DYNAMIC, (0,), Ending.UNSUPPORTED),
+        ("specified", MemoryKind.DYNAMIC, (5,), Ending.COMPLETED),
+        ("specified", MemoryKind.DEVICE, (0,), Ending.COMPLETED),
+        ("none", MemoryKind.DEVICE, (5,), Ending.STOPPED),  # for which there is no excuse
+    ],
+)
+def test_memory_of_unknown_size_may_be_refused(
+    wrapped: Path,
+    make_add: MakeAdd,
+    monkeypatch: pytest.MonkeyPatch,
+    kept: str,
+    memory: MemoryKind,
+    dims: tuple[int, ...],
+    ending: Ending,
+) -> None:
+    monkeypatch.setenv("NNAPI_TESTKIT_TEST_MEMORY", kept)
+    case = make_add(size=5, memory=memory)
+    main = case.model.main
+    operands = list(main.operands)
+    (out,) = main.outputs
+    operands[out] = replace(operands[out], dims=dims)
+    model = replace(case.model, main=replace(main, operands=tuple(operands)))
+    with parse_target(f"sl:{wrapped}").open() as runner:
+        (result,) = runner.run([replace(case, model=model)])
+    assert result.ending is ending, result
+    if ending is not Ending.COMPLETED:
+        assert result.function == "ANeuralNetworksMemory_createFromDesc"
+
+
 class TestHardwareBuffers:
     @pytest.fixture(autouse=True)
     def _native_window(self, window: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,6 +141,12 @@ class TestHardwareBuffers:
             assert execution.outputs[0].overrun == 0
             assert execution.modified_inputs == 0
 
+    def test_the_suite_runs_by_them(self, wrapped: Path) -> None:
+        """Inputs, outputs and constants of the suite's own cases, where the platform has them."""
+        done = suite(f"sl:{wrapped}", "ADD", "CONV_2D", "GENERATE_PROPOSALS")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert re.search(r"PASS: \d+ PASS", done.stdout), done.stdout
+
     def test_the_allocator_refuses(
         self, wrapped: Path, make_add: MakeAdd, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -123,6 +162,21 @@ class TestHardwareBuffers:
             (result,) = runner.run([make_add(memory=MemoryKind.AHARDWARE_BUFFER)])
         assert result.ending is Ending.STOPPED
         assert result.function == "ANeuralNetworksMemory_createFromAHardwareBuffer"
+
+
+def suite(target: str, *operations: str) -> subprocess.CompletedProcess[str]:
+    """The suite's cases with hardware buffers; a support library has no startCompute."""
+    words = ["-k", "hardware-buffers and not start-wait", "--oracle", "golden", "--jobs", "1"]
+    command = [sys.executable, "-m", "nnapi_testkit.cli", "run", *operations]
+    return subprocess.run(
+        [*command, "--target", target, *words], capture_output=True, text=True, check=False
+    )
+
+
+def test_the_suite_leaves_them_out_where_there_are_none() -> None:
+    done = suite("host", "ADD")
+    assert done.returncode != 0
+    assert "needs hardware buffers, which the target does not have" in done.stderr + done.stdout
 
 
 def test_no_platform_no_buffers(wrapped: Path, make_add: MakeAdd) -> None:

@@ -71,7 +71,9 @@ def test_paths_and_memories(host: RunnerSession, path: Path, memory: MemoryKind)
     np.testing.assert_array_equal(second_again, 0 * expected)
 
 
-@pytest.mark.parametrize("memory", MEMORIES[:2], ids=lambda m: m.name.lower())
+@pytest.mark.parametrize(
+    "memory", [*MEMORIES[:2], MemoryKind.DYNAMIC], ids=lambda m: m.name.lower()
+)
 @pytest.mark.parametrize("model_dims", [(0, 3), (2, 0), (0, 0), ()])
 @pytest.mark.parametrize("told", [False, True])
 def test_unknown_dimensions(

@@ -26,6 +26,25 @@ static int create_from_hardware_buffer(const AHardwareBuffer* buffer,
     return create_from_fd(buffer->size, PROT_READ | PROT_WRITE, buffer->fd, 0, memory);
 }
 
+/* A device that has no memory of unknown size, which it need not have; or none at all. */
+static int (*set_dimensions)(ANeuralNetworksMemoryDesc*, uint32_t, const uint32_t*);
+static int (*create_from_desc)(const ANeuralNetworksMemoryDesc*, ANeuralNetworksMemory**);
+static const ANeuralNetworksMemoryDesc* specified;
+
+static int note_dimensions(ANeuralNetworksMemoryDesc* description, uint32_t rank,
+                           const uint32_t* dimensions) {
+    specified = description;
+    return set_dimensions(description, rank, dimensions);
+}
+
+static int create_specified(const ANeuralNetworksMemoryDesc* description,
+                            ANeuralNetworksMemory** memory) {
+    bool good = description == specified && strcmp(getenv("NNAPI_TESTKIT_TEST_MEMORY"), "none") != 0;
+    specified = NULL;
+    *memory = NULL;
+    return good ? create_from_desc(description, memory) : ANEURALNETWORKS_OP_FAILED;
+}
+
 struct table {
     int64_t feature_level;
 #define X(name) void* name;
@@ -48,5 +67,12 @@ const struct table* ANeuralNetworks_getSLDriverImpl(void) {
     memcpy(&create_from_fd, &table.ANeuralNetworksMemory_createFromFd, sizeof create_from_fd);
     int (*own)(const AHardwareBuffer*, ANeuralNetworksMemory**) = create_from_hardware_buffer;
     memcpy(&table.ANeuralNetworksMemory_createFromAHardwareBuffer, &own, sizeof own);
+    if (getenv("NNAPI_TESTKIT_TEST_MEMORY") == NULL) return &table;
+    int (*note)(ANeuralNetworksMemoryDesc*, uint32_t, const uint32_t*) = note_dimensions;
+    int (*create)(const ANeuralNetworksMemoryDesc*, ANeuralNetworksMemory**) = create_specified;
+    memcpy(&set_dimensions, &table.ANeuralNetworksMemoryDesc_setDimensions, sizeof set_dimensions);
+    memcpy(&create_from_desc, &table.ANeuralNetworksMemory_createFromDesc, sizeof create_from_desc);
+    memcpy(&table.ANeuralNetworksMemoryDesc_setDimensions, &note, sizeof note);
+    memcpy(&table.ANeuralNetworksMemory_createFromDesc, &create, sizeof create);
     return &table;
 }

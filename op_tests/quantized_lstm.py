@@ -158,5 +158,6 @@ OP = Op(
         "A clip of 0 clips nothing, as in LSTM. Biases have the scale of input and weights with"
         " layer normalization too, and output state and cell state keep their input's scale. The"
         " hidden scale is that of the projection's input; without a projection it means nothing."
+        " Intermediate results may be rounded, to the documented scales where there are any."
     ),
 )

@@ -58,4 +58,8 @@ OP = Op(
         sample("sigmoid", 2, 1, 3, 4, False, activation=6),
         sample("large", 2, 128, 3, 4, False, large=True),
     ],
+    ambiguity=(
+        "No types are given for the clips; cases give them LSTM's, and a driver that takes FLOAT32"
+        " with TENSOR_FLOAT16 is not at fault."
+    ),
 )

@@ -68,17 +68,28 @@ static bool complete(const struct api* api, bool support_library, char* error, s
     return true;
 }
 
-bool api_load(struct api* api, const char* path, bool support_library, char* error,
+/* Takes the first that loads; otherwise tells why each of them does not. */
+static bool load_one_of(struct api* api, const char* const* paths, char* error,
+                        size_t error_size) {
+    size_t used = 0;
+    for (; *paths != NULL; paths++) {
+        api->path = *paths;
+        api->library = dlopen(*paths, RTLD_NOW | RTLD_LOCAL);
+        if (api->library != NULL) return true;
+        const char* reason = dlerror();
+        int n = snprintf(error + used, error_size - used, "%s %s: %s",
+                         used == 0 ? "cannot load" : "; nor", *paths,
+                         reason != NULL ? reason : "no reason given");
+        used += n > 0 ? (size_t)n : 0;
+        if (used >= error_size) used = error_size - 1;
+    }
+    return false;
+}
+
+bool api_load(struct api* api, const char* const* paths, bool support_library, char* error,
               size_t error_size) {
     memset(api, 0, sizeof *api);
-    api->path = path;
-    api->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (api->library == NULL) {
-        const char* reason = dlerror();
-        snprintf(error, error_size, "cannot load %s: %s", path,
-                 reason != NULL ? reason : "no reason given");
-        return false;
-    }
+    if (!load_one_of(api, paths, error, error_size)) return false;
     if (support_library) {
         if (!load_table(api, error, error_size)) return false;
     } else {

@@ -29,7 +29,7 @@ extern const char* const function_names[FN_COUNT + 1];
 
 /* Loads the library and looks up its functions, by their names or in the table of a support
  * library driver; false fills `error`. */
-bool api_load(struct api* api, const char* path, bool support_library, char* error,
+bool api_load(struct api* api, const char* const* paths, bool support_library, char* error,
               size_t error_size);
 
 #endif

@@ -5,9 +5,10 @@
 #include "wire.h"
 
 static const char usage[] =
-        "usage: nnapi-runner --library PATH [--device NAME] [--serve] [--isolate]\n"
+        "usage: nnapi-runner --library PATH... [--device NAME] [--serve] [--isolate]\n"
         "                    [--list-devices] [--memory-limit MB] [--load-deadline MS]\n"
         "                    [--cache-dir FOLDER] [--support-library]\n"
+        "                    [--journal FILE [--resume]]\n"
         "Reads a batch of cases (with --serve: batches, until the end) from standard input and\n"
         "writes results to standard output, both in the kit's wire format.\n";
 
@@ -31,6 +32,7 @@ static bool number(const char* text, uint32_t* out) {
 
 int main(int argc, char** argv) {
     struct options options = {.device = "", .load_deadline_ms = 60000};
+    int libraries = 0;
     for (int i = 1; i < argc; i++) {
         const char* name = argv[i];
         if (strcmp(name, "--serve") == 0) {
@@ -41,10 +43,15 @@ int main(int argc, char** argv) {
             options.support_library = true;
         } else if (strcmp(name, "--list-devices") == 0) {
             options.list_devices = true;
+        } else if (strcmp(name, "--resume") == 0) {
+            options.resume = true;
+        } else if (strcmp(name, "--library") == 0 && libraries == MAX_LIBRARIES) {
+            return complain("too many libraries: ", argv[i + 1 < argc ? i + 1 : i]);
         } else {
-            const char** text = strcmp(name, "--library") == 0     ? &options.library
+            const char** text = strcmp(name, "--library") == 0     ? &options.library[libraries]
                                 : strcmp(name, "--device") == 0    ? &options.device
                                 : strcmp(name, "--cache-dir") == 0 ? &options.cache_dir
+                                : strcmp(name, "--journal") == 0   ? &options.journal
                                                                    : NULL;
             uint32_t* value = strcmp(name, "--memory-limit") == 0    ? &options.memory_limit_mb
                               : strcmp(name, "--load-deadline") == 0 ? &options.load_deadline_ms
@@ -53,11 +60,12 @@ int main(int argc, char** argv) {
             if (i + 1 == argc) return complain("no value for option ", name);
             i++;
             if (text != NULL) *text = argv[i];
+            if (options.library[libraries] != NULL) libraries++;
             if (value != NULL && !number(argv[i], value))
                 return complain("not a number: ", argv[i]);
         }
     }
-    if (options.library == NULL) return complain("--library PATH is missing", "");
+    if (libraries == 0) return complain("--library PATH is missing", "");
     if (strlen(options.device) > 255) return complain("a device name is too long", "");
     /* Results leave by a descriptor of our own: whoever prints to standard output, a library that
      * is loaded into this process included, prints to standard error. */

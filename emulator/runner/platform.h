@@ -28,13 +28,14 @@
 #include <stdio.h>       /* snprintf vsnprintf */
 #include <stdlib.h>      /* malloc realloc free exit getenv strtoul mkdtemp */
 #include <string.h>      /* memcpy memmove memset memcmp strlen strnlen strcmp strerror */
+#include <sys/file.h>    /* flock */
 #include <sys/mman.h>    /* mmap munmap */
 #include <sys/prctl.h>   /* prctl */
 #include <sys/stat.h>    /* fstat */
 #include <sys/syscall.h> /* SYS_memfd_create */
 #include <sys/wait.h>    /* waitpid */
 #include <time.h>        /* clock_gettime */
-#include <unistd.h>      /* read write close pipe2 fork dup2 ftruncate unlink syscall _exit getpagesize */
+#include <unistd.h>      /* read write close pipe2 fork dup2 ftruncate pread unlink syscall _exit getpagesize */
 #endif
 
 /* The NDK says __ANDROID__; a build with headers of our own is always one for Android. */

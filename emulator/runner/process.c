@@ -17,6 +17,7 @@ static _Noreturn void become_worker(const struct options* options, const char* d
     if (getppid() != parent) _exit(0);
     setpgid(0, 0);
     signal(SIGPIPE, SIG_DFL);
+    signal(SIGHUP, SIG_DFL);
     int own_cases = fcntl(cases, F_DUPFD_CLOEXEC, FIRST_OWN_FD);
     int own_results = fcntl(results, F_DUPFD_CLOEXEC, FIRST_OWN_FD);
     int nothing = open("/dev/null", O_RDONLY);

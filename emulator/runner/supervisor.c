@@ -1,5 +1,6 @@
 #include "supervisor.h"
 
+#include "journal.h"
 #include "process.h"
 
 enum {
@@ -23,7 +24,9 @@ struct span {
 struct supervisor {
     const struct options* options;
     int in_fd;
-    int out_fd;
+    int out_fd; /* -1 once nobody reads it and the batch goes on for the journal */
+    struct journal journal;
+    uint64_t orphaned_ns; /* since when that is so, 0 before */
     struct buffer input;
     struct buffer output;
     bool input_ended;
@@ -85,7 +88,13 @@ static void put_error(struct supervisor* s, uint32_t kind, const char* text) {
     frame_close(&s->output, frame);
 }
 
+/* Keeps what was put into the output behind its first `from` bytes. */
+static void keep(struct supervisor* s, size_t from) {
+    journal_add(&s->journal, buffer_front(&s->output) + from, buffer_size(&s->output) - from);
+}
+
 static void put_end(struct supervisor* s) {
+    size_t from = buffer_size(&s->output);
     size_t frame = frame_open(&s->output, FRAME_END);
     size_t field = field_open(&s->output, FIELD_END_HEAD);
     put_u32(&s->output, s->batch.id);
@@ -94,6 +103,7 @@ static void put_end(struct supervisor* s) {
     put_u32(&s->output, s->deaths);
     field_close(&s->output, field);
     frame_close(&s->output, frame);
+    keep(s, from);
 }
 
 /* How the last worker left: with status 0 unless the driver or a leak checker thinks otherwise. */
@@ -164,6 +174,7 @@ static void begin_batch(struct supervisor* s, const struct wire_batch* batch) {
     s->received = s->next_result = 0;
     buffer_clear(&s->store);
     s->store_base = s->sent = 0;
+    journal_begin(&s->journal, batch->id);
 }
 
 /* Takes one frame from the input; false when there is none yet, or none wanted yet. */
@@ -228,6 +239,7 @@ static void read_input(struct supervisor* s) {
 
 static void end_of_input(struct supervisor* s) {
     if (!s->input_ended || s->finishing) return;
+    if (s->options->list_devices) return; /* it has nothing to read, and tries the library twice */
     if (s->in_batch && s->received == s->batch.count) return; /* first finish what is there */
     if (s->in_batch || buffer_size(&s->input) > 0)
         damaged(s, "the input ends in the middle of a batch");
@@ -258,10 +270,12 @@ static void blame(struct supervisor* s, uint8_t ending, int32_t code) {
         length = strlen(s->suspicion);
         memcpy(text, s->suspicion, length);
     }
+    size_t from = buffer_size(&s->output);
     put_result(&s->output, s->next_result, ending,
                (uint8_t)(stage < STAGES ? stage : STAGE_EXECUTION), code,
                now > since ? now - since : 0, s->progress->device,
                function_names[function < FN_COUNT ? function : FN_COUNT], text, length);
+    keep(s, from);
     s->deaths++;
     s->sent = s->spans[s->next_result].position + s->spans[s->next_result].length;
     result_done(s);
@@ -300,6 +314,7 @@ static void take_results(struct supervisor* s) {
                 put_bytes(&s->held, bytes, frame.total);
             } else {
                 put_bytes(&s->output, bytes, frame.total);
+                journal_add(&s->journal, bytes, frame.total);
                 result_done(s);
             }
         } else {
@@ -325,6 +340,7 @@ static void release_held(struct supervisor* s, uint8_t ending, int32_t code, boo
         s->deaths++;
     }
     put_bytes(&s->output, buffer_front(&s->held), buffer_size(&s->held));
+    journal_add(&s->journal, buffer_front(&s->held), buffer_size(&s->held));
     buffer_clear(&s->held);
     result_done(s);
 }
@@ -345,13 +361,13 @@ static void load_death(struct supervisor* s, uint8_t ending, int32_t code) {
     int used;
     if (ending == ENDING_TIMED_OUT)
         used = snprintf(text, sizeof text, "%s did not load within %u ms (in %s)",
-                        s->options->library, (unsigned)s->options->load_deadline_ms, where);
+                        s->options->library[0], (unsigned)s->options->load_deadline_ms, where);
     else if (ending == ENDING_OUT_OF_MEMORY)
         used = snprintf(text, sizeof text, "%s grew past %u MB while it was loaded (in %s)",
-                        s->options->library, (unsigned)memory_limit(s), where);
+                        s->options->library[0], (unsigned)memory_limit(s), where);
     else
         used = snprintf(text, sizeof text, "%s %s %d while it was loaded (in %s)",
-                        s->options->library,
+                        s->options->library[0],
                         ending == ENDING_CRASHED ? "died of signal" : "left with status",
                         (int)code, where);
     if (length > 0 && used > 0 && (size_t)used < sizeof text)
@@ -479,6 +495,7 @@ static int poll_timeout(const struct supervisor* s) {
 
 /* False when the reader of our results is gone. */
 static bool write_output(struct supervisor* s) {
+    if (s->out_fd < 0) buffer_clear(&s->output);
     while (buffer_size(&s->output) > 0) {
         ssize_t n = write(s->out_fd, buffer_front(&s->output), buffer_size(&s->output));
         if (n < 0 && errno == EINTR) continue;
@@ -487,6 +504,17 @@ static bool write_output(struct supervisor* s) {
         buffer_consume(&s->output, (size_t)n);
     }
     return true;
+}
+
+/* When the reader is gone: whether to go on with the batch, whose results the journal keeps. */
+static bool go_on_alone(struct supervisor* s) {
+    if (s->journal.fd < 0 || !s->in_batch || s->orphaned_ns != 0) return false;
+    s->orphaned_ns = now_ns();
+    close(s->out_fd);
+    s->out_fd = -1;
+    s->input_ended = true;
+    end_of_input(s);
+    return write_output(s);
 }
 
 /* Everything that can be done without waiting. */
@@ -558,25 +586,44 @@ static bool wait_for_something(struct supervisor* s) {
     }
     watch_worker(s);
     advance(s);
+    if (s->orphaned_ns != 0 && now_ns() - s->orphaned_ns > (uint64_t)ORPHAN_MS * 1000000)
+        return false;
     return write_output(s);
+}
+
+/* Before anything else: only one runner at a time is to use the driver. */
+static bool begin_journal(struct supervisor* s) {
+    char error[ERROR_TEXT] = "";
+    s->status = STATUS_SYSTEM;
+    if (!write_output(s)) return false;
+    if (!journal_open(&s->journal, s->options->journal, s->options->resume, s->out_fd, error)) {
+        put_error(s, ERROR_SYSTEM, error);
+        write_output(s);
+        return false;
+    }
+    s->status = STATUS_DONE;
+    /* A shell that loses its host sends this. */
+    signal(SIGHUP, SIG_IGN);
+    return true;
 }
 
 int supervise(const struct options* options, int in, int out) {
     static struct supervisor state;
     struct supervisor* s = &state;
     struct stat info;
-    *s = (struct supervisor){.options = options, .in_fd = in, .out_fd = out};
+    *s = (struct supervisor){.options = options, .in_fd = in, .out_fd = out, .journal.fd = -1};
     s->progress = mmap(NULL, sizeof *s->progress, PROT_READ | PROT_WRITE,
                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (s->progress == MAP_FAILED) return STATUS_SYSTEM;
     signal(SIGPIPE, SIG_IGN);
+    put_hello(s);
+    if (options->journal != NULL && !begin_journal(s)) return s->status;
     /* Only a pipe of our own: other files may share their flags with a shell. */
     if (fstat(out, &info) == 0 && (S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode)))
         fcntl(out, F_SETFL, fcntl(out, F_GETFL) | O_NONBLOCK);
-    put_hello(s);
     advance(s);
     bool read = write_output(s);
-    while (read && !finished(s)) read = wait_for_something(s);
+    while (read && !finished(s)) read = wait_for_something(s) || go_on_alone(s);
     if (!read) { /* nobody listens: take the worker along */
         if (s->worker.pid != 0) process_kill(&s->worker, ENDING_EXITED);
         return STATUS_SYSTEM;

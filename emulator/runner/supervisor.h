@@ -4,10 +4,14 @@
 
 #include "platform.h"
 
+enum { MAX_LIBRARIES = 8 };
+
 struct options {
-    const char* library;
+    const char* library[MAX_LIBRARIES + 1]; /* the first that loads is taken; NULL behind the last */
     const char* device;    /* "" chooses the first */
     const char* cache_dir; /* or NULL */
+    const char* journal;   /* file that keeps results until the kit has them, or NULL */
+    bool resume;           /* tell first what the file kept */
     bool support_library;  /* `library` offers a table, not symbols */
     bool isolate;          /* a worker for each case */
     bool list_devices;     /* stop after the LIBRARY frame */

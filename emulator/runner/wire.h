@@ -29,6 +29,7 @@ enum frame_kind {
     FRAME_END = 19,
     FRAME_BYE = 20,
     FRAME_ERROR = 21,
+    FRAME_KEPT = 22,
 };
 
 enum field_tag {
@@ -51,6 +52,7 @@ enum field_tag {
     FIELD_END_HEAD = 60,
     FIELD_BYE_HEAD = 70,
     FIELD_ERROR_HEAD = 80,
+    FIELD_KEPT_HEAD = 90,
 };
 
 enum { CASE_RELAXED = 1, CASE_PADDING = 2, CASE_MEASURE = 4 };

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import struct
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import IO
+from functools import partial
+from pathlib import Path
 
 from nnapi_testkit.loopback.packets import Stream
 
@@ -69,6 +71,7 @@ class Shell:
         result: called for each result of a runner; what strikes right behind it, or None. What
             strikes says whether the command's further output is still heard.
         slow_bytes: bytes of output in a second, 0 for no limit.
+        folder: where the command begins; a device's root.
     """
 
     def __init__(
@@ -80,35 +83,42 @@ class Shell:
         version_2: bool,
         result: Callable[[], Callable[[Shell], bool] | None] | None = None,
         slow_bytes: int = 0,
+        folder: Path,
     ) -> None:
         self._stream = stream
         self._version_2 = version_2
         self._result = result
         self._slow_bytes = slow_bytes
         self._writing = threading.Lock()
-        self.process = subprocess.Popen(
-            ["/bin/sh", *(["-c", command] if command else [])],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE if version_2 else subprocess.STDOUT,
-            env=dict(environment),
-            cwd=environment["TMPDIR"],
-            start_new_session=True,
-            bufsize=0,
-        )
+        # As in adbd, one socket is both standard input and standard output of a raw command.
+        self._line, theirs = socket.socketpair()
+        with theirs:
+            self.process = subprocess.Popen(
+                ["/bin/sh", *(["-c", command] if command else [])],
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
+                stderr=subprocess.PIPE if version_2 else subprocess.STDOUT,
+                env=dict(environment),
+                cwd=folder,
+                start_new_session=True,
+                bufsize=0,
+            )
 
     def run(self) -> None:
         """Serve until the command has ended or the host has hung up."""
         process = self.process
-        assert process.stdin and process.stdout
-        pumps = [threading.Thread(target=self._feed, args=(process.stdin,), daemon=True)]
-        pumps.append(threading.Thread(target=self._drain, args=(process.stdout, STDOUT)))
+        pumps = [threading.Thread(target=self._feed, daemon=True)]
+        read = partial(self._line.recv, READ_SIZE)
+        pumps.append(threading.Thread(target=self._drain, args=(read, STDOUT)))
         if process.stderr:
-            pumps.append(threading.Thread(target=self._drain, args=(process.stderr, STDERR)))
+            read = partial(process.stderr.read, READ_SIZE)
+            pumps.append(threading.Thread(target=self._drain, args=(read, STDERR)))
         for pump in pumps:
             pump.start()
         for pump in pumps[1:]:
             pump.join()
+        if process.stderr:
+            process.stderr.close()
         status = process.wait()
         with contextlib.suppress(BrokenPipeError):
             if self._version_2:
@@ -116,13 +126,16 @@ class Shell:
                 self._stream.write(PACKET.pack(EXIT, 1) + bytes([code]))
             self._stream.close()
         self.kill(signal.SIGKILL)  # what the command left in the background
+        pumps[0].join()
+        self._line.close()
 
     def kill(self, number: int) -> None:
         """Signal the command and what it started."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, number)
 
-    def _feed(self, pipe: IO[bytes]) -> None:
+    def _feed(self) -> None:
+        line = self._line
         pending = bytearray()
         while True:
             data = self._stream.read()
@@ -130,7 +143,7 @@ class Shell:
                 break
             try:
                 if not self._version_2:
-                    pipe.write(data)
+                    line.sendall(data)
                     continue
                 pending += data
                 while len(pending) >= PACKET.size:
@@ -140,24 +153,23 @@ class Shell:
                     body = bytes(pending[PACKET.size : PACKET.size + length])
                     del pending[: PACKET.size + length]
                     if kind == STDIN:
-                        _write_all(pipe, body)
+                        line.sendall(body)
                     elif kind == CLOSE_STDIN:
-                        pipe.close()
-            except (OSError, ValueError):
+                        line.shutdown(socket.SHUT_WR)
+            except OSError:
                 continue  # the command reads no more; what comes is dropped
+        # The host has hung up. The command, not what it has started, is told so; whether it ends
+        # is its own business.
         with contextlib.suppress(OSError):
-            pipe.close()
-        self.kill(signal.SIGHUP)
-        # A device's init would reap what ignores that; a test must not leave it behind.
-        try:
-            self.process.wait(2)
-        except subprocess.TimeoutExpired:
-            self.kill(signal.SIGKILL)
+            line.shutdown(socket.SHUT_RDWR)
+        if self.process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.send_signal(signal.SIGHUP)
 
-    def _drain(self, pipe: IO[bytes], kind: int) -> None:
+    def _drain(self, read: Callable[[], bytes], kind: int) -> None:
         relay = FrameRelay() if self._result and kind == STDOUT else None
         with contextlib.suppress(BrokenPipeError, OSError):
-            while data := pipe.read(READ_SIZE):
+            while data := read():
                 if relay is None:
                     self._send(kind, data)
                     continue
@@ -169,12 +181,9 @@ class Shell:
                         self._send(kind, held)
                         held = b""
                         if not strike(self):
-                            # What was computed after this moment never was.
-                            pipe.close()
-                            return
+                            return  # the host hears nothing of what comes after this
                 if held:
                     self._send(kind, held)
-        pipe.close()
 
     def _send(self, kind: int, data: bytes) -> None:
         step = max(1, self._slow_bytes // 20) if self._slow_bytes else len(data)
@@ -185,9 +194,3 @@ class Shell:
                 self._stream.write(head + piece)
             if self._slow_bytes:
                 time.sleep(len(piece) / self._slow_bytes)
-
-
-def _write_all(pipe: IO[bytes], data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[pipe.write(view) or 0 :]

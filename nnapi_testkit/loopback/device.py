@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import re
 import shutil
 import signal
 import socket
@@ -25,6 +26,8 @@ from nnapi_testkit.loopback.packets import Stream, Transport
 __all__ = ["LoopbackDevice"]
 
 WORLD_WRITABLE = "/data/local/tmp"
+# Paths in commands that mean the device's folders: this one always, others for the kit's own.
+PLACES = re.compile(r"/data/local/tmp|(?<![\w./-])/(?:tmp|data)(?=/nnapi-testkit(?![\w-]))")
 PROGRAMS = {
     "getprop": """\
 cd "$LOOPBACK_PROPERTIES" || exit 1
@@ -56,6 +59,16 @@ esac; done
 exec tail -n "$from" $follow "$LOOPBACK_LOG"
 """,
 }
+# What a shell says of a program that is not there, and what programs do without their daemon.
+LACKING = 'echo "/system/bin/sh: $(basename "$0"): inaccessible or not found" >&2; exit 127\n'
+HANGING = "exec sleep 1000000\n"
+# On a file system mounted noexec the bit may be set, and is of no use.
+CHMOD = """\
+for name do
+  case "$name" in {folders}) exit 0;; esac
+done
+exec {chmod} "$@"
+"""
 SERVICE_CRASH = """\
 {time} 4242  4242 F libc    : Fatal signal 11 (SIGSEGV), code 1 (SEGV_MAPERR), fault addr 0x10 in \
 tid 4242 (loopback), pid 4242 ({name})
@@ -163,10 +176,22 @@ class LoopbackDevice:
         (self.root / "log").write_text("--------- beginning of main\n")
         self.log(f"{_now()}     1     1 I loopback: started\n")
         (self.root / "system/lib64/libneuralnetworks.so").symlink_to(library.resolve())
-        for name, script in PROGRAMS.items():
+        programs = dict(PROGRAMS)
+        programs.update(dict.fromkeys(_words(self.faults.hangs), HANGING))
+        programs.update(dict.fromkeys(_words(self.faults.lacks), LACKING))
+        folders = [f"{self.place(folder)}/*" for folder in _words(self.faults.noexec)]
+        if folders:
+            chmod = shutil.which("chmod") or "chmod"
+            programs["chmod"] = CHMOD.format(folders="|".join(folders), chmod=chmod)
+        for name, script in programs.items():
             program = self.root / "system/bin" / name
             program.write_text("#!/bin/sh\n" + script)
             program.chmod(0o755)
+        for folder in _words(self.faults.absent):
+            place = self.place(folder)
+            shutil.rmtree(place, ignore_errors=True)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.touch()  # nothing can be made in a file
         environment = dict(os.environ)
         environment["PATH"] = f"{self.root}/system/bin:{os.environ.get('PATH', os.defpath)}"
         environment["TMPDIR"] = str(self.scratch)
@@ -248,14 +273,15 @@ class LoopbackDevice:
         return True
 
     def _files(self, stream: Stream) -> None:
-        serve_files(stream, self.place, self.faults.push_error)
+        noexec = [self.place(folder) for folder in _words(self.faults.noexec)]
+        serve_files(stream, self.place, self.faults.push_error, noexec)
         stream.close()
 
     def _shell(self, stream: Stream, command: str, *, version_2: bool) -> None:
         if self.faults.endless and self.faults.endless in command:
             stream.wait_closed()
             return
-        command = command.replace(WORLD_WRITABLE, str(self.scratch))
+        command = PLACES.sub(lambda found: f"{self.root}{found[0]}", command)
         shell = Shell(
             stream,
             command,
@@ -263,9 +289,11 @@ class LoopbackDevice:
             version_2=version_2,
             result=self._after_result if "--serve" in command else None,
             slow_bytes=self.faults.slow_bytes,
+            folder=self.root,
         )
         self._shells.add(shell)
         shell.run()
+        shell.process.wait()  # it may go on without the host
         self._shells.discard(shell)
 
     def _after_result(self) -> Strike | None:
@@ -356,6 +384,10 @@ class LoopbackDevice:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _words(text: str) -> list[str]:
+    return list(filter(None, text.split(",")))
 
 
 def _now() -> str:

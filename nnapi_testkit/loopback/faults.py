@@ -37,6 +37,11 @@ class Faults:
         service_crash_after_results: the log tells of a crash of the vendor's service.
         case_seconds: slept here for each result, as a device that computes for long.
         features: what the device says it can; the empty text is an old device without shell v2.
+        lacks: programs that are not there, with commas between; userlands outside a phone lack
+            `getprop` or `logcat`, old ones `sha256sum`.
+        hangs: programs that start, say nothing and never end, as `logcat` without its daemon.
+        absent: folders that cannot be made, such as /data/local/tmp.
+        noexec: folders from which nothing may be executed.
         times: how often a failure with a count comes.
     """
 
@@ -55,6 +60,10 @@ class Faults:
     vanish_after_results: int = -1
     service_crash_after_results: int = -1
     case_seconds: float = 0.0
+    lacks: str = ""
+    hangs: str = ""
+    absent: str = ""
+    noexec: str = ""
     features: str = "shell_v2,cmd,stat_v2,ls_v2,fixed_push_mkdir,sendrecv_v2"
     times: int = 1
 

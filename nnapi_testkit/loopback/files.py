@@ -6,7 +6,7 @@ import contextlib
 import os
 import stat
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from nnapi_testkit.loopback.packets import Stream
@@ -36,13 +36,20 @@ class _Reader:
         return taken
 
 
-def serve_files(stream: Stream, place: Callable[[str], Path], push_error: str) -> None:
+def serve_files(
+    stream: Stream, place: Callable[[str], Path], push_error: str, noexec: Sequence[Path] = ()
+) -> None:
     """Answer requests until the host quits.
 
     Args:
         place: where a path of the device lies.
         push_error: the reason every push fails with; empty for none.
+        noexec: folders whose files cannot be executed, whatever their mode.
     """
+
+    def mode_at(path: Path, mode: int) -> int:
+        return mode & ~0o111 if any(path.is_relative_to(folder) for folder in noexec) else mode
+
     reader = _Reader(stream)
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
@@ -58,10 +65,12 @@ def serve_files(stream: Stream, place: Callable[[str], Path], push_error: str) -
                 stream.write(_listing(place(path), version_2=word == b"LIS2"))
             elif word == b"SEND":
                 name, _, mode = path.rpartition(",")
-                _receive(stream, reader, place(name), int(mode or "0"), push_error)
+                where = place(name)
+                _receive(stream, reader, where, mode_at(where, int(mode or "0")), push_error)
             elif word == b"SND2":
                 _, mode_2, _ = struct.unpack("<4sII", reader.take(12))
-                _receive(stream, reader, place(path), mode_2, push_error)
+                where = place(path)
+                _receive(stream, reader, where, mode_at(where, mode_2), push_error)
             elif word in (b"RECV", b"RCV2"):
                 if word == b"RCV2":
                     reader.take(8)

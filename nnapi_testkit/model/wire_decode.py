@@ -78,7 +78,15 @@ class Failure:
     text: str
 
 
-Message: TypeAlias = Hello | Library | Result | End | Bye | Failure
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Results follow that a runner kept for this batch when the line to it broke."""
+
+    batch_id: int
+    pid: int
+
+
+Message: TypeAlias = Hello | Library | Result | End | Bye | Failure | Kept
 
 
 class Decoder:
@@ -145,6 +153,8 @@ def _decode(kind: int, payload: bytes) -> Message:
             head, text = _only(payload, {Field.BYE_HEAD, Field.TEXT})
             ending, code = w.PAIR.unpack(head)
             return Bye(Ending(ending), code, text.decode("utf-8", "replace"))
+        if kind == FrameKind.KEPT:
+            return Kept(*w.PAIR.unpack(_only(payload, {Field.KEPT_HEAD})[0]))
         if kind == FrameKind.ERROR:
             head, text = _only(payload, {Field.ERROR_HEAD, Field.TEXT})
             trouble = Trouble(w.ERROR_HEAD.unpack(head)[0])

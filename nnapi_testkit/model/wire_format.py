@@ -28,6 +28,7 @@ class FrameKind(IntEnum):
     END = 19
     BYE = 20
     ERROR = 21
+    KEPT = 22
 
 
 class Field(IntEnum):
@@ -52,6 +53,7 @@ class Field(IntEnum):
     END_HEAD = 60
     BYE_HEAD = 70
     ERROR_HEAD = 80
+    KEPT_HEAD = 90
 
 
 class Trouble(IntEnum):

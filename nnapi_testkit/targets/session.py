@@ -19,6 +19,7 @@ from nnapi_testkit.model.wire import (
     End,
     Failure,
     Hello,
+    Kept,
     Library,
     Message,
     Trouble,
@@ -34,8 +35,8 @@ __all__ = ["GRACE_SECONDS", "LOAD_SECONDS", "RunnerSession"]
 LOAD_SECONDS = 60.0  # what the runner itself allows a driver to load
 END_SECONDS = 5.0  # between the end of a runner's output and its own
 GRACE_SECONDS = 20.0  # how much later than the runner's own deadlines its silence is an error
-DEVICE_TYPES = {0: "unknown", 1: "other", 2: "cpu", 3: "gpu", 4: "accelerator"}
 HARDWARE_BUFFERS = "AHardwareBuffer_allocate"  # missing where the platform has none
+DEVICE_TYPES = {0: "unknown", 1: "other", 2: "cpu", 3: "gpu", 4: "accelerator"}
 
 
 class RunnerSession:
@@ -74,6 +75,11 @@ class RunnerSession:
         self._library: Library | None = None
         self._hello: Hello | None = None
         self._batch = 0
+        # The last batch: where its frames stand among its cases, and which could not be sent.
+        self._positions: tuple[int, ...] = ()
+        self._refused: dict[int, str] = {}
+        self._resume = False  # the next runner tells first what the lost one has kept
+        self._kept: dict[int, Result] = {}  # by frame of the last batch
         self._closed = False
         self.farewell: Bye | None = None
         self.last_end: End | None = None
@@ -107,15 +113,21 @@ class RunnerSession:
         self._decoder = Decoder()
         self._messages.clear()
         self._hello = None
-        until = time.monotonic() + self._patience
+        self._kept = {}
+        kept: Kept | None = None
         while True:
-            message = self._receive(until)
+            message = self._receive(time.monotonic() + self._patience)
             if isinstance(message, Hello):
                 self._hello = message
             elif isinstance(message, Library):
                 self._library = message
                 return
-            else:
+            elif isinstance(message, Kept) and kept is None and self._resume:
+                kept = message
+            elif isinstance(message, Result) and kept is not None:
+                if kept.batch_id == self._batch:
+                    self._kept[message.index] = message
+            elif not (isinstance(message, End) and kept is not None):
                 raise InfraError(f"the runner of {self._name} begins with {type(message).__name__}")
 
     def _exchange(self, data: memoryview, until: float) -> int:
@@ -173,12 +185,18 @@ class RunnerSession:
             TargetError: the driver cannot be loaded any more.
         """
         alone = self._isolate if isolate is None else isolate
-        done = 0
+        done = first = 0  # `first`: of the batch that was sent last
         lost = False
         while done < len(cases):
             try:
                 if self._channel is None:
-                    self._open()
+                    self._reopen(lost)
+                    for result in self._kept_results(first, done):
+                        yield result
+                        done += 1
+                    if done == len(cases):
+                        return
+                first = done
                 for result in self._batch_of(cases[done:], alone):
                     yield result if done == result.index else replace(result, index=done)
                     done += 1
@@ -187,6 +205,28 @@ class RunnerSession:
                 if lost:
                     raise
                 lost = True
+
+    def _reopen(self, resume: bool) -> None:
+        self._resume = resume
+        try:
+            self._open()
+        finally:
+            self._resume = False
+
+    def _kept_results(self, first: int, done: int) -> Iterator[Result]:
+        """Yield what the lost runner had ready, as results of the cases from `done` on.
+
+        What it had told before is skipped.
+        """
+        kept, self._kept = self._kept, {}
+        frames = {first + position: frame for frame, position in enumerate(self._positions)}
+        refused = {first + position: text for position, text in self._refused.items()}
+        while kept and (done in refused or frames.get(done) in kept):
+            if done in refused:
+                yield Result(done, Ending.BAD_CASE, Stage.LOAD, text=refused[done])
+            else:
+                yield replace(kept.pop(frames[done]), index=done)
+            done += 1
 
     def _batch_of(self, cases: Sequence[Case], isolate: bool) -> Iterator[Result]:
         frames: list[bytes] = []
@@ -198,6 +238,7 @@ class RunnerSession:
                 sent.append(position)
             except WireError as error:
                 refused[position] = str(error)
+        self._positions, self._refused = tuple(sent), refused
         results = self._exchange_batch(frames, [cases[i].deadline_ms for i in sent], isolate)
         with contextlib.closing(results):
             for position in range(len(cases)):

@@ -35,12 +35,16 @@ def start(native: Path, runner: Path) -> Iterator[Start]:
     with ExitStack() as stack:
 
         def begin(
-            *, vanished: dict[str, str] | None = None, library: Path | None = None, **faults: Any
+            *,
+            vanished: dict[str, str] | None = None,
+            library: Path | None = None,
+            environment: dict[str, str] | None = None,
+            **faults: Any,
         ) -> LoopbackDevice:
             device = LoopbackDevice(
                 Faults(**faults),
                 library=library or native / "libtoy.so",
-                environment={"TOY_DEVICES": "2"},
+                environment={"TOY_DEVICES": "2", **(environment or {})},
                 vanished=vanished,
             )
             return stack.enter_context(device)

@@ -19,12 +19,21 @@ from nnapi_testkit.session.engine import Session
 from nnapi_testkit.session.settings import OracleMode, Settings
 from nnapi_testkit.targets import TargetError, fleet, parse_target
 from nnapi_testkit.targets.adb import Patience
-from nnapi_testkit.targets.adb.cache import choose_runner
-from nnapi_testkit.targets.adb.facts import SEPARATOR, parse
+from nnapi_testkit.targets.adb.cache import runners
+from nnapi_testkit.targets.adb.facts import parse
 from nnapi_testkit.targets.adb.logwindow import LogWindow
 from nnapi_testkit.targets.adb.server import is_network, listens, own_server
 
-PHONE = f"""\
+PHONE = """\
+machine=aarch64
+page_size=16384
+identity=uid=2000(shell) gid=2000(shell) context=u:r:shell:s0
+boot=8d6f-1
+init=77
+loader=/system/bin/linker64
+loader=/system/bin/linker
+ro.build.version.sdk=33
+ro.product.model=Board
 [ro.build.version.sdk]: [34]
 [ro.product.cpu.abilist]: [arm64-v8a,armeabi-v7a]
 [ro.product.manufacturer]: [Maker]
@@ -32,11 +41,6 @@ PHONE = f"""\
 [debug.nn.vlog]: []
 [persist.device_config.nnapi_native.current_feature_level]: [7]
 [ro.build.fingerprint]: [a/b/c:14/X/1:user/release-keys]
-{SEPARATOR}
-aarch64
-16384
-uid=2000(shell) gid=2000(shell) context=u:r:shell:s0
-8d6f-1
 """
 
 
@@ -44,7 +48,7 @@ def test_facts_of_a_phone() -> None:
     facts = parse(PHONE)
     assert facts.abis == ("arm64-v8a", "armeabi-v7a")
     assert (facts.api_level, facts.page_size, facts.model) == (34, 16384, "Maker Phone 9")
-    assert facts.boot_id == "8d6f-1"
+    assert facts.boot_id == "8d6f-1 77"
     assert facts.identity.endswith("u:r:shell:s0")
     assert list(facts.nn_properties) == [
         "debug.nn.vlog",
@@ -53,17 +57,31 @@ def test_facts_of_a_phone() -> None:
 
 
 def test_facts_of_a_userland_without_properties() -> None:
-    facts = parse(f"{SEPARATOR}\naarch64\n4096\n")
+    bare = "machine=aarch64\npage_size=\nidentity=\n"
+    facts = parse(bare)
     assert facts.abis == ("arm64-v8a", "armeabi-v7a")
-    assert facts.api_level == 0
+    assert (facts.api_level, facts.page_size, facts.identity) == (0, 0, "")
     assert parse("").abis == ()
+    # A kernel of 64 bits under a userland of 32, and one of 64 alone.
+    assert parse(f"{bare}loader=/system/bin/linker\n").abis == ("armeabi-v7a",)
+    assert parse(f"{bare}loader=/system/bin/linker64\n").abis == ("arm64-v8a",)
+
+
+def test_facts_of_a_userland_in_which_nothing_has_read_the_properties() -> None:
+    facts = parse(
+        "machine=aarch64\nro.build.version.sdk=30\nro.build.version.release=11\n"
+        "ro.vendor.product.cpu.abilist=arm64-v8a,armeabi-v7a,armeabi\n"
+        "[ro.build.version.sdk]: []\n"
+    )
+    assert (facts.api_level, facts.release) == (30, "11")
+    assert facts.abis == ("arm64-v8a", "armeabi-v7a", "armeabi")
 
 
 def test_an_abi_without_a_runner_is_named() -> None:
     with pytest.raises(TargetError, match=r"no runner for device X: .*linux-pdp11"):
-        choose_runner("X", ["linux-pdp11"])
+        runners("X", ["linux-pdp11"])
     with pytest.raises(TargetError, match="names no ABI"):
-        choose_runner("X", [])
+        runners("X", [])
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,7 @@ enum {
     O_RDWR = 2,
     O_CREAT = 0100,
     O_EXCL = 0200,
+    O_APPEND = 02000,
     O_NONBLOCK = 04000,
     O_CLOEXEC = 02000000,
     F_GETFL = 3,
@@ -86,12 +87,16 @@ int open(const char* path, int flags, ...);
 int fcntl(int fd, int command, ...);
 int fallocate(int fd, int mode, off_t offset, off_t length);
 
+/* sys/file.h */
+enum { LOCK_EX = 2, LOCK_NB = 4 };
+int flock(int fd, int operation);
+
 /* poll.h */
 enum { POLLIN = 1, POLLOUT = 4 };
 int poll(struct pollfd* fds, nfds_t count, int timeout_ms);
 
 /* signal.h */
-enum { SIGKILL = 9, SIGPIPE = 13 };
+enum { SIGHUP = 1, SIGKILL = 9, SIGPIPE = 13 };
 typedef void (*sighandler_t)(int);
 #define SIG_DFL ((sighandler_t)0)
 #define SIG_IGN ((sighandler_t)1)
@@ -167,6 +172,7 @@ int clock_gettime(int clock, struct timespec* out);
 
 /* unistd.h */
 ssize_t read(int fd, void* to, size_t count);
+ssize_t pread(int fd, void* to, size_t count, off_t offset);
 ssize_t write(int fd, const void* from, size_t count);
 int close(int fd);
 int pipe2(int fds[2], int flags);

@@ -21,7 +21,7 @@ from nnapi_testkit.targets.adb.server import Server, is_network, own_server
 from nnapi_testkit.targets.adb.shell import Completed, ShellStream
 from nnapi_testkit.targets.base import InfraError, TargetError
 
-__all__ = ["COMMAND_SECONDS", "Device"]
+__all__ = ["COMMAND_SECONDS", "Device", "PushRefused"]
 
 COMMAND_SECONDS = 30.0
 PROBE_SECONDS = 5.0
@@ -31,6 +31,20 @@ ATTACH_SECONDS = 15.0
 # States that are passed through while keys are tried, with how long they may last.
 REFUSALS = {"unauthorized": 3.0, "authorizing": 10.0}
 CHUNK = 64 * 1024
+
+
+class PushRefused(InfraError):
+    """The device does not take a file.
+
+    Args:
+        serial: of the device.
+        path: of the file.
+        reason: the device's.
+    """
+
+    def __init__(self, serial: str, path: str, reason: str) -> None:
+        super().__init__(f"device {serial}: pushing {path}: {reason}")
+        self.reason = reason
 
 
 class Device:
@@ -162,7 +176,7 @@ class Device:
     # ---- files ----
 
     def push(self, content: bytes, path: str, mode: int, seconds: float) -> None:
-        """Write a file. Raises InfraError with the device's reason; DeviceTimeout, DeviceLost."""
+        """Write a file. Raises PushRefused with the device's reason; DeviceTimeout, DeviceLost."""
         until = time.monotonic() + seconds
         link = self.client.open(self.serial, "sync:", until)
         name = f"{path},{0o100000 | mode}".encode()
@@ -171,6 +185,7 @@ class Device:
             piece = content[at : at + CHUNK]
             out += b"DATA" + struct.pack("<I", len(piece)) + piece
         out += b"DONE" + struct.pack("<I", int(time.time()))
+        reason = ""
         with contextlib.closing(link), translated(self.serial, f"pushing {path}"):
             # A device that refuses early may stop reading: its reason is there all the same.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
@@ -178,10 +193,12 @@ class Device:
             word = link.read(4)
             (length,) = struct.unpack("<I", link.read(4))
             if word == b"FAIL":
-                reason = link.read(min(length, CHUNK)).decode("utf-8", "replace")
-                raise adbutils.AdbError(reason)
-            if word != b"OKAY":
+                said = link.read(min(length, CHUNK)).decode("utf-8", "replace")
+                reason = " ".join(said.split()) or "it does not say why"
+            elif word != b"OKAY":
                 raise adbutils.AdbError(f"unexpected answer {word!r}")
+        if reason:
+            raise PushRefused(self.serial, path, reason)
 
     def property(self, name: str) -> str:
         """Return a property as it is now, empty if it is not set."""
@@ -191,6 +208,6 @@ class Device:
         """Set a property. Raises InfraError with the device's reason."""
         done = self.shell(f"setprop {shlex.quote(name)} {shlex.quote(value)}")
         if done.code or done.err.strip():
-            raise DeviceLost(
-                f"device {self.serial}: setprop {name}: {done.err.decode('utf-8', 'replace')}"
-            )
+            said = " ".join(done.err.decode("utf-8", "replace").split())
+            why = said or f"it left with status {done.code}"
+            raise InfraError(f"device {self.serial}: setprop {name}: {why}")

@@ -18,18 +18,42 @@ from nnapi_testkit.errors import KitError
 from nnapi_testkit.model.wire import Device as NnapiDevice
 from nnapi_testkit.model.wire import Failure, Library, decode_results
 from nnapi_testkit.targets.adb import facts as device_facts
-from nnapi_testkit.targets.adb.cache import BASE, choose_runner, install
-from nnapi_testkit.targets.adb.client import server_for
+from nnapi_testkit.targets.adb.cache import FOLDER, PLACES, install, runners, said
+from nnapi_testkit.targets.adb.client import DeviceTimeout, server_for
 from nnapi_testkit.targets.adb.device import COMMAND_SECONDS, Device
 from nnapi_testkit.targets.adb.facts import DeviceFacts
+from nnapi_testkit.targets.adb.server import Server
 from nnapi_testkit.targets.base import InfraError, TargetError
-from nnapi_testkit.targets.session import GRACE_SECONDS, LOAD_SECONDS
+from nnapi_testkit.targets.session import GRACE_SECONDS
 
-__all__ = ["LIBRARY", "Lease", "Patience", "Taken", "acquire"]
+__all__ = ["Driver", "Lease", "Patience", "Taken", "acquire"]
 
 LIBRARY = "libneuralnetworks.so"
+# Where the library lies on Android 11 and later, and before; a userland whose linker was never
+# told of the first place is asked for it by its path.
+LIBRARY_PLACES = ("/apex/com.android.neuralnetworks/{lib}", "/system/{lib}")
+# What else such a linker has to be told, for the libraries that this one needs.
+SEARCH = (*LIBRARY_PLACES, "/system/{lib}/bootstrap", "/apex/com.android.runtime/{lib}/bionic")
+WIDE = ("arm64-v8a", "x86_64")
+LISTING = "ANeuralNetworks_getDeviceCount"
+LOAD_SECONDS = 90.0  # a runtime whose services do not answer takes a minute to say so
+GETPROP_SECONDS = 10.0
+STOP_SECONDS = 5.0
 VARIABLE = "NNAPI_TESTKIT_ADB_PATIENCE"
 CLEAN_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """What a runner loads on the device.
+
+    Args:
+        path: of the library there; empty for the system's runtime, wherever Android has it.
+        support: whether it is a support library driver.
+    """
+
+    path: str = ""
+    support: bool = False
 
 
 class Taken(TargetError):
@@ -103,15 +127,20 @@ class Lease:
     device: Device
     patience: Patience
     lock: IO[str]
+    key: str
+    driver: Driver = Driver()
     facts: DeviceFacts = field(default_factory=lambda: DeviceFacts((), 0, 0))
     abi: str = ""
     runner: str = ""
+    base: str = f"{PLACES[0]}/{FOLDER}"
     nnapi_devices: tuple[NnapiDevice, ...] = ()
     holders: int = 0
     _ready: bool = False
     _reached: bool = False
     _stale: bool = True
     _runs: int = 0
+    _properties: bool = True
+    _search: str = ""  # folders added to those of the linker
     _working: threading.RLock = field(default_factory=threading.RLock)
 
     @property
@@ -125,21 +154,21 @@ class Lease:
             if self._ready:
                 return
             # Who was waited for in vain is not waited for as long again.
-            patience = self.patience.shortened() if self.serial in _GIVEN_UP else self.patience
-            _GIVEN_UP.add(self.serial)
+            patience = self.patience.shortened() if self.key in _GIVEN_UP else self.patience
+            _GIVEN_UP.add(self.key)
             self.device.reach(patience.reach)
             self._reached = True
             self._wait_booted(patience)
-            found = device_facts.ask(self.device)
+            found = device_facts.ask(self.device, self._properties)
             booted_anew = found.boot_id != self.facts.boot_id
             self.facts = found
-            self.abi, program = choose_runner(self.serial, found.abis)
-            self.runner = install(self.device, program)
+            candidates = runners(self.serial, found.abis)
+            self.abi, self.base, self.runner = install(self.device, candidates)
             if booted_anew or self._stale:
                 self._wait_services(patience)
                 self._stale = False
             self._ready = True
-            _GIVEN_UP.discard(self.serial)
+            _GIVEN_UP.discard(self.key)
 
     def lost(self) -> None:
         """Take note that something went wrong: the next `ready` looks at everything again."""
@@ -148,8 +177,7 @@ class Lease:
     def _wait_booted(self, patience: Patience) -> None:
         started = time.monotonic()
         while True:
-            answer = self.device.shell("getprop sys.boot_completed; getprop dev.bootcomplete")
-            system, dev = ([*answer.text.split("\n"), "", ""])[:2]
+            system, dev = self._boot_properties()
             waited = time.monotonic() - started
             if system.strip() == "1" and dev.strip() in ("1", ""):
                 return
@@ -161,6 +189,17 @@ class Lease:
                     f" (sys.boot_completed is {system.strip() or 'empty'!r})"
                 )
             time.sleep(0.2)
+
+    def _boot_properties(self) -> tuple[str, str]:
+        seconds = min(GETPROP_SECONDS, self.patience.command)
+        try:
+            if self._properties:
+                question = "getprop sys.boot_completed; getprop dev.bootcomplete"
+                answer = self.device.shell(question, seconds).text.split("\n")
+                return answer[0], answer[1] if len(answer) > 1 else ""
+        except DeviceTimeout:
+            self._properties = False  # it has a `getprop` and nothing behind it
+        return "", ""
 
     def _wait_services(self, patience: Patience) -> None:
         """Wait until the device lists the same NNAPI devices twice: its services are up."""
@@ -188,35 +227,92 @@ class Lease:
 
         Raises TargetError if the library cannot be loaded.
         """
-        command = f"{self.runner} --list-devices --library {LIBRARY}"
-        done = self.device.shell(command, self.patience.load + self.patience.grace)
+        listed, problem = self._list()
+        if listed is None and "cannot load" in problem and not self._search:
+            self._search = ":".join(place.format(lib=self._lib) for place in SEARCH)
+            listed, _ = self._list()
+            if listed is None:
+                self._search = ""
+        if listed is None:
+            raise TargetError(f"device {self.serial}: {problem}")
+        return listed
+
+    def _list(self) -> tuple[tuple[NnapiDevice, ...] | None, str]:
+        """Return what the library lists, or None and why it does not."""
+        command = f"{self.command(self.driver)} --list-devices"
+        # A library that dies is loaded twice before it is given up.
+        seconds = 2 * self.patience.load + self.patience.grace
+        done = self.device.shell(command, seconds)
         try:
             messages = list(decode_results([done.out]))
         except KitError as error:
             raise InfraError(f"device {self.serial}: listing NNAPI devices: {error}") from error
         for message in messages:
             if isinstance(message, Library):
-                return message.devices
+                return message.devices, ""
             if isinstance(message, Failure):
-                raise TargetError(f"device {self.serial}: {message.text}")
-        said = done.err.decode("utf-8", "replace").strip().splitlines()
-        raise TargetError(
-            f"device {self.serial}: the runner for {self.abi} does not run there"
-            f" (exit code {done.code}{': ' + said[-1][:200] if said else ''})"
+                return None, message.text + self.hint(message.text)
+        return None, (
+            f"the runner for {self.abi} does not run there (exit code {done.code}: {said(done)})"
         )
+
+    def hint(self, text: str) -> str:
+        """Return what to look at when the library dies, hangs or finds nothing while it lists."""
+        if LISTING not in text and "lists no NNAPI device" not in text:
+            return ""
+        release = self.facts.release
+        whose = f"Android {release}'s runtime" if release else "Android's runtime"
+        return (
+            f" ({whose} asks binder for its drivers, and without binder or its service managers"
+            " hangs, aborts or finds none: do servicemanager and hwservicemanager run there?)"
+        )
+
+    @property
+    def _lib(self) -> str:
+        return "lib64" if self.abi in WIDE else "lib"
+
+    def command(self, driver: Driver) -> str:
+        """Return the words that start a runner for a driver, for the device's shell."""
+        words = [self.runner, "--load-deadline", str(max(1, round(self.patience.load * 1000)))]
+        libraries = [driver.path or LIBRARY]
+        if driver.support:
+            words.append("--support-library")
+        if not driver.path and not self.abi.startswith("linux-"):
+            libraries += [f"{place.format(lib=self._lib)}/{LIBRARY}" for place in LIBRARY_PLACES]
+        for library in libraries:
+            words += ["--library", library]
+        text = f"exec {shlex.join(words)}"
+        if self._search:
+            variable = "LD_LIBRARY_PATH"
+            text = f"export {variable}=${{{variable}:+${variable}:}}{self._search}; {text}"
+        return text
 
     def folder(self) -> str:
         """Return a name for a folder of the device that one runner has to itself."""
         with self._working:
             self._runs += 1
-            return f"{BASE}/run-{os.getpid()}-{self._runs}"
+            return f"{self.base}/run-{os.getpid()}-{self._runs}"
 
     def clean(self) -> None:
         """Remove everything from the device, leftovers of runs that were killed included."""
-        # A runner that lost its host ends by itself; one that hangs must not outlive the lease.
-        ours = rf"s|.*/proc/\([0-9]*\)/exe -> {BASE}/.*|\1|p"
-        stop = f"kill -9 $(ls -l /proc/[0-9]*/exe 2>/dev/null | sed -n '{ours}') 2>/dev/null"
-        self.device.shell(f"{stop}; rm -rf {BASE}", CLEAN_SECONDS)
+        # A runner that lost its host ends by itself; one that hangs must not outlive the lease. It
+        # is known by its program or, where an emulator of its machine runs it, by its command
+        # line; the brackets keep this command from being found itself.
+        exe = rf"s|.*/proc/\([0-9]*\)/exe -> {self.base}/.*|\1|p"
+        line = r"s|^/proc/\([0-9]*\)/cmdline$|\1|p"
+        ours = f"{FOLDER}/[0-9a-f]*/[n]napi-runner"
+        self.device.shell(
+            f"kill -9 $(ls -l /proc/[0-9]*/exe 2>/dev/null | sed -n '{exe}')"
+            f" $(grep -l '{self.base.removesuffix(FOLDER)}{ours}' /proc/[0-9]*/cmdline 2>/dev/null"
+            f" | sed -n '{line}') 2>/dev/null; rm -rf {self.base}",
+            CLEAN_SECONDS,
+        )
+
+    def stop(self, pid: int, folder: str) -> None:
+        """End a runner of ours that was lost and may still be at work."""
+        named = f"grep -q {folder} /proc/{pid}/cmdline 2>/dev/null"
+        with contextlib.suppress(KitError):
+            self.device.shell(f"{named} && kill -9 {pid}", STOP_SECONDS)
 
     def release(self) -> None:
         """Give the device back; the last holder cleans up."""
@@ -224,7 +320,7 @@ class Lease:
             self.holders -= 1
             if self.holders > 0:
                 return
-            _REGISTRY.pop(self.serial, None)
+            _REGISTRY.pop(self.key, None)
         try:
             if self._reached:
                 with contextlib.suppress(KitError):
@@ -238,23 +334,37 @@ _GIVEN_UP: set[str] = set()
 _REGISTRY_LOCK = threading.RLock()
 
 
-def acquire(serial: str, patience: Patience | None = None) -> Lease:
+def acquire(
+    serial: str,
+    patience: Patience | None = None,
+    server: Server | None = None,
+    place: str = "",
+    driver: Driver = Driver(),
+) -> Lease:
     """Return the lease of a device, ready for runners; `release` gives it back.
+
+    Args:
+        serial: as adb names the device.
+        patience: how long to wait for what; by default what the environment says.
+        server: the adb server to ask; by default the one that has the device.
+        place: tells devices of one serial apart, such as emulators behind different servers.
+        driver: what has to list its devices before the device is ready.
 
     Raises Taken if another process has the device, TargetError if it is of no use, InfraError if it
     cannot be reached.
     """
     patience = patience or Patience.from_environment()
+    key = f"{place}/{serial}" if place else serial
     with _REGISTRY_LOCK:
-        lease = _REGISTRY.get(serial)
+        lease = _REGISTRY.get(key)
         if lease is None:
-            lock = _lock(serial, patience.lock)
+            lock = _lock(key, patience.lock)
             try:
-                device = Device(server_for(serial), serial, patience.command)
+                device = Device(server or server_for(serial), serial, patience.command)
             except BaseException:
                 lock.close()
                 raise
-            lease = _REGISTRY[serial] = Lease(device, patience, lock)
+            lease = _REGISTRY[key] = Lease(device, patience, lock, key, driver)
         lease.holders += 1
     try:
         lease.ready()
@@ -264,10 +374,10 @@ def acquire(serial: str, patience: Patience | None = None) -> Lease:
     return lease
 
 
-def _lock(serial: str, seconds: float) -> IO[str]:
+def _lock(key: str, seconds: float) -> IO[str]:
     folder = Path(tempfile.gettempdir()) / f"nnapi-testkit-leases-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    path = folder / (re.sub(r"[^A-Za-z0-9.-]", "_", serial) + ".lock")
+    path = folder / (re.sub(r"[^A-Za-z0-9.-]", "_", key) + ".lock")
     file = path.open("a+")
     until = time.monotonic() + seconds
     while True:
@@ -280,7 +390,7 @@ def _lock(serial: str, seconds: float) -> IO[str]:
                 owner = file.read(20).strip() or "unknown"
                 file.close()
                 raise Taken(
-                    f"device {shlex.quote(serial)} is in use by process {owner}: wait for it, or"
+                    f"device {shlex.quote(key)} is in use by process {owner}: wait for it, or"
                     " name another device"
                 ) from None
             time.sleep(0.1)

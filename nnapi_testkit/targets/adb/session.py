@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from nnapi_testkit.model.case import Case, Ending, Result
 from nnapi_testkit.spec.codes import ResultCode
-from nnapi_testkit.targets.adb.lease import LIBRARY, Lease
+from nnapi_testkit.targets.adb.lease import Driver, Lease
 from nnapi_testkit.targets.adb.logwindow import LogWindow
 from nnapi_testkit.targets.base import InfraError
 from nnapi_testkit.targets.channel import Channel
@@ -29,14 +29,16 @@ DEAD_ENDINGS = frozenset({Ending.CRASHED, Ending.EXITED, Ending.TIMED_OUT})
 class AdbSession(RunnerSession):
     """Keeps a runner on a leased device alive across batches.
 
-    Results come through the stream as they are known, each in a frame with a checksum; when the
-    connection breaks, the next stream begins at the first case without a result.
+    Results come through the stream as they are known, each in a frame with a checksum, and are
+    appended to a file on the device as well. When the connection breaks, the runner goes on with
+    the batch it has; the next stream begins with what the file holds that has not come yet, and
+    only the cases behind that are sent again.
 
     Args:
         lease: given back by `close`.
         name: the target's name.
         device: the NNAPI device; empty for the first that is listed.
-        support_library: see `AdbTarget`.
+        support_library, library: see `AdbTarget`.
         isolate, memory_limit_mb: see `Target.open`.
     """
 
@@ -47,12 +49,14 @@ class AdbSession(RunnerSession):
         device: str = "",
         *,
         support_library: str = "",
+        library: str = "",
         isolate: bool = False,
         memory_limit_mb: int = 0,
     ) -> None:
         self._lease = lease
         self._nnapi_device = device
-        self._support_library = support_library
+        self._driver = Driver(support_library or library, bool(support_library))
+        self._orphan = 0  # process id of a runner that was lost and may still be at work
         self._log: LogWindow | None = None
         self._looked = 0.0
         self._place = lease.folder()
@@ -70,21 +74,26 @@ class AdbSession(RunnerSession):
         lease.ready()
         if self._log is None or not self._log.follows:
             self._log = LogWindow(lease.device)
-        library = self._support_library or LIBRARY
-        words = [lease.runner, "--serve", "--library", library, "--cache-dir", self._place]
-        if self._support_library:
-            words.append("--support-library")
+        place = self._place
+        words = ["--serve", "--cache-dir", place, "--journal", f"{place}/results"]
+        if self._resume:
+            words.append("--resume")
         if self._nnapi_device:
             words += ["--device", self._nnapi_device]
-        place = shlex.quote(self._place)
         return lease.device.start(
-            f"mkdir -p {place} && cd {place} && export TMPDIR={place} && exec {shlex.join(words)}"
+            f"mkdir -p {place} && cd {place} && export TMPDIR={place} &&"
+            f" {lease.command(self._driver)} {shlex.join(words)}"
         )
+
+    def _open(self) -> None:
+        super()._open()
+        self._orphan = 0  # the new runner has waited for it, or ended it
 
     def _discard(self) -> None:
         # A runner that is dropped has not said goodbye: look at the device before the next one.
         if self._channel is not None and not self._closed:
             self._lease.lost()
+            self._orphan = self._hello.pid if self._hello else 0
         super()._discard()
 
     def run(self, cases: Sequence[Case], *, isolate: bool | None = None) -> Iterator[Result]:
@@ -168,6 +177,8 @@ class AdbSession(RunnerSession):
         finally:
             if self._log is not None:
                 self._log.close()
+            if self._orphan:
+                self._lease.stop(self._orphan, self._place)
             self._lease.release()
 
 

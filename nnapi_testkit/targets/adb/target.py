@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nnapi_testkit.targets.adb.client import Client
-from nnapi_testkit.targets.adb.lease import Lease, Patience, Taken, acquire
+from nnapi_testkit.targets.adb.lease import Driver, Lease, Patience, Taken, acquire
 from nnapi_testkit.targets.adb.server import server_of, shared_server
 from nnapi_testkit.targets.adb.session import AdbSession
 from nnapi_testkit.targets.base import DEFAULT_MEMORY_LIMIT_MB, TargetError
@@ -14,7 +14,8 @@ __all__ = ["AdbTarget", "adb_target", "serials_of"]
 
 KIND = "adb:"
 ALL = "*"
-SUPPORT_LIBRARY = "+sl:"  # behind the serials: the driver's path on the device
+# Behind the serials, each with a path on the device: a support library driver, an NNAPI library.
+SUPPORT_LIBRARY, LIBRARY = "+sl:", "+lib:"
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class AdbTarget:
         patience: how long to wait for what; by default what the environment says.
         support_library: path on the device of a support library driver, in place of the system's
             runtime.
+        library: path on the device of an NNAPI library, in place of the system's own.
     """
 
     name: str
@@ -36,6 +38,7 @@ class AdbTarget:
     device: str = ""
     patience: Patience | None = None
     support_library: str = ""
+    library: str = ""
 
     def open(
         self, *, isolate: bool = False, memory_limit_mb: int = DEFAULT_MEMORY_LIMIT_MB
@@ -47,6 +50,7 @@ class AdbTarget:
             self.name,
             self.device,
             support_library=self.support_library,
+            library=self.library,
             isolate=isolate,
             memory_limit_mb=memory_limit_mb,
         )
@@ -57,12 +61,13 @@ class AdbTarget:
         Raises TargetError or InfraError.
         """
         candidates = self.candidates()
+        driver = Driver(self.support_library or self.library, bool(self.support_library))
         for serial in candidates[:-1]:
             try:
-                return acquire(serial, self.patience)
+                return acquire(serial, self.patience, driver=driver)
             except Taken:
                 continue
-        return acquire(candidates[-1], self.patience)
+        return acquire(candidates[-1], self.patience, driver=driver)
 
     def candidates(self) -> tuple[str, ...]:
         """Return the serials that are meant. Raises TargetError if that is not clear."""
@@ -104,14 +109,25 @@ class AdbTarget:
 def adb_target(text: str) -> AdbTarget:
     """Read `adb:`, `adb:SERIAL`, `adb:SERIAL,SERIAL`, `adb:*`, each with `#NNAPI-DEVICE`.
 
-    `+sl:PATH` behind the serials names a support library driver on the device. Nothing is started
-    yet. Raises TargetError for a path that is not absolute.
+    `+sl:PATH` behind the serials names a support library driver on the device, `+lib:PATH` an NNAPI
+    library there. Nothing is started yet. Raises TargetError for a path that is not absolute.
     """
     rest, _, device = text[len(KIND) :].partition("#")
-    rest, behind, library = rest.partition(SUPPORT_LIBRARY)
-    if behind and not library.startswith("/"):
-        raise TargetError(f"{text}: write the driver's whole path on the device, as +sl:/path.so")
-    return AdbTarget(text, _serials(rest), device, support_library=library)
+    rest, behind, path = _driver(rest)
+    if behind and not path.startswith("/"):
+        raise TargetError(f"{text}: write the whole path on the device, as {behind}/path.so")
+    support = path if behind == SUPPORT_LIBRARY else ""
+    library = path if behind == LIBRARY else ""
+    return AdbTarget(text, _serials(rest), device, support_library=support, library=library)
+
+
+def _driver(text: str) -> tuple[str, str, str]:
+    """Split what stands behind the serials from them: the mark and the path."""
+    for mark in (SUPPORT_LIBRARY, LIBRARY):
+        serials, behind, path = text.partition(mark)
+        if behind:
+            return serials, behind, path
+    return text, "", ""
 
 
 def _serials(text: str) -> tuple[str, ...]:
@@ -137,7 +153,7 @@ def serials_of(text: str) -> tuple[str, ...]:
     if not text.startswith(KIND):
         return (text,)
     rest, hash_sign, device = text[len(KIND) :].partition("#")
-    rest, behind, library = rest.partition(SUPPORT_LIBRARY)
+    rest, behind, library = _driver(rest)
     names = _serials(rest)
     if ALL in names:
         names = connected()

@@ -18,8 +18,10 @@
  * Compiled with TOY_LEVEL=1 it lacks what came after feature level 1, with TOY_WITHOUT_WAIT a
  * function that every NNAPI library must have.
  *
- * TOY_ON_LOAD=crash|hang|exit|print acts while the library is loaded, TOY_DEVICES=N lists N
- * devices. Like binder, it aborts when a process uses it after its parent did.
+ * TOY_ON_LOAD=crash|hang|exit|print acts while the library is loaded, TOY_ON_LIST=abort|hang while
+ * devices are counted, as a runtime without its services does; TOY_DEVICES=N lists N devices.
+ * TOY_EXECUTIONS names a file that each execution adds a line to: the first number of its input.
+ * TOY_SLOW=MS takes as long for each. Like binder, it aborts when a process uses it after its parent did.
  */
 #define _GNU_SOURCE 1
 #include <fcntl.h>
@@ -151,6 +153,9 @@ static struct ANeuralNetworksDevice devices[4] = {{"toy-0"}, {"toy-1"}, {"toy-2"
 
 int ANeuralNetworks_getDeviceCount(uint32_t* count) {
     touch();
+    const char* what = getenv("TOY_ON_LIST");
+    if (what != NULL && strcmp(what, "abort") == 0) abort();
+    while (what != NULL && strcmp(what, "hang") == 0) pause();
     const char* wanted = getenv("TOY_DEVICES");
     *count = wanted != NULL ? (uint32_t)atoi(wanted) : 1;
     return 0;
@@ -329,6 +334,16 @@ static const float* value_of(const ANeuralNetworksExecution* e, uint32_t operand
     return e->model->values[operand];
 }
 
+static void note_execution(float first) {
+    const char* name = getenv("TOY_EXECUTIONS");
+    const char* slow = getenv("TOY_SLOW");
+    if (slow != NULL) usleep(1000 * (useconds_t)atoi(slow));
+    if (name == NULL) return;
+    int file = open(name, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    if (file >= 0) dprintf(file, "%g\n", (double)first);
+    if (file >= 0) close(file);
+}
+
 static int add(ANeuralNetworksExecution* e) {
     static float restless;
     ANeuralNetworksModel* m = e->model;
@@ -352,6 +367,7 @@ static int add(ANeuralNetworksExecution* e) {
     if (m->code == 9110) atexit(crash_at_exit);
     if (m->code == 9111 && cases_run > 0) crash();
     cases_run++;
+    note_execution(a[0]);
     return 0;
 }
 

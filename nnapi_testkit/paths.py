@@ -19,6 +19,7 @@ __all__ = [
     "driver_library",
     "golden_dir",
     "images_dir",
+    "level_devices",
     "op_tests_dir",
     "runner",
     "runner_sources",
@@ -75,6 +76,11 @@ def android_runner(abi: str) -> Path:
         if path.is_file():
             return path.resolve()
     raise KitError(f"there is no runner for Android {abi} here: run nnapi-testkit build-runners")
+
+
+def level_devices() -> Path:
+    """Return the description of the reference driver's devices of older feature levels."""
+    return _PACKAGE / "data" / "levels.txt"
 
 
 def runner_sources() -> tuple[Path, Path]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nnapi_testkit.cases.build import ALL_OUTPUTS, Variant, build_case, choose_signature, plan_slots
+from nnapi_testkit.cases.build import ALL_OUTPUTS, Variant, build_case, plan_slots
 from nnapi_testkit.catalog import operation
 from nnapi_testkit.model.case import Case
 from nnapi_testkit.model.types import Lifetime, Model, Operand, Operation
@@ -59,13 +59,23 @@ Edit = Callable[[Base], Model]
 def base_of(op_name: str, cell_name: str, sample_name: str) -> Base:
     """The base of an operation's sample; neighbouring refusals share it."""
     op, cell, sample = find(op_name, cell_name, sample_name)
-    choose_signature(op, sample)
-    words = (ALL_OUTPUTS,) if any(output.optional for output in op.outputs) else ()
-    variant = Variant(words)
+    variant = base_variant(op)
     slots, _ = plan_slots(op, cell, sample, variant, 0)
-    case_id = f"{op_name}[{'-'.join((cell_name, *words, sample_name))}]"
-    case = build_case(op, cell, sample, variant, case_id, 0)
+    case = build_case(op, cell, sample, variant, base_id(op, cell_name, sample_name), 0)
     return Base(case, tuple(slot.key for slot in slots))
+
+
+def base_variant(op: Op) -> Variant:
+    """The variant that refusals of the operation begin with: all its outputs are there."""
+    optional = [output for output in op.outputs if output.optional]
+    if not optional:
+        return Variant()
+    return Variant((ALL_OUTPUTS,), level=max(output.level for output in optional))
+
+
+def base_id(op: Op, cell_name: str, sample_name: str) -> str:
+    """The id of the case that is broken, in the suite too."""
+    return f"{op.name}[{'-'.join((cell_name, *base_variant(op).words, sample_name))}]"
 
 
 def find(op_name: str, cell_name: str, sample_name: str) -> tuple[Op, Cell, Sample]:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache, partial
 
+import numpy as np
+
 from nnapi_testkit.cases.edits import (
     Base,
     Edit,
@@ -19,9 +21,10 @@ from nnapi_testkit.cases.edits import (
 )
 from nnapi_testkit.cases.graphs import build_graph
 from nnapi_testkit.cases.mutations import MUTATIONS
-from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.cases.ref import Broken, CaseRef
 from nnapi_testkit.catalog import operation
-from nnapi_testkit.model.case import Case, Stage
+from nnapi_testkit.model.builder import Builder
+from nnapi_testkit.model.case import Case, Execution, Path, Stage
 from nnapi_testkit.model.types import Lifetime, Model
 from nnapi_testkit.op.declare import Cell, Op
 from nnapi_testkit.op.graph import GraphSample
@@ -30,6 +33,7 @@ from nnapi_testkit.spec.codes import OperandCode
 # The positions of the operands that are models.
 MODELS = {"IF": (1, 2), "WHILE": (0, 1)}
 CELLS_EACH = 2
+LOOP_TIMEOUT_NS = 20_000_000  # of a loop that never ends
 FLOAT32, INT32, BOOL8 = (
     OperandCode.TENSOR_FLOAT32,
     OperandCode.TENSOR_INT32,
@@ -52,7 +56,10 @@ def flow_refusal_refs(op: Op) -> Iterator[CaseRef]:
                 max(op.since, cell.since),
                 "refusal",
                 partial(_make, op.name, cell.name, edit, case_id),
+                broken=Broken(name, graph_id(op, cell)),
             )
+    if op.name == "WHILE":
+        yield from _endless(op, next(cell for cell in cells if cell.main == FLOAT32))
 
 
 @lru_cache(maxsize=8)
@@ -60,12 +67,18 @@ def flow_base(op_name: str, cell_name: str) -> Base:
     """The first graph of the cell."""
     op = operation(op_name)
     cell = next(cell for cell in op.cells if cell.name == cell_name)
-    case = build_graph(_first(op, cell), False, f"{op_name}[{cell_name}]", 0)
+    case = build_graph(first_graph(op, cell), False, graph_id(op, cell), 0)
     count = len(case.model.main.operations[-1].inputs)
     return Base(case, tuple(f"input{number}" for number in range(count)))
 
 
-def _first(op: Op, cell: Cell) -> GraphSample:
+def graph_id(op: Op, cell: Cell) -> str:
+    """The id of the case that is broken, in the suite too."""
+    return f"{op.name}[{cell.name}-{first_graph(op, cell).name}]"
+
+
+def first_graph(op: Op, cell: Cell) -> GraphSample:
+    """The graph that refusals of the cell begin with."""
     assert op.graphs is not None
     sample: GraphSample = next(iter(op.graphs(cell)))
     return sample
@@ -75,6 +88,42 @@ def _make(op_name: str, cell_name: str, edit: Edit, case_id: str) -> Case:
     base = flow_base(op_name, cell_name)
     model = edit(base)
     return replace(base.case, id=case_id, model=model, sets=(), expect=Stage.COMPILATION)
+
+
+def _endless(op: Op, cell: Cell) -> Iterator[CaseRef]:
+    """A loop that never ends has to be aborted, by each way to execute it."""
+    for path in (Path.COMPUTE, Path.START_WAIT, Path.BURST, Path.FENCED):
+        name = f"loop-timeout.{path.name.lower().replace('_', '-')}"
+        case_id = f"{op.name}[{cell.name}-refused-{name}]"
+        yield CaseRef(
+            case_id,
+            op.name,
+            cell.name,
+            max(op.since, cell.since),
+            "refusal",
+            partial(_loop, path, case_id),
+            broken=Broken(name, graph_id(op, cell)),
+        )
+
+
+def _loop(path: Path, case_id: str) -> Case:
+    """WHILE x equals itself, x := RELU(x)."""
+    builder = Builder()
+    condition, body = builder.subgraph(), builder.subgraph()
+    x = condition.input(FLOAT32, (1,))
+    condition.operation("EQUAL", (x, x), (condition.output(BOOL8, (1,)),))
+    body.operation("RELU", (body.input(FLOAT32, (1,)),), (body.output(FLOAT32, (1,)),))
+    operands = (builder.refer(condition), builder.refer(body), builder.input(FLOAT32, (1,)))
+    builder.operation("WHILE", operands, (builder.output(FLOAT32, (1,)),))
+    one = Execution((np.ones(1, "<f4"),), ((1,),))
+    return Case(
+        case_id,
+        builder.build(),
+        (one,),
+        path=path,
+        expect=Stage.EXECUTION,
+        loop_timeout_ns=LOOP_TIMEOUT_NS,
+    )
 
 
 def _edits(op: Op) -> Iterator[tuple[str, Edit]]:

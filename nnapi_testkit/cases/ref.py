@@ -1,4 +1,4 @@
-"""`CaseRef`: a case that costs nothing until it is built."""
+"""`CaseRef`: a case that costs nothing until it is built; `Broken`: what a refusal breaks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from nnapi_testkit.model.case import Case
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """What a refusal case breaks.
+
+    Args:
+        constraint: the rule, and after a dot how it is broken (`rank-input.5`).
+        neighbour: id of the case that runs the same model unbroken; empty if there is none.
+        newer: the model breaks no rule, but needs the feature level of its reference: a device
+            of a lower level has to refuse it, or not to claim it, and only such a device is asked.
+    """
+
+    constraint: str
+    neighbour: str = ""
+    newer: bool = False
+
+    @property
+    def rule(self) -> str:
+        """The rule alone; (operation, rule) pairs are counted."""
+        return self.constraint.partition(".")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +41,8 @@ class CaseRef:
         kind: `positive`, `special`, `graph`, `pair`, `path`, `refusal`.
         make: builds the case; pure and deterministic.
         answer_id: the case whose golden answers this one too; empty for its own.
+        broken: of a refusal, what it breaks.
+        needs: a fact that the target has to tell of itself, beyond its feature level.
     """
 
     id: str
@@ -29,6 +52,8 @@ class CaseRef:
     kind: str
     make: Callable[[], Case]
     answer_id: str = ""
+    broken: Broken | None = None
+    needs: str = ""
 
     @property
     def computes(self) -> bool:

@@ -19,7 +19,9 @@ from nnapi_testkit.cases.edits import (
     Base,
     Edit,
     add_operand,
+    base_id,
     base_of,
+    base_variant,
     replaced,
     retyped,
     scalar,
@@ -29,7 +31,7 @@ from nnapi_testkit.cases.edits import (
     without_output_shapes,
 )
 from nnapi_testkit.cases.mutations import MUTATIONS
-from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.cases.ref import Broken, CaseRef
 from nnapi_testkit.model.case import Case, Stage
 from nnapi_testkit.model.types import Lifetime, Model, Operand
 from nnapi_testkit.op.declare import Cell, Input, Op, Output, Sample, Scalar, Tensor
@@ -101,17 +103,20 @@ def refusal_refs(op: Op) -> Iterator[CaseRef]:
         for position in sorted(chosen):
             cell, refusal = found[position]
             case_id = f"{op.name}[{cell.name}-refused-{name}]"
-            level = level_of(op, cell, refusal.sample, choose_signature(op, refusal.sample))
+            sample = refusal.sample
+            level = level_of(op, cell, sample, choose_signature(op, sample))
+            broken = Broken(name, base_id(op, cell.name, sample.name))
             make = partial(
                 _make,
                 op.name,
                 cell.name,
-                refusal.sample.name,
+                sample.name,
                 refusal.edit,
                 refusal.expect,
                 case_id,
             )
-            yield CaseRef(case_id, op.name, cell.name, level, "refusal", make)
+            level = max(level, base_variant(op).level)
+            yield CaseRef(case_id, op.name, cell.name, level, "refusal", make, broken=broken)
 
 
 def _make(op: str, cell: str, sample: str, edit: Edit, expect: Stage, case_id: str) -> Case:
@@ -151,7 +156,7 @@ def covering(op: Op, cell: Cell) -> list[tuple[Sample, set[str]]]:
     known: set[str] = set()
     found = []
     for sample in op.samples_for(cell):
-        if sample.large or _is_empty(sample):
+        if sample.large or is_empty(sample):
             continue
         signature = choose_signature(op, sample)
         used = {spec.name for spec in signature if sample.operands.get(spec.name) is not None}
@@ -163,7 +168,8 @@ def covering(op: Op, cell: Cell) -> list[tuple[Sample, set[str]]]:
     return found
 
 
-def _is_empty(sample: Sample) -> bool:
+def is_empty(sample: Sample) -> bool:
+    """Whether a tensor of the sample has no elements."""
     for value in sample.operands.values():
         shape = getattr(value, "shape", value)
         shapes = shape if isinstance(shape, (list, tuple)) else ()

@@ -71,15 +71,16 @@ def _run(options: argparse.Namespace) -> int:
     )
     session = Session(settings, options.jobs)
     index = session.refs()
-    refs = select(index, selection)
+    refs = select(index, selection, neighbours=True)
     device = _device(session)
-    if selection.level is None:
-        promised = within(refs, device)
-        above, refs = len(refs) - len(promised), promised
+    forced = selection.level is not None
+    promised = within(refs, device, forced=forced, older=session.older)
+    above = sum(not (ref.broken and ref.broken.newer) for ref in set(refs) - set(promised))
+    refs = promised
     screen = Screen(len(refs), show=options.show)
     if session.notice:
         screen.notice(session.notice)
-    if selection.level is None and above:
+    if above:
         screen.notice(f"{above} cases need a newer feature level than the device has")
     store = Store(options.report) if options.report else None
     ledger = Ledger()

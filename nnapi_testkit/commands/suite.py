@@ -181,7 +181,7 @@ class SuitePlugin:
                 selection = Selection(
                     selection.names, "", selection.operations, selection.level, (), self._shard
                 )
-            return select(index, selection)
+            return select(index, selection, neighbours=True)
         except KitError as error:
             raise pytest.UsageError(f"nnapi-testkit: {error}") from error
 
@@ -226,15 +226,16 @@ class SuitePlugin:
 
     def _promised(self, refs: Sequence[CaseRef]) -> list[CaseRef]:
         """Leave out what needs a newer feature level than the device has."""
-        if self._selection.level is not None:
-            return list(refs)
         if self._facts is None:
             self._facts = dict(self.session.describe())
-        return [ref for ref in refs if within([ref], self._facts, empty=True)]
+        forced, older = self._selection.level is not None, self.session.older
+        return within(refs, self._facts, forced=forced, older=older, empty=True)
 
     def _record(self, ref: CaseRef) -> Record:
         if not self._promised([ref]):
             message = f"needs feature level {ref.level}, which the device does not have"
+            if ref.broken and ref.broken.newer:
+                message = f"asks a device below feature level {ref.level}, which this is not"
             return replace(
                 _unjudged(ref, message, self.session.settings.target), verdict=Verdict.UNSUPPORTED
             )

@@ -6,12 +6,13 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.cases.ref import Broken, CaseRef
 from nnapi_testkit.judge.compare import Comparison, compare
 from nnapi_testkit.judge.profiles import Profile
 from nnapi_testkit.judge.profiles import profile as profile_called
+from nnapi_testkit.judge.refusals import refusal
 from nnapi_testkit.judge.rows import in_expected_order
-from nnapi_testkit.judge.verdict import Difference, Evidence, Record, Verdict
+from nnapi_testkit.judge.verdict import Difference, Evidence, Record, Verdict, code_name
 from nnapi_testkit.model.case import (
     Answer,
     Case,
@@ -42,9 +43,9 @@ def judge(
         answer: the oracle's word; None for cases that only ask whether a model is refused.
         profile: `strict`, `standard` or `cts`.
     """
-    found = _by_ending(case, result)
+    found = _by_ending(case, result, newer=ref.broken is not None and ref.broken.newer)
     if found is None and case.expect != Stage.DONE:
-        found = _refusal(case, result)
+        found = _refusal(ref, case, result, target)
     if found is None:
         assert answer is not None
         found = _by_outputs(case, answer, result, profile_called(profile))
@@ -66,6 +67,7 @@ def judge(
         code=result.code,
         nanoseconds=result.nanoseconds,
         text=result.text,
+        neighbour=ref.broken.neighbour if ref.broken else "",
     )
 
 
@@ -76,12 +78,7 @@ def _bare(verdict: Verdict, message: str, checked: int = 0) -> Found:
     return verdict, message, Evidence(status_checked=checked), (), 0
 
 
-def code_name(code: int) -> str:
-    """`BAD_DATA (4)`, or the bare number if NNAPI knows no such code."""
-    return f"{ResultCode(code).name} ({code})" if code in set(ResultCode) else str(code)
-
-
-def _by_ending(case: Case, result: Result) -> Found | None:
+def _by_ending(case: Case, result: Result, newer: bool) -> Found | None:
     """The verdicts that need no look at outputs."""
     where = f"at {result.function or result.stage.name.lower()}"
     if result.service:
@@ -98,7 +95,8 @@ def _by_ending(case: Case, result: Result) -> Found | None:
         return _bare(Verdict.CRASH_RUNNER, f"the driver grew past the memory limit {where}")
     if result.ending == Ending.TIMED_OUT:
         return _bare(Verdict.TIMEOUT, f"no answer within {case.deadline_ms} ms {where}")
-    if result.ending == Ending.UNSUPPORTED:
+    # What an older device has to refuse it may leave unclaimed; a missing function says nothing.
+    if result.ending == Ending.UNSUPPORTED and (not newer or result.function):
         return _bare(Verdict.UNSUPPORTED, "the device does not claim this operation", 1)
     if result.ending == Ending.BAD_CASE:
         return _bare(Verdict.INFRA, f"the runner could not read the case: {result.text}")
@@ -112,18 +110,11 @@ def _by_ending(case: Case, result: Result) -> Found | None:
     return None
 
 
-def _refusal(case: Case, result: Result) -> Found:
+def _refusal(ref: CaseRef, case: Case, result: Result, target: str) -> Found:
     """A model that breaks a documented rule: refused in time, or wrongly accepted."""
-    evidence = Evidence(status_checked=1, oracle="expected-refusal")
-    if result.ending == Ending.STOPPED and result.stage <= case.expect:
-        # Up to Model_finish only the runtime has seen the model.
-        by = "runtime" if result.stage <= Stage.MODEL else "driver"
-        text = f"refused by the {by}: {result.function} gave {code_name(result.code)}"
-        return Verdict.PASS, text, evidence, (), 0
-    if result.ending == Ending.STOPPED:
-        text = f"refused only at {result.stage.name}, with {code_name(result.code)}"
-        return Verdict.ACCEPTED_INVALID, text, evidence, (), 0
-    return Verdict.ACCEPTED_INVALID, "an invalid model was accepted and run", evidence, (), 0
+    broken = ref.broken or Broken("")
+    verdict, text, evidence = refusal(case, broken, ref.level, result, target)
+    return verdict, text, evidence, (), 0
 
 
 def _by_outputs(case: Case, answer: Answer, result: Result, profile: Profile) -> Found:

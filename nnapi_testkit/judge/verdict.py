@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from nnapi_testkit.spec.codes import ResultCode
+
 
 class Verdict(str, Enum):
     """The outcome of one case (the words are defined in docs/verdicts.md)."""
@@ -17,6 +19,7 @@ class Verdict(str, Enum):
     UNSUPPORTED = "UNSUPPORTED"
     REFUSED = "REFUSED"
     ACCEPTED_INVALID = "ACCEPTED_INVALID"
+    WRONG_CODE = "WRONG_CODE"
     EXEC_ERROR = "EXEC_ERROR"
     CRASH_RUNNER = "CRASH_RUNNER"
     CRASH_SERVICE = "CRASH_SERVICE"
@@ -47,6 +50,7 @@ FAILURES = frozenset(
         Verdict.DIMENSIONS,
         Verdict.REFUSED,
         Verdict.ACCEPTED_INVALID,
+        Verdict.WRONG_CODE,
         Verdict.EXEC_ERROR,
         Verdict.CRASH_RUNNER,
         Verdict.CRASH_SERVICE,
@@ -91,7 +95,8 @@ class Evidence:
         margin: worst error over bound; above 1 is a failure. 0 for exact agreement.
         minimum_tolerance: the smallest absolute error that would have passed.
         bias: mean signed error in codes, for quantized outputs.
-        oracle: `live`, `golden`, `live+golden` or `expected-refusal`.
+        oracle: `live`, `golden`, `live+golden`, `expected-refusal`, or `documented-code` where
+            the result code was judged too.
     """
 
     compared: int = 0
@@ -107,7 +112,11 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One line of `results.jsonl`: a case, its verdict and the evidence."""
+    """One line of `results.jsonl`: a case, its verdict and the evidence.
+
+    Args:
+        neighbour: of a refusal, the case that runs the same model unbroken.
+    """
 
     id: str
     operation: str
@@ -128,3 +137,9 @@ class Record:
     waiver: str = ""
     repro: str = ""
     text: str = ""
+    neighbour: str = ""
+
+
+def code_name(code: int) -> str:
+    """`BAD_DATA (4)`, or the bare number if NNAPI knows no such code."""
+    return f"{ResultCode(code).name} ({code})" if code in set(ResultCode) else str(code)

@@ -70,6 +70,8 @@ class Execution:
         output_dims: dimensions each output is expected to have (sizes its buffer).
         output_bytes: buffer length offered for each output; `None` means what
             `output_dims` needs.
+        input_bytes: buffer length told for each input, for refusals: bytes are left out, or
+            zeros added; `None` means the array's own.
         set_output_dims: tell the execution those dimensions, for models whose outputs
             leave them unknown; by default the driver has to find them.
     """
@@ -78,6 +80,7 @@ class Execution:
     output_dims: tuple[tuple[int, ...], ...]
     output_bytes: tuple[int | None, ...] | None = None
     set_output_dims: bool = False
+    input_bytes: tuple[int | None, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,7 +187,8 @@ def _put_set(parts: list[Part], execution: Execution, types: Sequence[int]) -> N
     own: list[Part] = [w.COUNTS3.pack(execution.set_output_dims, len(inputs), len(output_dims))]
     length = w.COUNTS3.size
     pack = w.ARGUMENT.pack
-    for array in inputs:
+    told = execution.input_bytes
+    for i, array in enumerate(inputs):
         if array is None:
             own.append(pack(1, 0, 0, 0))
             length += 12
@@ -195,10 +196,15 @@ def _put_set(parts: list[Part], execution: Execution, types: Sequence[int]) -> N
         if not array.flags.c_contiguous or array.dtype.byteorder == ">":
             raise TypeError("an input array is not C-contiguous and little-endian")
         shape, size = array.shape, array.nbytes
+        other = told[i] if told is not None else None
+        if other is not None:
+            size = other
         own.append(pack(0, len(shape), 0, size))
         if shape:
             own.append(_words(shape))
-        if size:
+        if other is not None:
+            own.append(array.tobytes()[:size].ljust(size, b"\0"))
+        elif size:
             own.append(array.data.cast("B") if size > 4096 else array.tobytes())
         length += 12 + 4 * len(shape) + size
     sizes = execution.output_bytes

@@ -15,6 +15,7 @@ from nnapi_testkit.session.plan import block_sizes
 from nnapi_testkit.session.pool import run_pool
 from nnapi_testkit.session.services import Services, load
 from nnapi_testkit.session.settings import OracleMode, Settings
+from nnapi_testkit.spec.levels import NEWEST
 
 __all__ = ["Session"]
 
@@ -43,6 +44,11 @@ class Session:
     def refs(self) -> Sequence[CaseRef]:
         """Return the case index of the settings."""
         return self._services.index(self.settings.operations, self.settings.seed)
+
+    @property
+    def older(self) -> bool:
+        """Whether the target plays older devices, for the models that are too new for these."""
+        return bool(self._services.older(self.settings.target, NEWEST))
 
     def describe(self) -> Mapping[str, object]:
         """Return facts about the device. Raises KitError if it cannot be asked."""

@@ -43,6 +43,7 @@ class Lane:
         self._failures_in_row = 0
         self._agreement = Agreement()
         self._opened = False
+        self._older: dict[str, Lane] = {}
         self._explained = 0
 
     @property
@@ -67,12 +68,42 @@ class Lane:
             if runner is not None:
                 runner.close()
         self._runner = self._alone = self._explainer = None
+        for lane in self._older.values():
+            lane.close()
 
     def run(self, refs: Sequence[CaseRef]) -> Iterator[Record]:
-        """Yield one record for each reference, non-passes last.
+        """Yield one record for each reference, non-passes last, then those of older devices.
 
         Raises KitError if the target cannot be opened or the goldens cannot be read.
         """
+        elsewhere: dict[str, list[CaseRef]] = {}
+        for ref in refs:
+            elsewhere.setdefault(self._place(ref), []).append(ref)
+        yield from self._run(elsewhere.pop("", []))
+        for target, part in elsewhere.items():
+            yield from self._run_older(target, part)
+
+    def _place(self, ref: CaseRef) -> str:
+        """Return the target of an older device that the case is for; "" for the lane's own."""
+        if ref.broken is None or not ref.broken.newer:
+            return ""
+        return self._services.older(self._settings.target, ref.level)
+
+    def _run_older(self, target: str, refs: Sequence[CaseRef]) -> Iterator[Record]:
+        if target not in self._older:
+            self._older[target] = Lane(replace(self._settings, target=target), self._services)
+        left = {ref.id: ref for ref in refs}
+        try:
+            for record in self._older[target].run(refs):
+                del left[record.id]
+                yield record
+        except KitError as error:
+            # Another library in the place of the bundled driver need not have such devices.
+            why = f"no older device: {error}"
+            for ref in left.values():
+                yield self._unjudged(ref, Verdict.UNSUPPORTED, why)
+
+    def _run(self, refs: Sequence[CaseRef]) -> Iterator[Record]:
         if self._answer is None:
             self._answer = answering(self._settings.oracle, self._services, self._settings.seed)
         work: list[_Work] = []

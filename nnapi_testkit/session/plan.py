@@ -18,6 +18,7 @@ __all__ = [
     "FIRST_BLOCK",
     "FULL_BLOCK",
     "Selection",
+    "available",
     "block_sizes",
     "expression",
     "glob",
@@ -68,8 +69,14 @@ class Selection:
         return tuple(dict.fromkeys(operations))
 
 
-def select(refs: Sequence[CaseRef], selection: Selection) -> list[CaseRef]:
+def select(
+    refs: Sequence[CaseRef], selection: Selection, *, neighbours: bool = False
+) -> list[CaseRef]:
     """Return the selected references in their order.
+
+    Args:
+        neighbours: of each selected refusal, select the unbroken model too: that a driver
+            refuses a model means something where it computes the same model without the fault.
 
     Raises KitError if a name matches nothing or nothing is left.
     """
@@ -90,6 +97,9 @@ def select(refs: Sequence[CaseRef], selection: Selection) -> list[CaseRef]:
         chosen = [ref for ref in chosen if ref.kind in selection.kinds]
     if not chosen:
         raise KitError("no case is selected: list what there is with nnapi-testkit ops --cases")
+    if neighbours:
+        wanted = {ref.broken.neighbour for ref in chosen if ref.broken} | {r.id for r in chosen}
+        chosen = [ref for ref in refs if ref.id in wanted]
     if selection.shard:
         # Neighbours are alike in cost, so dealing them out in turn balances the shards.
         chosen = chosen[selection.shard.index - 1 :: selection.shard.count]
@@ -100,21 +110,50 @@ def select(refs: Sequence[CaseRef], selection: Selection) -> list[CaseRef]:
     return chosen
 
 
+def available(refs: Sequence[CaseRef], facts: Mapping[str, object]) -> list[CaseRef]:
+    """Return the cases whose `CaseRef.needs` the target says that it has.
+
+    Raises KitError if none is left.
+    """
+    kept = [ref for ref in refs if not ref.needs or facts.get(ref.needs) is True]
+    if refs and not kept:
+        what = refs[0].needs.replace("_", " ")
+        raise KitError(f"every selected case needs {what}, which the target does not have")
+    return kept
+
+
 def within(
-    refs: Sequence[CaseRef], facts: Mapping[str, object], *, empty: bool = False
+    refs: Sequence[CaseRef],
+    facts: Mapping[str, object],
+    *,
+    forced: bool = False,
+    older: bool = False,
+    empty: bool = False,
 ) -> list[CaseRef]:
     """Return the cases that a device with these facts has promised: those of its own level.
 
-    Every case if the device does not tell its level. Raises KitError if none is left, unless
-    `empty` allows that.
+    Every case if the device does not tell its level. Models that are too new are for devices
+    that tell a lower level than they need. Raises KitError if none is left, unless `empty`
+    allows that.
+
+    Args:
+        forced: the level was chosen by hand; only models that are too new are looked at.
+        older: the target plays older devices for these.
     """
     value = facts.get("feature_level")
     unknown = not isinstance(value, int) or value < 0
-    if unknown and facts.get("attributed") is not False:
-        return list(refs)
     # A library that cannot list its devices is older than feature level 3.
     level = 2 if unknown else level_of(cast(int, value))
-    kept = [ref for ref in refs if ref.level <= level]
+    every = forced or (unknown and facts.get("attributed") is not False)
+    kept = [
+        ref
+        for ref in refs
+        if (
+            older or (not unknown and ref.level > level)
+            if ref.broken and ref.broken.newer
+            else every or ref.level <= level
+        )
+    ]
     if not kept and not empty:
         raise KitError(
             f"every selected case needs more than the device's feature level {level}: select"

@@ -50,7 +50,7 @@ def as_json(record: Record) -> dict[str, Any]:
         line["isolated"] = record.isolated.value
     if record.nanoseconds:
         line["nanoseconds"] = record.nanoseconds
-    for name in ("waiver", "repro", "text"):
+    for name in ("waiver", "repro", "text", "neighbour"):
         value = getattr(record, name)
         if value:
             line[name] = value
@@ -134,6 +134,7 @@ def decode(line: str) -> Record:
             waiver=fields.get("waiver", ""),
             repro=fields.get("repro", ""),
             text=fields.get("text", ""),
+            neighbour=fields.get("neighbour", ""),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise KitError(f"not a record of a run: {error!r} in {line[:80]!r}") from error

@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol, cast
 
 from nnapi_testkit.cases.ref import CaseRef
@@ -80,6 +81,8 @@ class Services:
         has_live: whether the live oracle can be imported; must not import it.
         live: imports the live oracle and returns it.
         fleet: the targets that a target's text stands for, one for each device.
+        older: the target that plays a device of the feature level before this one, "" if the
+            target has none.
         golden: opens the goldens and returns them as an oracle that knows no answer (`None`)
             where there is no golden; a stale or corrupt one raises KitError.
     """
@@ -92,6 +95,7 @@ class Services:
     live: Callable[[], AnswerFunction]
     golden: Callable[[], GoldenFunction]
     fleet: Callable[[str], Sequence[str]] = lambda target: (target,)
+    older: Callable[[str, int], str] = lambda target, level: ""
 
 
 def load(name: str) -> Services:
@@ -115,6 +119,7 @@ def standard() -> Services:
         live=_live,
         golden=_golden,
         fleet=_fleet,
+        older=_older,
     )
 
 
@@ -149,6 +154,16 @@ def _fleet(target: str) -> Sequence[str]:
     from nnapi_testkit.targets import fleet
 
     return fleet(target)
+
+
+@lru_cache(maxsize=256)
+def _older(target: str, level: int) -> str:
+    from nnapi_testkit.targets import parse_target
+
+    if target.startswith(("adb:", "docker:")):
+        return ""  # a phone is what it is
+    find = getattr(parse_target(target), "older", None)
+    return str(find(level)) if find is not None else ""
 
 
 def _describe(target: str) -> Mapping[str, object]:

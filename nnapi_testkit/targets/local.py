@@ -14,6 +14,8 @@ from nnapi_testkit.targets.session import RunnerSession
 
 __all__ = ["LocalTarget", "host_target", "library_target", "support_library_target"]
 
+DEVICES_VARIABLE = "NNAPI_REFERENCE_DEVICES"  # what the reference driver reads
+LEVEL_DEVICE = "nnapi-level-"
 MACHINES = {
     3: "x86 (32 bit)",
     8: "mips",
@@ -33,12 +35,14 @@ class LocalTarget:
         find: gives the library's path, or raises KitError with what to do.
         device: name of the NNAPI device; empty for the first that is listed.
         support_library: the library offers its functions in a table, as updatable drivers do.
+        levels: it is the bundled driver, which also plays devices of older feature levels.
     """
 
     name: str
     find: Callable[[], Path]
     device: str = ""
     support_library: bool = False
+    levels: bool = False
 
     def open(
         self, *, isolate: bool = False, memory_limit_mb: int = DEFAULT_MEMORY_LIMIT_MB
@@ -47,13 +51,25 @@ class LocalTarget:
         runner = paths.runner()
         library = self.find()
         check_library(library, runner)
+        described = self.levels and _is_level(self.device)
 
         def command(cache: str) -> list[str]:
-            words = [str(runner), "--serve", "--library", str(library), "--cache-dir", cache]
+            words = ["env", f"{DEVICES_VARIABLE}={paths.level_devices()}"] if described else []
+            words += [str(runner), "--serve", "--library", str(library), "--cache-dir", cache]
             words += ["--support-library"] if self.support_library else []
             return words + (["--device", self.device] if self.device else [])
 
         return RunnerSession(command, self.name, isolate=isolate, memory_limit_mb=memory_limit_mb)
+
+    def older(self, level: int) -> str:
+        """Return the target that plays a device of feature level `level` - 1, or "".
+
+        The bundled driver's own device has every level; what is newer than a device can only be
+        asked of others. Devices that a user describes come first: then there are none of ours.
+        """
+        if not self.levels or self.device or os.environ.get(DEVICES_VARIABLE):
+            return ""
+        return f"{self.name}#{LEVEL_DEVICE}{level - 1}"
 
     def describe(self) -> dict[str, object]:
         """Return facts about library and device, JSON values only."""
@@ -61,9 +77,17 @@ class LocalTarget:
             return runner.describe()
 
 
+def _is_level(device: str) -> bool:
+    return device.startswith(LEVEL_DEVICE) and not os.environ.get(DEVICES_VARIABLE)
+
+
 def host_target(name: str = "host", device: str = "") -> LocalTarget:
-    """The reference driver that comes with the kit."""
-    return LocalTarget(name, paths.driver_library, device)
+    """The reference driver that comes with the kit.
+
+    It has the devices `nnapi-level-1` to `nnapi-level-7` too, which promise no more than their
+    feature level; they are listed only where one is named.
+    """
+    return LocalTarget(name, paths.driver_library, device, levels=True)
 
 
 def library_target(name: str, path: str, device: str = "") -> LocalTarget:

@@ -60,6 +60,11 @@ void validate(OpView& v) {
     validateScalars(v, kScalars, type);
     v.optional(in(kAuxInput));
     if (v.has(in(kAuxInput))) v.sameType({in(0), in(kAuxInput)});
+    // Parallel linking: an auxiliary input whose weights are omitted.
+    if (presence(v, kAuxInput) != Presence::ABSENT && !mustBeOmitted(v, kAuxInput, 3) &&
+        presence(v, kForward.auxWeights[FORGET]) == Presence::ABSENT) {
+        v.since(4);
+    }
     v.scalar(in(kMerge), BOOL);
     v.scalar(in(kTimeMajor), BOOL);
 

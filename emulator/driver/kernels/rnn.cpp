@@ -242,6 +242,11 @@ void validateBidirectional(OpView& v) {
     for (size_t i = 1; i <= kBackwardAux; i++) {
         if (v.has(in(i))) v.sameType({in(0), in(i)});
     }
+    // Parallel linking: an auxiliary input whose weights are omitted.
+    if (fits(v, kAuxInput, 3) && present(v, kAuxInput) != false &&
+        present(v, kForwardAux) == false) {
+        v.since(4);
+    }
     v.activation(in(kActivation));
     v.scalar(in(kTimeMajor), BOOL);
     v.scalar(in(kMerge), BOOL);

@@ -1,0 +1,61 @@
+"""Verdicts on what a driver has to refuse: whether, in time, and with the documented code."""
+
+from __future__ import annotations
+
+from nnapi_testkit.cases.ref import Broken
+from nnapi_testkit.judge.codes import Rule, of_arguments, rule_for, spoken
+from nnapi_testkit.judge.verdict import Evidence, Verdict, code_name
+from nnapi_testkit.model.case import Case, Ending, Result, Stage
+
+__all__ = ["refusal"]
+
+# Targets where Android's runtime stands between the application and the driver.
+BEHIND_A_RUNTIME = ("adb:", "docker:")
+
+
+def refusal(
+    case: Case, broken: Broken, level: int, result: Result, target: str
+) -> tuple[Verdict, str, Evidence]:
+    """Verdict, message and evidence for a case that ended without a crash or a timeout.
+
+    Args:
+        broken: what is wrong with the case.
+        level: the feature level that a model which is too new needs.
+        target: where it ran; only a driver is blamed for a result code, never a runtime.
+    """
+    evidence = Evidence(status_checked=1, oracle="expected-refusal")
+    what = f"a model of feature level {level}" if broken.newer else "an invalid model"
+    if of_arguments(broken):
+        what = f"an execution with a wrong {broken.rule}"
+    if result.ending is Ending.UNSUPPORTED:
+        return Verdict.PASS, f"{what} is not claimed by the older device", evidence
+    if result.ending is not Ending.STOPPED:
+        older = " by an older device" if broken.newer else ""
+        return Verdict.ACCEPTED_INVALID, f"{what} was accepted{older} and run", evidence
+    said = f"{result.function} gave {code_name(result.code)}"
+    if result.stage > case.expect:
+        text = f"refused only at {result.stage.name}, with {code_name(result.code)}"
+        return Verdict.ACCEPTED_INVALID, text, evidence
+    if of_arguments(broken) and result.stage < Stage.EXECUTION:
+        return Verdict.REFUSED, f"the valid model before {what}: {said}", evidence
+    named = [
+        (rule, function, code)
+        for function, code in spoken(result)
+        if (rule := rule_for(broken, function)) is not None
+    ]
+    for rule, function, code in named:
+        if code not in rule.codes:
+            return *_wrong_code(rule, function, code, target), evidence
+    # Up to Model_finish only the runtime has seen the model.
+    by = "runtime" if result.stage <= Stage.MODEL else "driver"
+    if named:
+        evidence = Evidence(status_checked=1 + len(named), oracle="documented-code")
+    return Verdict.PASS, f"refused by the {by}: {said}", evidence
+
+
+def _wrong_code(rule: Rule, function: str, code: int, target: str) -> tuple[Verdict, str]:
+    due = " or ".join(code_name(right) for right in sorted(rule.codes))
+    text = f'{function} gave {code_name(code)} where {due} is due: "{rule.sentence}"'
+    if rule.runtime and target.startswith(BEHIND_A_RUNTIME):
+        return Verdict.OBSERVED, f"the runtime, not the driver: {text}"
+    return Verdict.WRONG_CODE, text

@@ -39,14 +39,15 @@ Presence allTogether(const View& view, std::initializer_list<size_t> inputs, con
 }
 
 /// Weights of all gates: those of forget, cell and output gate together, that of the input gate
-/// with them unless the input gate is coupled to the forget gate.
+/// with them unless the input gate is coupled to the forget gate: then there must be none, or
+/// (`idle`) there may be weights that nothing reads.
 template <class View>
 Presence gateWeights(const View& view, const std::array<size_t, kGates>& places,
-                     Presence inputGate, const char* rule) {
+                     Presence inputGate, const char* rule, bool idle = false) {
     const Presence all = together(view, {places[FORGET], places[CELL], places[OUTPUT]}, rule);
     if (places[INPUT] == kNone) return all;
     const Presence own = presence(view, places[INPUT]);
-    if (all == Presence::ABSENT || inputGate == Presence::ABSENT) {
+    if (all == Presence::ABSENT || (inputGate == Presence::ABSENT && !idle)) {
         view.require(own != Presence::PRESENT, rule);
     } else if (all == Presence::PRESENT && inputGate == Presence::PRESENT) {
         view.require(own != Presence::ABSENT, rule);
@@ -67,8 +68,11 @@ void check(const View& view, const Places& p, const Sizes& s, Dims& dims) {
                     "or none");
     }
     if (p.auxWeights[FORGET] != kNone) {
+        // Reading: of auxiliary weights the reference does not say that CIFG forbids those of the
+        // input gate.
         gateWeights(view, p.auxWeights, inputGate,
-                    "auxiliary weights must all have values (input gate: unless CIFG), or none");
+                    "auxiliary weights must all have values (input gate: unless CIFG), or none",
+                    true);
     }
     const Presence projection = presence(view, p.projection);
     view.require(projection != Presence::ABSENT ||

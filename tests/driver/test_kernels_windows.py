@@ -171,6 +171,28 @@ def test_more_terms_than_int32_sums_hold(lib: Library) -> None:
     np.testing.assert_array_equal(y, quantized(x.real @ w.real.T, like))
 
 
+LONG = {  # input, filter: dot products of some thousand terms
+    "depth": ((1, 1, 3, 9000), (5, 1, 1, 9000)),
+    "taps": ((1, 90, 93, 1), (18, 88, 91, 1)),
+    "both": ((2, 4, 5, 999), (40, 3, 3, 999)),
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+@pytest.mark.parametrize("nchw", [False, True])
+def test_engine_long_sums(lib: Library, name: str, nchw: bool) -> None:
+    """Terms of one sign: a sum in single precision alone is off by 2e-6 and more."""
+    shape, filter_shape = LONG[name]
+    rng = np.random.default_rng(len(name))
+    x = rng.uniform(0.1, 0.2, shape).astype(np.float32)
+    w = rng.uniform(0.1, 0.2, filter_shape).astype(np.float32)
+    bias = spread(1, filter_shape[0])
+    expected = np.maximum(convolved(x, w, bias, 0, 1, 1), 0)
+    given = np.ascontiguousarray(x.transpose(0, 3, 1, 2)) if nchw else x
+    y = both_ways(lib, "CONV_2D", given, w, bias, [0, 0, 0, 0, 1, 1, 1, nchw])
+    np.testing.assert_allclose(y.transpose(0, 2, 3, 1) if nchw else y, expected, rtol=5e-7)
+
+
 @pytest.mark.parametrize("engine", ["avx2", "portable"])
 def test_other_engines(engine: str) -> None:
     """The tests of the engine again with the code for lesser processors."""

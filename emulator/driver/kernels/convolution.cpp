@@ -280,12 +280,11 @@ void convolveFloatNchw(Context& c, const Convolution& conv, const float* input,
                     tile.rows = rows + row;
                     tile.rowBias = bias + row;
                     tile.out = out + row;
-                    const auto& run = e.floats[std::min(e.rows, lastRow - row) - 1];
                     for (size_t p = first; p < end; p += e.columns) {
                         tile.panel = panels + (p - first) * terms;
                         tile.outOffset = p;
                         tile.columns = std::min(e.columns, end - p);
-                        run[tile.columns > e.columns / 2](tile);
+                        gemm::runTile(e, tile, std::min(e.rows, lastRow - row));
                     }
                 }
             }

@@ -2,6 +2,7 @@
 
 #include "gemm.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <utility>
@@ -87,7 +88,80 @@ Cpu detect() {
     return Cpu::PORTABLE;
 }
 
+/// The parts of a tile too long to be summed in one go.
+class LongTile {
+public:
+    LongTile(const Engine& engine, const FloatTile& tile, size_t rows)
+        : engine_(engine),
+          tile_(tile),
+          rows_(rows),
+          columns_(tile.columns > engine.columns / 2 ? engine.columns : engine.columns / 2),
+          run_(engine.floats[rows - 1][columns_ == engine.columns]) {
+        for (size_t r = 0; r < rows; r++) out_[r] = part_ + r * engine.columns;
+    }
+
+    void run() {
+        constexpr size_t terms = kMostFloatTerms / 2;
+        for (size_t tap = 0; tap < tile_.tapCount;) {
+            // As many whole taps as make a part, or one tap in several.
+            const size_t whole = std::max<size_t>(1, terms / std::max<size_t>(1, tile_.depth));
+            const size_t taps = std::min(whole, tile_.tapCount - tap);
+            for (size_t k = 0; k < tile_.depth; k += terms) {
+                add(tap, taps, k, std::min(terms, tile_.depth - k));
+            }
+            tap += taps;
+        }
+        store();
+    }
+
+private:
+    void add(size_t tap, size_t taps, size_t first, size_t depth) {
+        FloatTile part = tile_;
+        part.rows += tap * engine_.rows;
+        part.rowOffset += first;
+        part.taps += tap;
+        part.tapCount = taps;
+        part.depth = depth;
+        part.panel += first * engine_.columns;
+        part.out = out_;
+        part.outOffset = 0;
+        part.columns = columns_;
+        part.columnBias = part.rowBias = nullptr;
+        part.range = activationRange(ANEURALNETWORKS_FUSED_NONE);
+        run_(part);
+        for (size_t r = 0; r < rows_; r++) {
+            for (size_t i = 0; i < columns_; i++) sums_[r][i] += out_[r][i];
+        }
+    }
+
+    void store() const {
+        for (size_t r = 0; r < rows_; r++) {
+            float* to = tile_.out[r] + tile_.outOffset;
+            for (size_t i = 0; i < tile_.columns; i++) {
+                const float bias = tile_.columnBias != nullptr ? tile_.columnBias[i]
+                                   : tile_.rowBias != nullptr  ? tile_.rowBias[r]
+                                                               : 0.0f;
+                to[i] = clampFloat(static_cast<float>(sums_[r][i] + bias), tile_.range);
+            }
+        }
+    }
+
+    const Engine& engine_;
+    const FloatTile& tile_;
+    size_t rows_;
+    size_t columns_;  // that the engine's function computes
+    void (*run_)(const FloatTile&);
+    double sums_[kMostRows][kMostColumns] = {};
+    alignas(64) float part_[kMostRows * kMostColumns];
+    float* out_[kMostRows];
+};
+
 }  // namespace
+
+void runTile(const Engine& engine, const FloatTile& tile, size_t rows) {
+    if (tile.tapCount * tile.depth > kMostFloatTerms) return LongTile(engine, tile, rows).run();
+    engine.floats[rows - 1][tile.columns > engine.columns / 2](tile);
+}
 
 Cpu cpu() {
     static const Cpu best = detect();

@@ -61,6 +61,13 @@ struct Engine {
 /// environment asks for a lesser one (read once).
 const Engine& engine();
 
+/// Longer sums of floats are made of parts of half as many terms, which are added in double: the
+/// rounding error of a long dot product stays that of a part.
+inline constexpr size_t kMostFloatTerms = 1024;
+
+/// One tile of `rows` rows by whichever function of the engine fits.
+void runTile(const Engine& engine, const FloatTile& tile, size_t rows);
+
 /// Null when the library was built without it or the processor lacks it.
 const Engine* avx2Engine();
 const Engine* avx512Engine();

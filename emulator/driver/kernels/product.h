@@ -71,11 +71,10 @@ inline void multiplyFloats(const RowTable<float>& table, size_t rowCount, size_t
         tile.columns = std::min(e.columns, panels.columns - first);
         tile.columnBias = columnBias + first;
         tile.outOffset = outOffset + first;
-        const bool wide = tile.columns > e.columns / 2;
         for (size_t row = 0; row < rowCount; row += e.rows) {
             tile.rows = table.tile(row);
             tile.out = out + row;
-            e.floats[std::min(e.rows, rowCount - row) - 1][wide](tile);
+            runTile(e, tile, std::min(e.rows, rowCount - row));
         }
         tile.panel += panels.panelStride;
     }

@@ -10,6 +10,7 @@ from typing import Any
 from nnapi_testkit.judge.verdict import Record, Verdict
 from nnapi_testkit.report.columns import column_of, in_order
 from nnapi_testkit.report.facts import run_facts
+from nnapi_testkit.report.honesty import Honesty, honesty, honesty_line
 from nnapi_testkit.report.text import details
 
 __all__ = ["html", "page_data"]
@@ -51,6 +52,20 @@ def page_data(records: Sequence[Record]) -> dict[str, Any]:
         )
         if record.verdict is not Verdict.PASS:
             detail[at] = "\n".join(details(record))
+    table = [
+        [
+            put("operation", row.operation),
+            put("cell", row.cell),
+            put("device", row.device),
+            row.documented,
+            row.claimed,
+            row.compiled,
+            row.correct,
+            list(row.findings),
+            list(row.first.values()),
+        ]
+        for row in sorted(honesty(records), key=_rank)
+    ]
     cells = list(tables["cell"])
     columns = in_order({column_of(cell) for cell in cells})
     return {
@@ -61,8 +76,14 @@ def page_data(records: Sequence[Record]) -> dict[str, Any]:
         "columns": columns,
         "column": [columns.index(column_of(cell)) for cell in cells],
         "rows": rows,
+        "honesty": table,
         "details": detail,
     }
+
+
+def _rank(row: Honesty) -> tuple[bool, bool, str]:
+    """Findings first, then what is claimed only in part, then what is claimed, by name."""
+    return not row.findings, not 0 < row.claimed < row.documented, row.operation
 
 
 def _group(verdict: Verdict) -> str:
@@ -85,6 +106,7 @@ def html(records: Sequence[Record], summary: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     data = page_data(records)
+    table = honesty(records)
     data["target"] = summary.get("target", records[0].target if records else "")
     return environment.get_template("page.html.j2").render(
         data=_script(data),
@@ -92,6 +114,8 @@ def html(records: Sequence[Record], summary: Mapping[str, Any]) -> str:
         outcome=summary.get("outcome", ""),
         problems=list(summary.get("problems", ())),
         facts=run_facts(summary),
+        honesty=honesty_line(table).removeprefix("honesty: "),
+        findings=any(row.findings for row in table),
         numbers=_numbers(records, summary),
     )
 

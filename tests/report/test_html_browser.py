@@ -56,6 +56,14 @@ def _heads(document: str) -> list[str]:
     return re.findall(r"<th[^>]*>([^<]*)</th>", table)
 
 
+def _honesty(document: str) -> list[str]:
+    table = document[document.index('<table id="honesty-table">') :].split("</table>")[0]
+    lines = re.findall(r"<tr>(.*?)</tr>", table.partition("</thead>")[2])
+    cells = [re.split(r"</t[hd]>", line) for line in lines]
+    plain = [[re.sub(r"<[^>]*>", "", cell) for cell in line] for line in cells]
+    return [" ".join(filter(None, line)) for line in plain]
+
+
 def test_the_page_lives(page: Path) -> None:
     everything = _document(page)
     assert re.search(r'id="count"[^>]*>12\D008 of 12\D008 cases<', everything)
@@ -77,6 +85,16 @@ def test_the_page_lives(page: Path) -> None:
 
     searched = _document(page, "#text=not+claimed")
     assert _ids(searched) == ["MUL[float32-c]"]
+
+    # The honesty table: findings first, then what is claimed in part, then the rest.
+    table = _honesty(everything)
+    assert table[0] == "MULquant8 1 1 1 0 claimed but wrong: 1 of 1 cases"
+    assert table[1] == "RELUfloat32 2 2 2 1 claimed but wrong: 1 of 2 cases"
+    assert "MULfloat32 1 no" in table
+    assert re.search(r'<details id="honesty" open="">', everything)
+    assert _honesty(_document(page, "#honest=none")) == ["MULfloat32 1 no"]
+    assert _honesty(_document(page, f"#operation={quote('=TANH')}")) == ["TANHfloat16 2 2 2 2"]
+    assert _honesty(_document(page, "#text=relu+wrong"))[0].startswith("RELUfloat32")
 
     case = mismatch()
     opened = _document(page, f"#open={quote(case.id)}")

@@ -1,6 +1,6 @@
 "use strict";
 (() => {
-const { verdicts, tables, order, columns, column, rows, details, target } = JSON.parse(
+const { verdicts, tables, order, columns, column, rows, honesty, details, target } = JSON.parse(
   document.getElementById("data").textContent);
 // Columns of a row.
 const ID = 0, OPERATION = 1, CELL = 2, LEVEL = 3, KIND = 4, VERDICT = 5, MARGIN = 6, COMPARED = 7,
@@ -28,7 +28,7 @@ const lower = rows.map((row, at) => (row[ID] + "\n" + (details[at] ?? "")).toLow
 
 // What is chosen; mirrored in the address so that a link shows the same.
 const state = { text: "", operation: "", cell: "", level: "", kind: "", device: "", verdict: "",
-  sort: "", open: "" };
+  sort: "", honest: "", open: "" };
 let visible = [];
 let opener = -1;
 
@@ -112,6 +112,7 @@ function update() {
   if ($("text").value !== state.text) $("text").value = state.text;
   drawChips();
   drawMatrix();
+  drawHonesty();
   drawColumns();
   $("scroll").scrollTop = 0;
   $("space").style.height = Math.max(visible.length * HEIGHT, HEIGHT) + "px";
@@ -269,6 +270,85 @@ function spans(numbers) {
   return found.map(([a, b]) => a === b ? a : `${a}–${b}`).join(", ");
 }
 
+// A row of the honesty table: operation, type, device, four counts, findings and their first cases.
+const HONEST = {
+  findings: ["Findings", (row) => row[7].length > 0],
+  part: ["Claimed in part", (row) => row[4] > 0 && row[4] < row[3]],
+  none: ["Not claimed", (row) => row[4] === 0],
+};
+const MOST = 600;
+const several = new Set(honesty.map((row) => row[2])).size > 1;
+
+function drawHonesty() {
+  const words = state.text.toLowerCase().split(/\s+/).filter(Boolean);
+  const [operation, device] = ["operation", "device"].map((name) =>
+    state[name] ? tables[name].indexOf(state[name].slice(1)) : -1);
+  const type = state.cell.slice(1);
+  const chosen = honesty.filter((row) =>
+    (operation < 0 || row[0] === operation) && (device < 0 || row[2] === device)
+    && (!type || (state.cell[0] === "^" ? columns[column[row[1]]] : tables.cell[row[1]]) === type)
+    && words.every((word) => `${tables.operation[row[0]]} ${tables.cell[row[1]]} ${row[7]} ${row[8]}`
+      .toLowerCase().includes(word)));
+  const kept = HONEST[state.honest] ? chosen.filter(HONEST[state.honest][1]) : chosen;
+  const chips = [["", "All cells", chosen.length],
+    ...Object.entries(HONEST).map(([name, [title, test]]) => [name, title, chosen.filter(test).length])];
+  $("honest").replaceChildren(...chips.map(([name, title, number]) => {
+    const chip = make("button", "", `${title} ${count(number)}`);
+    chip.type = "button";
+    chip.setAttribute("aria-pressed", String(state.honest === name));
+    chip.onclick = () => set({ honest: name });
+    return chip;
+  }));
+  const thead = make("thead"), tbody = make("tbody"), line = make("tr");
+  line.append(...["Operation and type", "Documented", "Claimed", "Compile", "Correct", "Finding"]
+    .map((title) => make("th", "", title)));
+  line.children[1].replaceChildren("Doc", make("span", "rest", "umented"));
+  thead.append(line);
+  tbody.append(...kept.slice(0, MOST).map(honestLine));
+  if (kept.length > MOST) tbody.append(note(`and ${count(kept.length - MOST)} more: filter`));
+  if (!kept.length) tbody.append(note("No cell matches the filters."));
+  $("honesty-table").replaceChildren(thead, tbody);
+}
+
+function note(text) {
+  const line = make("tr"), cell = make("td", "level", text);
+  cell.colSpan = 6;
+  line.append(cell);
+  return line;
+}
+
+function honestLine(row) {
+  const [operation, cell, device, documented, claimed, compiled, correct, findings, first] = row;
+  const line = make("tr"), choice = { operation: "=" + tables.operation[operation],
+    cell: "=" + tables.cell[cell] };
+  const name = header(tables.operation[operation], choice);
+  const small = several ? [tables.cell[cell], tables.device[device]] : [tables.cell[cell]];
+  name.append(make("small", "", small.filter(Boolean).join(" on ")));
+  // Green where nothing is missing, red where a claim is not kept.
+  const number = (value, of, kind) => make("td", value === of ? "v-pass" : kind, count(value));
+  const none = claimed === 0;
+  line.append(name, make("td", "level", count(documented)),
+    none ? make("td", "level", "no") : number(claimed, documented, "v-other"),
+    none ? make("td", "level") : number(compiled, claimed, "v-fail"),
+    none ? make("td", "level") : number(correct, compiled, "v-fail"));
+  const found = make("td", "level found");
+  findings.forEach((text, at) => {
+    const button = make("button", "v-fail", text);
+    button.type = "button";
+    button.title = first[at];
+    button.onclick = () => {
+      set(choice);
+      const place = rows.findIndex((other) => other[ID] === first[at]);
+      show(place);
+      reveal(visible.indexOf(place));
+      $("detail").scrollIntoView({ block: "nearest" });
+    };
+    found.append(button);
+  });
+  line.append(found);
+  return line;
+}
+
 function toggle(choice) {
   const same = Object.entries(choice).every(([name, value]) => state[name] === value);
   set(same ? Object.fromEntries(Object.keys(choice).map((name) => [name, ""])) : choice);
@@ -386,7 +466,7 @@ for (const id of ["operation", "cell", "level", "kind", "device"]) {
   $(id).onchange = () => set({ [id]: $(id).value });
 }
 $("clear").onclick = () => set({ text: "", operation: "", cell: "", level: "", kind: "",
-  device: "", verdict: "", sort: "" });
+  device: "", verdict: "", sort: "", honest: "" });
 $("scroll").addEventListener("scroll", () => requestAnimationFrame(drawRows), { passive: true });
 addEventListener("resize", drawRows);
 $("space").onclick = (event) => {

@@ -153,7 +153,8 @@ constexpr const char* kBiasRule =
     "a bias must have the scale of its input times that of its weights, or 0";
 bool isBiasScale(float scale, double input, float weights) {
     const double expected = input * static_cast<double>(weights);
-    return scale == 0 || std::fabs(static_cast<double>(scale) - expected) <= expected * kBiasTolerance;
+    const double difference = std::fabs(static_cast<double>(scale) - expected);
+    return scale == 0 || difference <= expected * kBiasTolerance;
 }
 double biasScale(const Tensor& bias, double input, const Tensor& weights) {
     return bias.scale != 0 ? static_cast<double>(bias.scale) : input * weights.scale;

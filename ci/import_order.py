@@ -51,7 +51,12 @@ PACKAGE = "nnapi_testkit"
 LIMITS = {".py": 500, ".c": 800, ".h": 800, ".cpp": 800}
 GENERATED = ("nnapi_testkit/spec/codes.py", "emulator/include/nnapi.h")
 # Where the name of the import is not the name of the distribution.
-DISTRIBUTIONS = {"xdist": "pytest-xdist", "_pytest": "pytest", "pluggy": "pytest"}
+DISTRIBUTIONS = {
+    "xdist": "pytest-xdist",
+    "_pytest": "pytest",
+    "pluggy": "pytest",
+    "jumpstarter_driver_adb": "jumpstarter-driver-adb",
+}
 
 
 def imported(tree: ast.AST, package: str) -> Iterator[tuple[int, str]]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.metadata import entry_points
-from typing import cast
+from typing import Any, cast
 
 from nnapi_testkit.targets.base import Target, TargetError
 from nnapi_testkit.targets.local import host_target, library_target, support_library_target
 
-__all__ = ["ENTRY_POINTS", "each_device", "fleet", "parse_target"]
+__all__ = ["ENTRY_POINTS", "FLEETS", "each_device", "fleet", "parse_target"]
 
 # A package adds a target kind by an entry point of this group: its name is what stands before the
 # colon, its object a function that is handed the whole text and returns a Target.
 ENTRY_POINTS = "nnapi_testkit.targets"
+# And, under the same name in this group, where one text may stand for several devices: a function
+# that is handed the text and returns the targets, one for each device.
+FLEETS = "nnapi_testkit.fleets"
 
 
 def parse_target(text: str) -> Target:
@@ -46,15 +49,10 @@ def parse_target(text: str) -> Target:
     base, _, device = text.partition("#")
     if base == "host":
         return host_target(text, device)
-    known = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
-    if kind in known:
-        try:
-            make = cast(Callable[[str], Target], known[kind].load())
-        except Exception as error:
-            raise TargetError(
-                f"the target kind {kind} ({known[kind].value}) cannot be loaded: {error}"
-            ) from error
-        return make(text)
+    make = _registered(ENTRY_POINTS, kind)
+    if make is not None:
+        return cast(Callable[[str], Target], make)(text)
+    known = {point.name for point in entry_points(group=ENTRY_POINTS)}
     kinds = ", ".join(
         [
             "host",
@@ -68,21 +66,40 @@ def parse_target(text: str) -> Target:
     raise TargetError(f"there is no target {text!r}: write one of {kinds}")
 
 
+def _registered(group: str, kind: str) -> Any:
+    """Return what a package has registered for a kind of target; None if none has.
+
+    Raises TargetError if that cannot be loaded.
+    """
+    for point in entry_points(group=group):
+        if point.name == kind:
+            try:
+                return point.load()
+            except Exception as error:
+                raise TargetError(
+                    f"the target kind {kind} ({point.value}) cannot be loaded: {error}"
+                ) from error
+    return None
+
+
 def fleet(text: str) -> tuple[str, ...]:
     """Return the targets that `text` stands for, one for each machine or phone.
 
-    `adb:A,B`, `adb:*` (every connected device) and `docker:PROFILE*N` name several; anything
-    else is one target. Raises TargetError if `adb:*` finds no device.
+    `adb:A,B`, `adb:*` (every connected device) and `docker:PROFILE*N` name several, and what
+    packages say in the group FLEETS; anything else is one target. Raises TargetError if `adb:*`
+    finds no device.
     """
-    if text.startswith("docker:"):
+    kind, colon, _ = text.partition(":")
+    if kind == "docker":
         from nnapi_testkit.targets.docker import docker_fleet
 
         return docker_fleet(text)
-    if not text.startswith("adb:"):
-        return (text,)
-    from nnapi_testkit.targets.adb import serials_of
+    if kind == "adb":
+        from nnapi_testkit.targets.adb import serials_of
 
-    return serials_of(text)
+        return serials_of(text)
+    several = _registered(FLEETS, kind) if colon and kind not in ("host", "lib", "sl") else None
+    return tuple(several(text)) if several is not None else (text,)
 
 
 def each_device(text: str) -> tuple[str, ...]:

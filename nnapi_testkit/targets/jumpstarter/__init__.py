@@ -1,0 +1,19 @@
+"""Phones and emulators of a lab, leased and reached by Jumpstarter (docs/jumpstarter.md).
+
+Jumpstarter itself is imported when a target is opened: it is an extra.
+"""
+
+from nnapi_testkit.targets.jumpstarter.settings import Settings, jumpstarter_fleet
+from nnapi_testkit.targets.jumpstarter.target import (
+    JumpstarterSession,
+    JumpstarterTarget,
+    jumpstarter_target,
+)
+
+__all__ = [
+    "JumpstarterSession",
+    "JumpstarterTarget",
+    "Settings",
+    "jumpstarter_fleet",
+    "jumpstarter_target",
+]

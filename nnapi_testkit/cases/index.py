@@ -60,7 +60,7 @@ def _operation(op: Op, seed: int, follows: Follows | None) -> Iterator[CaseRef]:
         refs = list(_computing(op, cell, seed, follows))
         yield from refs
         small = (ref for ref in refs if ref.kind in ("positive", "graph"))
-        yield from path_refs(next(small), counted=any(out.counted for out in op.outputs))
+        yield from path_refs(op, cell, next(small))
         yield from pair_refs(op, cell)
         yield from flow_refs(op, cell)
     yield from refusal_refs(op) if op.graphs is None else flow_refusal_refs(op)

@@ -3,8 +3,11 @@
 Each cell gets five cases. Together they take every path (compute, start and wait, burst, fenced,
 reusable twice), every kind of memory (pointers, shared, device), compilation with a cold and with
 a warm cache, padding, dimensions given only at execution, timing, and repetition. How these
-meet differs from cell to cell, so that over the suite every two of them meet. The answer is the
-base case's, and outputs are also compared with each other (`judge.agreement`).
+meet differs from cell to cell, so that over the suite every two of them meet. A sixth case has
+its inputs, outputs and constants in AHardwareBuffer blobs, where the target has such buffers. The
+answer is the base case's, and outputs are also compared with each other (`judge.agreement`).
+
+A fenced execution whose output dimensions nobody told is an error by the documentation: a refusal.
 """
 
 from __future__ import annotations
@@ -16,9 +19,11 @@ from hashlib import blake2b
 from typing import TypeVar
 
 from nnapi_testkit.cases.draw import bits, key_of
-from nnapi_testkit.cases.ref import CaseRef
-from nnapi_testkit.model.case import Case, MemoryKind, Path
+from nnapi_testkit.cases.ref import Broken, CaseRef
+from nnapi_testkit.cases.refusals import MOST_EACH
+from nnapi_testkit.model.case import Case, Execution, MemoryKind, Path, Stage
 from nnapi_testkit.model.types import Lifetime, Model
+from nnapi_testkit.op.declare import Cell, Op
 from nnapi_testkit.spec.codes import OperandCode
 from nnapi_testkit.spec.operands import is_tensor
 
@@ -36,10 +41,18 @@ MEMORY_WORD = {
     MemoryKind.POINTER: "pointers",
     MemoryKind.SHARED: "shared",
     MemoryKind.DEVICE: "device",
+    MemoryKind.AHARDWARE_BUFFER: "hardware-buffers",
+    MemoryKind.DYNAMIC: "dynamic-device",
 }
+# What a target has to tell of itself.
+MEMORY_NEEDS = {MemoryKind.AHARDWARE_BUFFER: "hardware_buffers"}
 # The feature levels that brought the functions each way needs.
 PATH_LEVEL = {Path.COMPUTE: 3, Path.BURST: 3, Path.FENCED: 4, Path.REUSABLE: 5}
-MEMORY_LEVEL = {MemoryKind.DEVICE: 4}
+MEMORY_LEVEL = {
+    MemoryKind.DEVICE: 4,
+    MemoryKind.DYNAMIC: 4,
+    MemoryKind.AHARDWARE_BUFFER: 3,
+}
 CACHE_LEVEL, PADDING_LEVEL, TIMING_LEVEL, UNKNOWN_LEVEL = 3, 5, 3, 3
 
 T = TypeVar("T")
@@ -53,6 +66,7 @@ class Way:
         cache: `cold` for the first compilation with a token, `warm` for a later one.
         unknown: the model leaves the dimensions of inputs and outputs open.
         told: the execution is told the output dimensions that the model leaves open.
+        rows: what is told of outputs whose dimension 0 follows from the data.
     """
 
     path: Path
@@ -63,6 +77,7 @@ class Way:
     told: bool = False
     timing: bool = False
     twice: bool = False
+    rows: int | None = None
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -70,7 +85,8 @@ class Way:
         flags = (
             (self.cache, self.cache),
             (self.padding, "padding"),
-            (self.unknown, "told-dims" if self.told else "unknown-dims"),
+            (self.unknown and not self.told, "unknown-dims"),
+            (self.told, "told-dims"),
             (self.timing, "timing"),
             (self.twice, "twice"),
         )
@@ -94,7 +110,7 @@ class Way:
 
 
 def ways(cell: str) -> list[Way]:
-    """The five ways of a cell, named `OPERATION cell`."""
+    """The six ways of a cell, named `OPERATION cell`; the last one by hardware buffers."""
     paths = _shuffled(cell, "path", PATHS)
     memories = _shuffled(cell, "memory", MEMORIES)
     cached = _shuffled(cell, "cache", (True, False))
@@ -122,7 +138,24 @@ def ways(cell: str) -> list[Way]:
                 twice[row] or paths[row] == Path.REUSABLE,
             )
         )
+    found.append(_by_hardware_buffers(cell))
     return found
+
+
+def _by_hardware_buffers(cell: str) -> Way:
+    words = bits(key_of("path", cell, "hardware"), 7).tolist()
+    path = PATHS[words[0] % len(PATHS)]
+    cached, padding, unknown, told, timing, twice = (bool(word >> 7 & 1) for word in words[1:])
+    return Way(
+        path,
+        MemoryKind.AHARDWARE_BUFFER,
+        "warm" if cached else "",  # other ways of the cell have compiled it before
+        padding,
+        unknown,
+        unknown and (told or path == Path.FENCED),
+        timing,
+        twice or path == Path.REUSABLE,
+    )
 
 
 def _shuffled(cell: str, factor: str, levels: Sequence[T]) -> list[T]:
@@ -132,18 +165,15 @@ def _shuffled(cell: str, factor: str, levels: Sequence[T]) -> list[T]:
     return [level for _, level in sorted(zip(words, spread, strict=True), key=lambda p: p[0])]
 
 
-def path_refs(base: CaseRef, *, counted: bool = False) -> Iterator[CaseRef]:
-    """The base case, a whole one of its cell, by every way.
-
-    Args:
-        counted: an output's dimensions follow from the data: nobody can tell them beforehand.
-    """
-    head, _, rest = base.id.partition("[")
-    sample = rest.removesuffix("]").removeprefix(f"{base.cell}-")
+def path_refs(op: Op, cell: Cell, base: CaseRef) -> Iterator[CaseRef]:
+    """The base case, a whole one of its cell, by every way."""
+    counted = any(output.counted for output in op.outputs)
+    sample = next((s for s in op.samples_for(cell) if base.id.endswith(f"-{s.name}]")), None)
+    rows = sample.rows if sample is not None else None
     for way in ways(f"{base.operation} {base.cell}"):
         if counted:
-            way = _undimensioned(way)
-        case_id = f"{head}[{base.cell}-path-{'-'.join(way.words)}-{sample}]"
+            way = _counted(way, rows)
+        case_id = _named(base, f"path-{'-'.join(way.words)}")
         yield CaseRef(
             case_id,
             base.operation,
@@ -152,13 +182,40 @@ def path_refs(base: CaseRef, *, counted: bool = False) -> Iterator[CaseRef]:
             "path",
             partial(_make, base, way, case_id),
             base.id,
+            needs=MEMORY_NEEDS.get(way.memory, ""),
         )
+    if not any(is_tensor(cell.type_of(out.name, out.type)) for out in op.outputs):
+        return
+    if op.cells.index(cell) >= MOST_EACH:
+        return
+    case_id = _named(base, "refused-fenced-dims")
+    yield CaseRef(
+        case_id,
+        base.operation,
+        base.cell,
+        max(base.level, PATH_LEVEL[Path.FENCED]),
+        "refusal",
+        partial(_untold, base, case_id),
+        broken=Broken("fenced-dims", base.id),
+    )
 
 
-def _undimensioned(way: Way) -> Way:
-    """The way without what needs all output dimensions: fences, device memory."""
+def _named(base: CaseRef, words: str) -> str:
+    head, _, rest = base.id.partition("[")
+    sample = rest.removesuffix("]").removeprefix(f"{base.cell}-")
+    return f"{head}[{base.cell}-{words}-{sample}]"
+
+
+def _counted(way: Way, rows: int | None) -> Way:
+    """The way of an operation whose rows are counted by the data.
+
+    A fence needs all dimensions beforehand, which the sample may tell. Memory of a device is made
+    without them: which devices need not be able to.
+    """
+    if way.path == Path.FENCED and rows is not None:
+        return replace(way, told=True, rows=rows)
     path = Path.START_WAIT if way.path == Path.FENCED else way.path
-    memory = MemoryKind.SHARED if way.memory == MemoryKind.DEVICE else way.memory
+    memory = MemoryKind.DYNAMIC if way.memory == MemoryKind.DEVICE else way.memory
     return replace(way, path=path, memory=memory, told=False)
 
 
@@ -166,11 +223,12 @@ def _make(base: CaseRef, way: Way, case_id: str) -> Case:
     case = base.make()
     # Control flow keeps its dimensions: its cases with unknown ones are samples of their own.
     unknown = way.unknown and not case.model.subgraphs
+    told = way.told and (unknown or way.rows is not None)
     return replace(
         case,
         id=case_id,
         model=_open(case.model) if unknown else case.model,
-        sets=tuple(replace(s, set_output_dims=unknown and way.told) for s in case.sets),
+        sets=tuple(_told(case.model, s, way.rows) if told else s for s in case.sets),
         path=way.path,
         memory=way.memory,
         repetitions=2 if way.twice else 1,
@@ -180,10 +238,35 @@ def _make(base: CaseRef, way: Way, case_id: str) -> Case:
     )
 
 
-def _open(model: Model) -> Model:
+def _told(model: Model, execution: Execution, rows: int | None) -> Execution:
+    """The execution with the dimensions of all outputs; `rows` in the place of unknown ones."""
+    dims = execution.output_dims
+    if rows is not None:
+        operands = [model.main.operands[index] for index in model.main.outputs]
+        dims = tuple(
+            (rows, *shape[1:]) if operand.dims and operand.dims[0] == 0 else shape
+            for operand, shape in zip(operands, dims, strict=True)
+        )
+    return replace(execution, output_dims=dims, set_output_dims=True)
+
+
+def _untold(base: CaseRef, case_id: str) -> Case:
+    """A fenced execution without the dimensions of the outputs."""
+    case = base.make()
+    return replace(
+        case,
+        id=case_id,
+        model=_open(case.model, inputs=False),
+        sets=tuple(replace(s, set_output_dims=False) for s in case.sets[:1]),
+        path=Path.FENCED,
+        expect=Stage.EXECUTION,
+    )
+
+
+def _open(model: Model, *, inputs: bool = True) -> Model:
     """The model without the dimensions of its inputs and outputs; ranks stay."""
     operands = list(model.main.operands)
-    for index in (*model.main.inputs, *model.main.outputs):
+    for index in (*(model.main.inputs if inputs else ()), *model.main.outputs):
         operand = operands[index]
         code = OperandCode(operand.type)
         if is_tensor(code) and code != OperandCode.TENSOR_QUANT8_SYMM_PER_CHANNEL:

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import re
 import time
+from collections import Counter
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from nnapi_testkit.session.engine import Session
 from nnapi_testkit.session.floors import Floors
 from nnapi_testkit.session.ledger import Ledger
 from nnapi_testkit.session.memory import collect_rarely
-from nnapi_testkit.session.plan import Selection, select, within
+from nnapi_testkit.session.plan import Selection, available, select, within
 from nnapi_testkit.session.settings import STANDARD, OracleMode, Settings, Shard
 from nnapi_testkit.session.waivers import Waivers
 from nnapi_testkit.targets import each_device
@@ -79,6 +80,8 @@ def _run(options: argparse.Namespace) -> int:
     refs = promised
     screen = Screen(len(refs), show=options.show)
     if session.notice:
+    there = available(refs, device)
+    absent, refs = Counter(ref.needs for ref in refs) - Counter(ref.needs for ref in there), there
         screen.notice(session.notice)
     if above:
         screen.notice(f"{above} cases need a newer feature level than the device has")
@@ -88,6 +91,8 @@ def _run(options: argparse.Namespace) -> int:
     try:
         with screen, contextlib.closing(_records(session, refs, options.fail_fast)) as records:
             for record in records:
+    for needs, count in absent.items():
+        screen.notice(f"{count} cases need {needs.replace('_', ' ')}, which the target has not")
                 entered = waivers.apply(record)
                 ledger.add(entered)
                 if store:

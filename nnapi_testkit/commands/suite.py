@@ -233,7 +233,9 @@ class SuitePlugin:
 
     def _record(self, ref: CaseRef) -> Record:
         if not self._promised([ref]):
-            message = f"needs feature level {ref.level}, which the device does not have"
+            what = ref.needs.replace("_", " ") or f"feature level {ref.level}"
+            message = f"needs {what}, which the device does not have"
+        refs = [ref for ref in refs if not ref.needs or self._facts.get(ref.needs) is True]
             if ref.broken and ref.broken.newer:
                 message = f"asks a device below feature level {ref.level}, which this is not"
             return replace(

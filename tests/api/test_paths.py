@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import replace
 
 import numpy as np
@@ -22,12 +22,14 @@ from nnapi_testkit.model.case import (
     Case,
     Ending,
     Expected,
+    MemoryKind,
     Output,
     Path,
     Result,
     SetResult,
     Stage,
 )
+from nnapi_testkit.oracle.evaluate import answer_case
 
 CELLS = [f"{op.name} {cell.name}" for op in catalog().values() for cell in op.cells]
 
@@ -42,7 +44,9 @@ def test_every_cell_meets_every_level() -> None:
     for cell in CELLS:
         found = ways(cell)
         assert {way.path for way in found} == set(PATHS), cell
-        assert {way.memory for way in found} == set(MEMORIES), cell
+        *others, last = found
+        assert {way.memory for way in others} == set(MEMORIES), cell
+        assert last.memory == MemoryKind.AHARDWARE_BUFFER, cell
         caches = [way.cache for way in found if way.cache]
         assert caches[0] == "cold", cell
         assert "warm" in caches[1:], cell
@@ -62,6 +66,8 @@ def test_every_two_factors_meet() -> None:
     impossible: dict[tuple[str, str], set[tuple[object, object]]] = {
         ("unknown", "told"): {(False, True)},
         ("path", "twice"): {(Path.REUSABLE, False)},
+        # They come last, when the cell has been compiled.
+        ("memory", "cache"): {(MemoryKind.AHARDWARE_BUFFER, "cold")},
     }
     for a, b in met:
         wanted = set(itertools.product(values[a], values[b])) - impossible.get((a, b), set())
@@ -78,7 +84,47 @@ def test_index_has_the_paths_of_each_cell() -> None:
             assert ref.answer_id in ids
             assert not ref.has_golden
     assert {f"{op} {cell}" for op, cell in owners} == set(CELLS)
-    assert all(len(found) == 5 for found in owners.values())
+    assert all(len(found) == 6 for found in owners.values())
+    memories = Counter(ref.make().memory for found in owners.values() for ref in found[-1:])
+    assert set(memories) == {MemoryKind.AHARDWARE_BUFFER}
+    assert all(ref.needs == "hardware_buffers" for found in owners.values() for ref in found[-1:])
+
+
+def test_every_fence_is_told_the_dimensions_or_refused() -> None:
+    """What the documentation demands, rows that the data count included."""
+    fenced = refused = 0
+    for ref in case_index():
+        if ref.kind == "path" and "-fenced-" in ref.id:
+            case = ref.make()
+            main = case.model.main
+            open_ = any(0 in main.operands[i].dims for i in main.outputs)
+            assert not open_ or all(s.set_output_dims for s in case.sets), ref.id
+            fenced += 1
+        if ref.broken is not None and ref.broken.constraint == "fenced-dims":
+            case = ref.make()
+            main = case.model.main
+            assert any(0 in main.operands[i].dims for i in main.outputs), ref.id
+            assert not any(s.set_output_dims for s in case.sets), ref.id
+            assert (case.path, case.expect) == (Path.FENCED, Stage.EXECUTION)
+            refused += 1
+    assert fenced >= 424
+    assert refused >= 400  # no constraint of an operation has more than ten cases
+
+
+def test_rows_that_data_count_are_those_of_the_sample() -> None:
+    """Memory and executions that are told how many rows there will be are told the truth."""
+    told = 0
+    for op in (op for op in catalog().values() if any(out.counted for out in op.outputs)):
+        for ref in case_index([op.name]):
+            if ref.kind != "path":
+                continue
+            case = ref.make()
+            if "-told-dims" not in ref.id:
+                continue
+            told += 1
+            for wanted, run in zip(answer_case(case).sets, case.sets, strict=True):
+                assert [e.value.shape for e in wanted] == list(run.output_dims), ref.id
+    assert told >= 8
 
 
 def test_path_case_is_its_base_case_entered_otherwise() -> None:

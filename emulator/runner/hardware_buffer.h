@@ -5,8 +5,6 @@
 
 #include "api.h"
 
-/* What stands for them among the functions that are missing. */
-#define HARDWARE_BUFFERS "AHardwareBuffer_allocate"
 /* Whether the platform has such buffers. */
 bool hardware_buffers_exist(void);
 /* Allocates a blob of `size` bytes that the CPU may read and write; NULL fills `error`. */

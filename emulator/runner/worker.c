@@ -90,8 +90,8 @@ static void open_driver(struct driver* driver, const char* wanted, struct progre
     for (int i = 0; i < FN_COUNT; i++)
         if (!api->has[i])
             put_field(out, FIELD_MISSING, function_names[i], strlen(function_names[i]));
-    if (!hardware_buffers_exist())
-        put_field(out, FIELD_MISSING, HARDWARE_BUFFERS, strlen(HARDWARE_BUFFERS));
+    if (hardware_buffers_exist() && api->has[FN_ANeuralNetworksMemory_createFromAHardwareBuffer])
+        put_field(out, FIELD_HARDWARE_BUFFERS, NULL, 0);
     uint32_t count = 0;
     bool can_choose = api->has[FN_ANeuralNetworks_getDeviceCount] &&
                       api->has[FN_ANeuralNetworks_getDevice] &&

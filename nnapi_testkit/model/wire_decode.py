@@ -43,12 +43,14 @@ class Library:
         runtime_level: `ANeuralNetworks_getRuntimeFeatureLevel`, -1 below level 5.
         missing: NNAPI functions that it does not export.
         devices: what it lists; empty below feature level 3.
+        hardware_buffers: the platform has AHardwareBuffers, and the library takes them.
     """
 
     path: str
     runtime_level: int
     missing: tuple[str, ...]
     devices: tuple[Device, ...]
+    hardware_buffers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +271,7 @@ def _execution(data: bytes, first: tuple[Output, ...]) -> tuple[SetResult, bool]
 
 
 def _library(payload: bytes) -> Library:
-    path, level = "", -1
+    path, level, buffers = "", -1, False
     missing: list[str] = []
     devices: list[Device] = []
     for tag, data in _fields(payload):
@@ -292,6 +294,8 @@ def _library(payload: bytes) -> Library:
                     feature_level=feature_level,
                 )
             )
+        elif tag == Field.HARDWARE_BUFFERS:
+            buffers = True
         else:
             raise ValueError(f"unknown field {tag} about the library")
-    return Library(path, level, tuple(missing), tuple(devices))
+    return Library(path, level, tuple(missing), tuple(devices), buffers)

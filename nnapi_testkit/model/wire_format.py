@@ -50,6 +50,7 @@ class Field(IntEnum):
     LIBRARY_PATH = 51
     MISSING = 52
     DEVICE_INFO = 53
+    HARDWARE_BUFFERS = 54
     END_HEAD = 60
     BYE_HEAD = 70
     ERROR_HEAD = 80

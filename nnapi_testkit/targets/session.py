@@ -35,7 +35,6 @@ __all__ = ["GRACE_SECONDS", "LOAD_SECONDS", "RunnerSession"]
 LOAD_SECONDS = 60.0  # what the runner itself allows a driver to load
 END_SECONDS = 5.0  # between the end of a runner's output and its own
 GRACE_SECONDS = 20.0  # how much later than the runner's own deadlines its silence is an error
-HARDWARE_BUFFERS = "AHardwareBuffer_allocate"  # missing where the platform has none
 DEVICE_TYPES = {0: "unknown", 1: "other", 2: "cpu", 3: "gpu", 4: "accelerator"}
 
 
@@ -325,8 +324,8 @@ class RunnerSession:
             "runtime_feature_level": library.runtime_level,
             "attributed": device is not None,
             "devices": [d.name for d in library.devices],
-            "missing_functions": [name for name in library.missing if name != HARDWARE_BUFFERS],
-            "hardware_buffers": HARDWARE_BUFFERS not in library.missing,
+            "missing_functions": list(library.missing),
+            "hardware_buffers": library.hardware_buffers,
             "machine": os.uname().machine,
             "page_size": self._hello.page_size if self._hello else 0,
         }

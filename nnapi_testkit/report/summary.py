@@ -13,6 +13,7 @@ from typing import Any
 import nnapi_testkit
 from nnapi_testkit.judge.verdict import Verdict
 from nnapi_testkit.report.honesty import honesty, honesty_json
+from nnapi_testkit.report.refusals import refusal_facts
 from nnapi_testkit.session.ledger import Ledger
 from nnapi_testkit.session.settings import Settings
 
@@ -79,6 +80,7 @@ def summarize(ledger: Ledger, facts: RunFacts) -> dict[str, Any]:
             }
             for cell in ledger.worst()
         ],
+        "refusals": refusal_facts(ledger.records),
         "honesty": honesty_json(honesty(ledger.records)),
         "seconds": round(facts.ended - facts.started, 3),
         "seconds_to_first_verdict": (

@@ -91,7 +91,8 @@ class Lane:
 
     def _run_older(self, target: str, refs: Sequence[CaseRef]) -> Iterator[Record]:
         if target not in self._older:
-            self._older[target] = Lane(replace(self._settings, target=target), self._services)
+            services = replace(self._services, older=lambda target, level: "")
+            self._older[target] = Lane(replace(self._settings, target=target), services)
         left = {ref.id: ref for ref in refs}
         try:
             for record in self._older[target].run(refs):

@@ -11,13 +11,19 @@ import pytest
 from nnapi_testkit.cases.edits import base_of
 from nnapi_testkit.cases.index import case_index
 from nnapi_testkit.cases.mutations import MUTATIONS
-from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.cases.ref import Broken, CaseRef
 from nnapi_testkit.cases.refusals import MOST_EACH, covering, refusals, tie_parts
 from nnapi_testkit.catalog import catalog
 from nnapi_testkit.judge.judge import judge
 from nnapi_testkit.judge.verdict import Verdict
 from nnapi_testkit.model.case import Case, Ending, Result, Stage
-from nnapi_testkit.op.declare import Scalar
+from nnapi_testkit.op.declare import Input, Op, Scalar
+from nnapi_testkit.report.refusals import refusal_facts
+from nnapi_testkit.session.engine import Session
+from nnapi_testkit.session.plan import Selection, select, within
+from nnapi_testkit.session.services import standard as services
+from nnapi_testkit.session.settings import OracleMode, Settings
+from nnapi_testkit.spec.operands import is_quantized, is_tensor
 from nnapi_testkit.targets import parse_target
 
 WANTED_PAIRS = 1_500
@@ -30,8 +36,8 @@ def refs() -> list[CaseRef]:
 
 def pair(ref: CaseRef) -> tuple[str, str]:
     """(operation, constraint)."""
-    name = ref.id.partition("-refused-")[2].removesuffix("]")
-    return ref.operation, name.partition(".")[0]
+    assert ref.broken is not None
+    return ref.operation, ref.broken.rule
 
 
 def test_enough_pairs_and_none_counted_too_often(refs: list[CaseRef]) -> None:
@@ -45,35 +51,82 @@ def test_every_declared_constraint_is_broken(refs: list[CaseRef]) -> None:
     broken = defaultdict(set)
     for ref in refs:
         broken[ref.operation].add(pair(ref)[1])
-    missing = []
-    for op in catalog().values():
-        if op.graphs is not None:
-            continue
-        used = {n for cell in op.cells for _, names in covering(op, cell) for n in names}
-        wanted = {"inputs", "outputs"}
-        for spec in (spec for signature in op.signatures for spec in signature):
-            if spec.name not in used:
-                continue
-            if not spec.optional:
-                wanted.add(f"missing-{spec.name}")
-            if isinstance(spec, Scalar):
-                wanted.add(f"tensor-{spec.name}")
-                if spec.allowed is not None or spec.minimum is not None:
-                    wanted.add(f"value-{spec.name}")
-                continue
-            wanted.add(f"scalar-{spec.name}")
-            if spec.rank[0] > 1 or spec.rank[1] <= 4:
-                wanted.add(f"rank-{spec.name}")
-            if spec.bias_of and any(c.name.startswith("quant8") for c in op.cells):
-                wanted |= {f"scale-{spec.name}", f"zero-point-{spec.name}"}
-            if spec.like and any(c.name.startswith("quant8") for c in op.cells):
-                wanted |= {f"scale-{spec.name}", f"zero-point-{spec.name}"}
-        missing += [(op.name, name) for name in sorted(wanted - broken[op.name])]
+    declared = {op.name: constraints(op) for op in catalog().values()}
+    missing = [(name, each) for name in declared for each in declared[name] - broken[name]]
     assert not missing
+    assert sum(map(len, declared.values())) >= WANTED_PAIRS
+
+
+def constraints(op: Op) -> set[str]:
+    """What an operation's declaration forbids, and what a feature level added to it."""
+    if op.graphs is not None:
+        # The operands of IF and WHILE are models; what they have to be is common to all cells.
+        models = {"IF": (1, 2), "WHILE": (0, 1)}[op.name]
+        own = {"condition-type", "condition-shape", "condition-scalar", "condition-missing"}
+        common = {f"model-{position}" for position in models} | {"level-operation"}
+        common |= {"inputs", "outputs", "argument-type", "argument-shape"}
+        common |= {"result-type", "result-shape"}
+        return common | (own if op.name == "IF" else {"models-swapped", "loop-timeout"})
+    wanted = {"inputs", "outputs", "input-length"}
+    quantized = [cell for cell in op.cells if cell.name.startswith("quant8")]
+    for spec in _used(op):
+        if not spec.optional:
+            wanted.add(f"missing-{spec.name}")
+        if isinstance(spec, Scalar):
+            wanted.add(f"tensor-{spec.name}")
+            if spec.allowed is not None or spec.minimum is not None:
+                wanted.add(f"value-{spec.name}")
+            continue
+        wanted.add(f"scalar-{spec.name}")
+        if spec.rank[0] > 1 or spec.rank[1] <= 4:
+            wanted.add(f"rank-{spec.name}")
+        if (spec.bias_of or spec.like) and quantized:
+            wanted |= {f"scale-{spec.name}", f"zero-point-{spec.name}"}
+    for tie in op.ties:
+        wanted.add("dimension-" + tie.partition("=")[0].rpartition(".")[0])
+    for output in op.outputs:
+        if output.when is not None:
+            continue
+        if not any(is_tensor(cell.type_of(output.name, output.type)) for cell in op.cells):
+            continue
+        wanted |= {f"scalar-{output.name}", f"dimension-{output.name}", f"rank-{output.name}"}
+        if output.like and any(
+            is_quantized(cell.type_of(output.name, output.type)) for cell in quantized
+        ):
+            wanted |= {f"scale-{output.name}", f"zero-point-{output.name}"}
+    if not op.outputs[0].counted:
+        wanted.add("output-size")
+        wanted.add("output-length")
+    else:
+        wanted.discard("input-length")
+    return wanted | _levels(op)
+
+
+def _used(op: Op) -> list[Input]:
+    """The operands that a sample uses."""
+    names = {n for cell in op.cells for _, names in covering(op, cell) for n in names}
+    specs = [spec for signature in op.signatures for spec in signature]
+    return [spec for spec in specs if spec.name in names]
+
+
+def _levels(op: Op) -> set[str]:
+    """What was added to the operation after feature level 1."""
+    wanted = {"level-operation"} if op.since > 1 else set()
+    if any(cell.since > op.since for cell in op.cells):
+        wanted.add("level-type")
+    first = min(cell.since for cell in op.cells)
+    for signature in op.signatures:
+        later_ones = [spec.name for spec in signature if spec.level > first]
+        if "nchw" in later_ones:
+            wanted.add("level-nchw")
+        # Of operands that came together the last one stands for all.
+        wanted |= {f"level-{name}" for name in later_ones[-1:]}
+    later = [out.name for out in op.outputs if out.optional and out.level > max(first, op.since)]
+    return wanted | {f"level-{name}" for name in later[:1]}
 
 
 def test_each_mutation_meets_many_operations(refs: list[CaseRef]) -> None:
-    counted = Counter(ref.id.partition("-refused-")[2].removesuffix("]") for ref in refs)
+    counted = Counter(ref.broken.constraint for ref in refs if ref.broken)
     for name in MUTATIONS:
         least = 3 if name.startswith("channel") else 30
         assert counted[name] >= least, name
@@ -82,6 +135,12 @@ def test_each_mutation_meets_many_operations(refs: list[CaseRef]) -> None:
 def test_neighbours_are_in_the_suite_and_differ(refs: list[CaseRef]) -> None:
     """What is broken is a model that the suite also runs unbroken."""
     positive = {ref.id: ref for ref in case_index() if ref.computes}
+    for ref in refs:
+        assert ref.broken is not None
+        neighbour = positive[ref.broken.neighbour]
+        assert (neighbour.operation, neighbour.cell) == (ref.operation, ref.cell)
+        # Whatever device has to refuse it has to compute the neighbour.
+        assert neighbour.level <= ref.level, ref.id
     for op in catalog().values():
         for cell in op.cells[:1]:
             for sample, _ in covering(op, cell):
@@ -95,14 +154,51 @@ def test_neighbours_are_in_the_suite_and_differ(refs: list[CaseRef]) -> None:
 
 def test_driver_refuses_all(refs: list[CaseRef], driver_library: Path) -> None:
     """The reference driver refuses every broken model in time, and survives it."""
+    own = [ref for ref in refs if ref.broken and not ref.broken.newer]
+    assert not not_passed(own, f"lib:{driver_library}")
+
+
+def not_passed(refs: list[CaseRef], target: str) -> list[tuple[str, str, str]]:
+    """Id, verdict and message of what the driver does not refuse as it should."""
     cases = [ref.make() for ref in refs]
     wrong = []
-    with parse_target(f"lib:{driver_library}").open() as runner:
+    with parse_target(target).open() as runner:
         for ref, case, result in zip(refs, cases, runner.run(cases), strict=True):
             record = judge(ref, case, None, result)
             if record.verdict is not Verdict.PASS:
                 wrong.append((ref.id, record.verdict.value, record.message))
-    assert not wrong
+    return wrong
+
+
+def test_devices_refuse_what_is_newer(refs: list[CaseRef], driver_library: Path) -> None:
+    """Each addition is refused by a device of the level before it, and taken at its own."""
+    newer = [ref for ref in refs if ref.broken and ref.broken.newer]
+    assert len({pair(ref) for ref in newer}) >= 150
+    for level in {ref.level for ref in newer}:
+        added = [ref for ref in newer if ref.level == level]
+        older = services().older("host", level)
+        assert older == f"host#nnapi-level-{level - 1}"
+        assert not not_passed(added, older)
+        same = not_passed(added, f"host#nnapi-level-{level}" if level < 8 else "host")
+        assert {verdict for _, verdict, _ in same} == {"ACCEPTED_INVALID"}
+        assert len(same) == len(added)
+
+
+@pytest.mark.parametrize("pattern", ["CONV_2D[*refused*]", "WHILE[*refused*]"])
+def test_a_partial_run_computes_the_neighbours(pattern: str) -> None:
+    session = Session(Settings(oracle=OracleMode.GOLDEN, operations=(pattern.partition("[")[0],)))
+    chosen = select(session.refs(), Selection(names=(pattern,)), neighbours=True)
+    planned = within(chosen, session.describe(), older=session.older)
+    records = {record.id: record for record in session.run(planned)}
+    refused = [record for record in records.values() if record.kind == "refusal"]
+    assert len(refused) > 50
+    for record in refused:
+        assert record.verdict is Verdict.PASS, record.message
+        neighbour = records[record.neighbour]
+        assert neighbour.verdict is Verdict.PASS
+        assert neighbour.evidence.compared
+    facts = refusal_facts(records.values())
+    assert facts["refused"] == facts["neighbour_computed"] == len(refused)
 
 
 def test_ties_hold_in_the_unbroken_models() -> None:
@@ -133,7 +229,7 @@ def test_ties_hold_in_the_unbroken_models() -> None:
 
 
 CASE = Case("ADD[x]", base_of("ADD", "float32", "rank1").model, (), expect=Stage.COMPILATION)
-REF = CaseRef("ADD[x]", "ADD", "float32", 1, "refusal", lambda: CASE)
+REF = CaseRef("ADD[x]", "ADD", "float32", 1, "refusal", lambda: CASE, broken=Broken("rank-x"))
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.cases.index import case_index
+from nnapi_testkit.cases.ref import Broken, CaseRef
 from nnapi_testkit.errors import KitError
+from nnapi_testkit.judge.verdict import Verdict
+from nnapi_testkit.session.lane import Lane
 from nnapi_testkit.session.plan import within
+from nnapi_testkit.session.services import standard
+from nnapi_testkit.session.settings import OracleMode, Settings
 from nnapi_testkit.spec.levels import level_of
 
 
 def ref(level: int) -> CaseRef:
     return CaseRef(f"ADD[level{level}]", "ADD", "float32", level, "positive", lambda: None)  # type: ignore[arg-type, return-value]
+
+
+def newer(level: int) -> CaseRef:
+    """A model of this level, for devices below it to refuse."""
+    broken = Broken("level-type", newer=True)
+    return replace(ref(level), id=f"ADD[newer{level}]", kind="refusal", broken=broken)
 
 
 @pytest.mark.parametrize(
@@ -36,3 +49,42 @@ def test_cases_above_the_level_are_left_out() -> None:
 def test_nothing_left_is_an_error_that_says_so() -> None:
     with pytest.raises(KitError, match="feature level 1"):
         within([ref(3)], {"feature_level": 27})
+
+
+def test_what_is_newer_is_for_older_devices() -> None:
+    refs = [newer(level) for level in range(2, 9)]
+
+    def asked(facts: dict[str, object], **more: bool) -> list[int]:
+        return [r.level for r in within(refs, facts, empty=True, **more)]
+
+    assert asked({"feature_level": 29}) == [4, 5, 6, 7, 8]
+    assert asked({"feature_level": 27}) == [2, 3, 4, 5, 6, 7, 8]
+    assert asked({"feature_level": 1000008}) == []
+    # A level chosen by hand does not make a device older than it says.
+    assert asked({"feature_level": 1000008}, forced=True) == []
+    assert asked({"feature_level": 1000007}, forced=True) == [8]
+    # Nothing is known of the device, or there is none to be named: it may be new enough.
+    assert asked({}) == []
+    assert asked({"feature_level": -1, "attributed": False}) == []
+    # The target plays an older device for each of them.
+    assert asked({"feature_level": 1000008}, older=True) == [2, 3, 4, 5, 6, 7, 8]
+
+
+def test_the_bundled_driver_plays_older_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    services = standard()
+    assert services.older("host", 4) == "host#nnapi-level-3"
+    for target in ("host#nnapi-level-3", "lib:/some/driver.so", "adb:serial", "docker:api33"):
+        assert services.older(target, 4) == ""
+    facts = services.describe("host#nnapi-level-3")
+    assert (facts["device"], facts["feature_level"]) == ("nnapi-level-3", 29)
+    assert services.describe("host")["devices"] == ["nnapi-reference"]
+
+
+def test_a_library_without_older_devices_is_not_blamed() -> None:
+    services = replace(standard(), older=lambda target, level: "host#nnapi-level-0")
+    refs = [r for r in case_index(["ADD"]) if r.broken and r.broken.newer]
+    with Lane(Settings(target="host", oracle=OracleMode.GOLDEN), services) as lane:
+        records = list(lane.run(refs))
+    assert [record.id for record in records] == [r.id for r in refs]
+    assert {record.verdict for record in records} == {Verdict.UNSUPPORTED}
+    assert "no older device" in records[0].message

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.cases.ref import Broken, CaseRef
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.session.plan import Selection, block_sizes, expression, glob, select
 from nnapi_testkit.session.settings import Settings, Shard
@@ -138,3 +140,20 @@ def test_operations_that_names_allow_restrict_the_index() -> None:
 def test_an_unknown_profile_is_an_error() -> None:
     with pytest.raises(KitError, match="profile 'loose' is unknown"):
         Settings(profile="loose")
+
+
+def test_a_refusal_brings_its_neighbour() -> None:
+    refs = [*REFS[:-1], replace(REFS[-1], broken=Broken("rank-input.5", "ADD[quant8-same]"))]
+    alone = Selection(names=("RELU[float32-same]",))
+    assert [ref.id for ref in select(refs, alone)] == ["RELU[float32-same]"]
+    both = ["ADD[quant8-same]", "RELU[float32-same]"]
+    assert [ref.id for ref in select(refs, alone, neighbours=True)] == both
+    kinds = Selection(kinds=("refusal",))
+    assert [ref.id for ref in select(refs, kinds, neighbours=True)] == both
+    # Selected already: not twice.
+    assert select(refs, Selection(), neighbours=True) == refs
+    # Shards deal out neighbours too; together they run each case once.
+    halves = [
+        select(refs, replace(alone, shard=Shard(part, 2)), neighbours=True) for part in (1, 2)
+    ]
+    assert sorted(ref.id for half in halves for ref in half) == both

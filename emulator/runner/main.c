@@ -14,11 +14,11 @@ static const char usage[] =
 
 static int complain(const char* what, const char* about) {
     char text[512];
-    int n = snprintf(text, sizeof text, "nnapi-runner: %s%s\n%s", what, about, usage);
-    if (n > 0) {
-        ssize_t ignored = write(2, text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
-        (void)ignored;
-    }
+    /* The reason comes last: of a device's words, the last line is what is passed on. */
+    int n = snprintf(text, sizeof text, "nnapi-runner: %s%s\n", what, about);
+    ssize_t ignored = write(2, usage, sizeof usage - 1);
+    if (n > 0) ignored = write(2, text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
+    (void)ignored;
     return STATUS_USAGE;
 }
 

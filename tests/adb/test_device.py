@@ -16,6 +16,7 @@ import adbutils
 import pytest
 
 from nnapi_testkit import paths
+from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.commands.prepare import before_run
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.judge.judge import judge
@@ -24,6 +25,7 @@ from nnapi_testkit.loopback import LoopbackDevice
 from nnapi_testkit.model.case import Case, Ending, Result, Stage
 from nnapi_testkit.session.engine import Session
 from nnapi_testkit.session.fleet import run_fleet
+from nnapi_testkit.session.plan import available, within
 from nnapi_testkit.session.settings import OracleMode, Settings
 from nnapi_testkit.targets import TargetError, each_device, fleet, parse_target
 from nnapi_testkit.targets.adb import server as adb_server
@@ -213,8 +215,6 @@ def test_before_run_reaches_the_device_and_checks_it_again(start: Any_, tmp_path
 
 
 def test_a_crash_of_the_service_is_a_verdict(make_case: Callable[..., Case]) -> None:
-    from nnapi_testkit.cases.ref import CaseRef
-
     case = make_case()
     ref = CaseRef(case.id, "ADD", "float32", 1, "positive", lambda: case)
     result = Result(0, Ending.STOPPED, Stage.EXECUTION, 5, "npu", service="npu-service (SIGSEGV)")
@@ -255,6 +255,12 @@ def _settings(target: str, *operations: str) -> Settings:
     return Settings(target=target, oracle=OracleMode.GOLDEN, operations=operations or ("ADD",))
 
 
+def _promised(session: Session) -> list[CaseRef]:
+    """The cases for a device of the newest level, whoever plays older ones."""
+    facts = session.describe()
+    return available(within(session.refs(), facts), facts)
+
+
 def _verdicts(records: Any) -> dict[str, tuple[Verdict, float]]:
     found = {record.id: (record.verdict, record.evidence.margin) for record in records}
     return found
@@ -263,7 +269,7 @@ def _verdicts(records: Any) -> dict[str, tuple[Verdict, float]]:
 def test_a_device_judges_as_this_machine_does(reference: Any_) -> None:
     device: LoopbackDevice = reference()
     session = Session(_settings(f"adb:{device.serial}"))
-    refs = session.refs()
+    refs = _promised(session)
     over_adb = list(session.run(refs))
     here = list(Session(_settings("host")).run(refs))
     assert len(over_adb) == len(here) == len(refs)
@@ -276,7 +282,7 @@ def test_a_dying_device_is_given_up_and_nothing_is_invented(
     monkeypatch.setenv("NNAPI_TESTKIT_ADB_PATIENCE", "services=1,gone=0.5")
     device: LoopbackDevice = reference()
     session = Session(_settings(f"adb:{device.serial}"))
-    refs = list(session.refs())[:120]
+    refs = _promised(session)[:120]
     device.mend(vanish_after_results=60)
     records = list(session.run(refs))
     assert sorted(record.id for record in records) == sorted(ref.id for ref in refs)
@@ -293,7 +299,7 @@ def test_a_fleet_gives_the_verdicts_of_one_device(reference: Any_) -> None:
     devices = [reference() for _ in range(3)]
     names = ",".join(device.serial for device in devices)
     session = Session(_settings(f"adb:{names}", "ADD", "MUL"))
-    refs = session.refs()
+    refs = _promised(session)
     records = list(session.run(refs))
     assert sorted(record.id for record in records) == sorted(ref.id for ref in refs)
     here = list(Session(_settings("host", "ADD", "MUL")).run(refs))
@@ -306,7 +312,7 @@ def test_a_lost_devices_cases_move_on(reference: Any_, monkeypatch: pytest.Monke
     devices = [reference() for _ in range(3)]
     targets = [f"adb:{device.serial}" for device in devices]
     settings = _settings("adb:*", "ADD", "MUL")
-    refs = Session(_settings("host", "ADD", "MUL")).refs()
+    refs = _promised(Session(_settings("host", "ADD", "MUL")))
     devices[1].mend(kill_after_results=7, times=10**6)
     records = list(run_fleet(settings, targets, refs))
     assert sorted(record.id for record in records) == sorted(ref.id for ref in refs)
@@ -316,7 +322,7 @@ def test_a_lost_devices_cases_move_on(reference: Any_, monkeypatch: pytest.Monke
 def test_a_fleet_without_a_device_left_says_so(reference: Any_) -> None:
     devices = [reference(unauthorized=True) for _ in range(2)]
     targets = [f"adb:{device.serial}" for device in devices]
-    refs = Session(_settings("host")).refs()
+    refs = _promised(Session(_settings("host")))
     with pytest.raises(KitError, match="is unauthorized"):
         list(run_fleet(_settings("adb:*"), targets, refs))
 
@@ -324,7 +330,7 @@ def test_a_fleet_without_a_device_left_says_so(reference: Any_) -> None:
 def test_a_fleet_of_two_that_both_die_reports_every_case(reference: Any_) -> None:
     devices = [reference() for _ in range(2)]
     targets = [f"adb:{device.serial}" for device in devices]
-    refs = list(Session(_settings("host")).refs())[:30]
+    refs = _promised(Session(_settings("host")))[:30]
     for device in devices:
         device.mend(kill_after_results=1, times=10**6)
     records = list(run_fleet(_settings("adb:*"), targets, refs))
@@ -354,7 +360,8 @@ def test_xdist_workers_share_a_fleet(reference: Any_, tmp_path: Path) -> None:
         timeout=120,
     )
     said = done.stdout[-3000:] + done.stderr[-2000:]
-    count = len(Session(_settings("host")).refs())
+    session = Session(_settings("host"))
+    count = len(within(session.refs(), session.describe()))
     assert f"1 operation, 5 cells, {count} cases" in said, said
     assert "INFRA" not in done.stdout and "NOT_RUN" not in done.stdout, said
     assert all(device.results > 0 for device in devices)

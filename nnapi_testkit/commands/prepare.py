@@ -6,7 +6,7 @@ import os
 import subprocess
 
 from nnapi_testkit.errors import KitError
-from nnapi_testkit.targets import fleet, parse_target
+from nnapi_testkit.targets import fleet, kept, parse_target
 from nnapi_testkit.targets.base import TargetError
 
 __all__ = ["before_run"]
@@ -21,6 +21,11 @@ def before_run(command: str, target: str) -> None:
 
     Raises KitError if the command fails or the device does not come back.
     """
+    with kept():  # the command finds the device that was leased for it
+        _before_run(command, target)
+
+
+def _before_run(command: str, target: str) -> None:
     for name in fleet(target.partition("#")[0]):
         place = parse_target(name)
         environment = dict(os.environ)

@@ -25,7 +25,7 @@ from nnapi_testkit.session.memory import collect_rarely
 from nnapi_testkit.session.plan import Selection, available, select, within
 from nnapi_testkit.session.settings import STANDARD, OracleMode, Settings, Shard
 from nnapi_testkit.session.waivers import Waivers
-from nnapi_testkit.targets import each_device
+from nnapi_testkit.targets import each_device, kept
 
 __all__ = ["run"]
 
@@ -35,6 +35,12 @@ def run(options: argparse.Namespace) -> int:
 
     `TARGET#*` is a run for each NNAPI device, with a report each; the worst exit code counts.
     """
+    # Lanes in processes of their own lease for themselves.
+    with kept() if options.jobs == 1 else contextlib.nullcontext():
+        return _run_each(options)
+
+
+def _run_each(options: argparse.Namespace) -> int:
     if options.before_run:
         before_run(options.before_run, options.target)
     targets = each_device(options.target)
@@ -74,25 +80,25 @@ def _run(options: argparse.Namespace) -> int:
     index = session.refs()
     refs = select(index, selection, neighbours=True)
     device = _device(session)
+    there = available(refs, device)
+    absent, refs = Counter(ref.needs for ref in refs) - Counter(ref.needs for ref in there), there
     forced = selection.level is not None
     promised = within(refs, device, forced=forced, older=session.older)
     above = sum(not (ref.broken and ref.broken.newer) for ref in set(refs) - set(promised))
     refs = promised
     screen = Screen(len(refs), show=options.show)
     if session.notice:
-    there = available(refs, device)
-    absent, refs = Counter(ref.needs for ref in refs) - Counter(ref.needs for ref in there), there
         screen.notice(session.notice)
     if above:
         screen.notice(f"{above} cases need a newer feature level than the device has")
+    for needs, count in absent.items():
+        screen.notice(f"{count} cases need {needs.replace('_', ' ')}, which the target has not")
     store = Store(options.report) if options.report else None
     ledger = Ledger()
     interrupted = False
     try:
         with screen, contextlib.closing(_records(session, refs, options.fail_fast)) as records:
             for record in records:
-    for needs, count in absent.items():
-        screen.notice(f"{count} cases need {needs.replace('_', ' ')}, which the target has not")
                 entered = waivers.apply(record)
                 ledger.add(entered)
                 if store:

@@ -26,7 +26,7 @@ from nnapi_testkit.session.plan import Selection, block_sizes, select, within
 from nnapi_testkit.session.record import decode, encode
 from nnapi_testkit.session.settings import STANDARD, OracleMode, Settings, Shard
 from nnapi_testkit.session.waivers import Waivers
-from nnapi_testkit.targets import fleet
+from nnapi_testkit.targets import fleet, kept
 
 __all__ = ["CaseItem", "SuiteCollector", "SuitePlugin", "blocks", "settings_of"]
 
@@ -95,6 +95,8 @@ class SuitePlugin:
         option = config.getoption
         self._worker: dict[str, Any] | None = getattr(config, "workerinput", None)
         controller = self._worker is None and bool(option("numprocesses", 0) or option("tx", []))
+        # Other processes lease for themselves, perhaps the device that this one has described.
+        self._keeps = not controller and option("nnapi_jobs") == 1
         self._selection = Selection(
             names=tuple(names),
             operations=tuple(option("nnapi_operation")),
@@ -145,6 +147,10 @@ class SuitePlugin:
 
     def pytest_sessionstart(self) -> None:
         """Ask the device for its facts, so that a useless target is one line and no traceback."""
+        if self._keeps and not self._config.getoption("collectonly"):
+            keeping = contextlib.ExitStack()
+            keeping.enter_context(kept())
+            self._config.add_cleanup(keeping.close)
         if self._worker is not None or self._config.getoption("collectonly"):
             return
         try:
@@ -225,9 +231,10 @@ class SuitePlugin:
         return True
 
     def _promised(self, refs: Sequence[CaseRef]) -> list[CaseRef]:
-        """Leave out what needs a newer feature level than the device has."""
+        """Leave out what needs more than the device has: a newer feature level, or buffers."""
         if self._facts is None:
             self._facts = dict(self.session.describe())
+        refs = [ref for ref in refs if not ref.needs or self._facts.get(ref.needs) is True]
         forced, older = self._selection.level is not None, self.session.older
         return within(refs, self._facts, forced=forced, older=older, empty=True)
 
@@ -235,7 +242,6 @@ class SuitePlugin:
         if not self._promised([ref]):
             what = ref.needs.replace("_", " ") or f"feature level {ref.level}"
             message = f"needs {what}, which the device does not have"
-        refs = [ref for ref in refs if not ref.needs or self._facts.get(ref.needs) is True]
             if ref.broken and ref.broken.newer:
                 message = f"asks a device below feature level {ref.level}, which this is not"
             return replace(

@@ -76,7 +76,8 @@ def read(text: str) -> tuple[Settings, int, str]:
         selector, count = many[1], int(many[2])
         if not 1 <= count <= MOST:
             raise TargetError(f"{text} asks for {count} devices: 1 to {MOST}")
-    settings = Settings(selector=selector.strip())
+    # Who opens the whole text, as a worker of a fleet does, takes the lease of its first lane.
+    settings = Settings(selector=selector.strip(), lane=min(count, 1))
     for word in filter(None, os.environ.get(VARIABLE, "").split(",")):
         settings = _set(settings, word.strip(), VARIABLE)
     for word in filter(None, query.split("&")):

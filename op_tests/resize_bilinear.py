@@ -110,6 +110,7 @@ OP = Op(
         sample("corners-nchw", (2, 7, 5, 1), 4, 3, nchw=True, **CORNERS),
         sample("centers-down", (1, 6, 9, 2), 4, 4, nchw=False, **CENTERS),
         sample("scale-centers-nchw", (1, 4, 2, 3), 1.5, 2.5, nchw=True, **CENTERS),
+        sample("nchw-any-nonzero", (1, 3, 4, 2), 4, 5, nchw=255, level=3),
         sample("to-one-pixel", (1, 5, 4, 2), 1, 1),
         sample("from-one-pixel", (2, 1, 1, 3), 3, 2),
         sample("large", (1, 9, 8, 5), 15, 17, large=True),

@@ -78,6 +78,7 @@ OP = Op(
         sample("down", (2, 6, 4, 3), 3, 2),
         sample("odd", (1, 3, 5, 1), 7, 4),
         sample("nchw", (1, 3, 4, 2), 5, 6, nchw=True),
+        sample("nchw-any-nonzero", (1, 4, 3, 2), 3, 5, nchw=255),
         sample("scale", (1, 2, 4, 2), 2.0, 1.5),
         sample("scale-down", (1, 4, 8, 2), 0.5, 0.75),
         sample("corners", (1, 3, 4, 2), 5, 7, **CORNERS),

@@ -360,8 +360,7 @@ def test_xdist_workers_share_a_fleet(reference: Any_, tmp_path: Path) -> None:
         timeout=120,
     )
     said = done.stdout[-3000:] + done.stderr[-2000:]
-    session = Session(_settings("host"))
-    count = len(within(session.refs(), session.describe()))
+    count = len(Session(_settings("host")).refs())  # what a device lacks is UNSUPPORTED
     assert f"1 operation, 5 cells, {count} cases" in said, said
     assert "INFRA" not in done.stdout and "NOT_RUN" not in done.stdout, said
     assert all(device.results > 0 for device in devices)

@@ -1,108 +1,334 @@
-"""Thousands of compilations and executions: memory and descriptors are counted."""
+"""Thousands of compilations and executions: memory, descriptors, mappings, threads are counted."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
+import mmap
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from nnapi_testkit.spec.codes import ResultCode
-from tests.driver.capi import Compilation, Execution, Library, add_model, ok
+from tests.driver.capi import Compilation, Execution, Library, Model, add_model, ok, refused
+from tests.driver.test_control_flow import constant_add, doubling, if_model
 
 ROUNDS = 3_000
 SLACK_KB = 2_048  # what the allocator may keep
+LOST_BYTES = 64 * ROUNDS  # of what was allocated and not freed, Python's own share included
 
 
-def resident_kb() -> int:
-    """Memory of this process."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1])
-    raise AssertionError("no VmRSS")
+@dataclass(frozen=True)
+class Held:
+    """What a process holds."""
 
+    resident_kb: int
+    allocated: int  # bytes, by malloc
+    descriptors: int
+    mappings: int
+    threads: int
 
-def descriptors() -> int:
-    """Open files of this process."""
-    return len(os.listdir("/proc/self/fd"))
-
-
-def life(lib: Library, number: int) -> None:
-    """A model's whole life, by one of the paths; the answer is checked."""
-    model = add_model(lib)
-    compilation = model.compile()
-    execution = Execution(compilation)
-    a = np.full((2, 2), number, np.float32)
-    out = np.zeros((2, 2), np.float32)
-    ok(execution.input(0, a))
-    ok(execution.input(1, a))
-    ok(execution.output(0, out))
-    way = number % 4
-    if way == 0:
-        ok(execution.compute())
-    elif way == 1:
-        event = execution.start()
-        ok(lib.Event_wait(event))
-        lib.Event_free(event)
-    elif way == 2:
-        burst = ctypes.c_void_p()
-        ok(lib.Burst_create(compilation.handle, ctypes.byref(burst)))
-        ok(lib.Execution_burstCompute(execution.handle, burst))
-        lib.Burst_free(burst)
-    else:
-        event = ctypes.c_void_p()
-        ok(
-            lib.Execution_startComputeWithDependencies(
-                execution.handle, None, 0, 0, ctypes.byref(event)
-            )
+    @classmethod
+    def now(cls) -> Held:
+        """By this process, garbage collected."""
+        gc.collect()
+        status = Path("/proc/self/status").read_text().splitlines()
+        (resident,) = (line for line in status if line.startswith("VmRSS"))
+        return cls(
+            int(resident.split()[1]),
+            allocated_bytes(),
+            len(os.listdir("/proc/self/fd")),
+            len(Path("/proc/self/maps").read_text().splitlines()),
+            len(os.listdir("/proc/self/task")),
         )
-        fence = ctypes.c_int(-1)
-        ok(lib.Event_getSyncFenceFd(event, ctypes.byref(fence)))
-        ok(lib.Event_wait(event))
-        lib.Event_free(event)
-        if fence.value >= 0:
-            os.close(fence.value)
-    assert (out == 2 * number).all()
-    execution.free()
-    compilation.free()
-    model.free()
 
 
-def test_thousands_of_lives_leave_nothing(lib: Library) -> None:
-    for number in range(500):
-        life(lib, number)
-    gc.collect()
-    before, files = resident_kb(), descriptors()
-    for number in range(ROUNDS):
-        life(lib, number)
-    gc.collect()
-    assert descriptors() == files
-    assert resident_kb() - before < SLACK_KB
+class MallInfo(ctypes.Structure):
+    """glibc's `struct mallinfo2`."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    )
 
 
-def test_refused_models_leave_nothing(lib: Library) -> None:
-    def refused_life() -> None:
-        model = add_model(lib)
+def allocated_bytes() -> int:
+    """What malloc has handed out and nobody has freed; 0 where the C library does not say."""
+    try:
+        mallinfo = ctypes.CDLL(None).mallinfo2
+    except AttributeError:
+        return 0
+    mallinfo.restype = MallInfo
+    info = mallinfo()
+    return int(info.uordblks + info.hblkhd)
+
+
+@contextmanager
+def nothing_stays() -> Iterator[None]:
+    """Fails if the block leaves anything behind."""
+    before = Held.now()
+    yield
+    after = Held.now()
+    assert after.descriptors == before.descriptors
+    assert after.threads == before.threads
+    assert after.mappings - before.mappings < 20  # the allocator maps what it keeps
+    assert after.resident_kb - before.resident_kb < SLACK_KB
+    assert after.allocated - before.allocated < LOST_BYTES
+
+
+@dataclass
+class Life:
+    """A model's whole life; the sums come out right, and everything is freed."""
+
+    lib: Library
+    number: int
+    folder: str = ""  # of the cache
+
+    def run(self, path: str) -> None:
+        """By one path."""
+        model = add_model(self.lib)
         compilation = Compilation(model)
-        assert lib.Compilation_setPriority(compilation.handle, 12345) == ResultCode.BAD_DATA
-        execution = ctypes.c_void_p()
-        assert lib.Execution_create(compilation.handle, ctypes.byref(execution))
+        if path == "cached":
+            token = (ctypes.c_uint8 * 32)(self.number % 4)
+            ok(self.lib.Compilation_setCaching(compilation.handle, self.folder.encode(), token))
+        ok(self.lib.Compilation_finish(compilation.handle))
+        execution = Execution(compilation)
+        number = np.full((2, 2), self.number, np.float32)
+        for index in range(2):
+            ok(execution.input(index, number))
+        out = np.zeros((2, 2), np.float32)
+        ok(execution.output(0, out))
+        PATHS[path](self, execution, out)
+        assert path == "missed" or (out == 2 * self.number).all()
+        execution.free()
         compilation.free()
         model.free()
 
-    for _ in range(500):
-        refused_life()
-    before, files = resident_kb(), descriptors()
-    for _ in range(ROUNDS):
-        refused_life()
-    assert descriptors() == files
-    assert resident_kb() - before < SLACK_KB
+    def compute(self, execution: Execution, _: NDArray[np.float32]) -> None:
+        """At once."""
+        ok(execution.compute())
+
+    def start(self, execution: Execution, _: NDArray[np.float32]) -> None:
+        """By an event."""
+        event = execution.start()
+        ok(self.lib.Event_wait(event))
+        self.lib.Event_free(event)
+
+    def burst(self, execution: Execution, _: NDArray[np.float32]) -> None:
+        """By a burst."""
+        burst = ctypes.c_void_p()
+        ok(self.lib.Burst_create(execution.compilation.handle, ctypes.byref(burst)))
+        ok(self.lib.Execution_burstCompute(execution.handle, burst))
+        self.lib.Burst_free(burst)
+
+    def reuse(self, execution: Execution, out: NDArray[np.float32]) -> None:
+        """Twice."""
+        ok(self.lib.Execution_setReusable(execution.handle, True))
+        for _ in range(2):
+            out[:] = 0
+            ok(execution.compute())
+
+    def fenced(self, execution: Execution, _: NDArray[np.float32]) -> None:
+        """After a fence, and with a fence that others can wait for."""
+        ends = os.pipe()
+        before, event, fence = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_int(-1)
+        ok(self.lib.Event_createFromSyncFenceFd(ends[0], ctypes.byref(before)))
+        ok(
+            self.lib.Execution_startComputeWithDependencies(
+                execution.handle, (ctypes.c_void_p * 1)(before), 1, 0, ctypes.byref(event)
+            )
+        )
+        ok(self.lib.Event_getSyncFenceFd(event, ctypes.byref(fence)))
+        os.write(ends[1], b"!")
+        ok(self.lib.Event_wait(event))
+        for end in (*ends, fence.value):
+            os.close(end)
+        self.lib.Event_free(event)
+        self.lib.Event_free(before)
+
+    def file(self) -> tuple[ctypes.c_void_p, int]:
+        """A page of memory and its file."""
+        memory, fd = ctypes.c_void_p(), os.memfd_create("page")
+        os.ftruncate(fd, mmap.PAGESIZE)
+        ok(self.lib.Memory_createFromFd(16, 3, fd, 0, ctypes.byref(memory)))
+        return memory, fd
+
+    def files(self, execution: Execution, out: NDArray[np.float32]) -> None:
+        """From one file to another."""
+        (source, first), (result, second) = self.file(), self.file()
+        os.pwrite(first, np.full(4, self.number, np.float32).tobytes(), 0)
+        ok(self.lib.Execution_setInputFromMemory(execution.handle, 0, None, source, 0, 16))
+        ok(self.lib.Execution_setOutputFromMemory(execution.handle, 0, None, result, 0, 16))
+        ok(execution.compute())
+        out[:] = np.frombuffer(os.pread(second, 16, 0), np.float32).reshape(2, 2)
+        self.drop((source, first), (result, second))
+
+    def drop(self, *files: tuple[ctypes.c_void_p, int]) -> None:
+        """Frees memories and closes their files."""
+        for memory, fd in files:
+            self.lib.Memory_free(memory)
+            os.close(fd)
+
+    def device_memory(self, execution: Execution, out: NDArray[np.float32]) -> None:
+        """To memory of the device, and from there to a file."""
+        handle = execution.compilation.handle
+        description, memory = ctypes.c_void_p(), ctypes.c_void_p()
+        ok(self.lib.MemoryDesc_create(ctypes.byref(description)))
+        ok(self.lib.MemoryDesc_addOutputRole(description, handle, 0, 1.0))
+        ok(self.lib.MemoryDesc_finish(description))
+        ok(self.lib.Memory_createFromDesc(description, ctypes.byref(memory)))
+        ok(self.lib.Execution_setOutputFromMemory(execution.handle, 0, None, memory, 0, 0))
+        ok(execution.compute())
+        copy, fd = self.file()
+        ok(self.lib.Memory_copy(memory, copy))
+        out[:] = np.frombuffer(os.pread(fd, 16, 0), np.float32).reshape(2, 2)
+        self.drop((copy, fd))
+        self.lib.Memory_free(memory)
+        self.lib.MemoryDesc_free(description)
+
+    def missed(self, execution: Execution, _: NDArray[np.float32]) -> None:
+        """Too late, by an event that nobody waits for."""
+        ok(self.lib.Execution_setTimeout(execution.handle, 1))
+        self.lib.Event_free(execution.start())
+        refused(execution.compute(), ResultCode.BAD_STATE)
+
+
+PATHS: dict[str, Callable[[Life, Execution, NDArray[np.float32]], None]] = {
+    "compute": Life.compute,
+    "start": Life.start,
+    "burst": Life.burst,
+    "reuse": Life.reuse,
+    "fenced": Life.fenced,
+    "files": Life.files,
+    "device memory": Life.device_memory,
+    "cached": Life.compute,
+    "missed": Life.missed,
+}
+
+
+def life(lib: Library, number: int) -> None:
+    """A model's whole life, by one of the paths that need nothing else."""
+    Life(lib, number).run(list(PATHS)[number % 4])
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_thousands_of_lives_leave_nothing(lib: Library, path: str, tmp_path: Path) -> None:
+    """Compiled and executed again and again."""
+    for number in range(300):
+        Life(lib, number, str(tmp_path)).run(path)
+    with nothing_stays():
+        for number in range(ROUNDS):
+            Life(lib, number, str(tmp_path)).run(path)
+    assert len(list(tmp_path.iterdir())) == (4 if path == "cached" else 0)
+
+
+@pytest.mark.parametrize("path", [path for path in PATHS if path != "cached"])
+def test_thousands_of_executions_leave_nothing(lib: Library, path: str) -> None:
+    """Of one compilation."""
+    model = add_model(lib)
+    compilation = model.compile()
+    number, out = np.full((2, 2), 3, np.float32), np.zeros((2, 2), np.float32)
+
+    def once() -> None:
+        execution = Execution(compilation)
+        for index in range(2):
+            ok(execution.input(index, number))
+        out[:] = 0
+        ok(execution.output(0, out))
+        PATHS[path](Life(lib, 3), execution, out)
+        assert path == "missed" or (out == 6).all()
+        execution.free()
+
+    for _ in range(300):
+        once()
+    with nothing_stays():
+        for _ in range(ROUNDS):
+            once()
+
+
+def test_models_in_models_leave_nothing(lib: Library) -> None:
+    """Referenced models are freed with the last that refers to them."""
+    value, out = np.ones(2, np.float32), np.zeros(2, np.float32)
+
+    def once() -> None:
+        yes, no = doubling(lib), constant_add(lib, 5)
+        model = if_model(lib, yes, no)
+        compilation = model.compile()
+        execution = Execution(compilation)
+        ok(execution.input(0, np.ones(1, np.bool_)))
+        ok(execution.input(1, value))
+        ok(execution.output(0, out))
+        for item in (yes, no, model, compilation):
+            item.free()
+        ok(execution.compute())
+        assert (out == 2).all()
+        execution.free()
+
+    for _ in range(300):
+        once()
+    with nothing_stays():
+        for _ in range(ROUNDS):
+            once()
+
+
+def test_refusals_leave_nothing(lib: Library) -> None:
+    def once() -> None:
+        model = Model(lib)
+        model.operand(0)
+        refused(model.finish())
+        model.free()
+        good = add_model(lib)
+        compilation = Compilation(good)
+        refused(lib.Compilation_setPriority(compilation.handle, 12345))
+        none = ctypes.c_void_p()
+        refused(lib.Execution_create(compilation.handle, ctypes.byref(none)), ResultCode.BAD_STATE)
+        compilation.free()
+        good.free()
+
+    for _ in range(300):
+        once()
+    with nothing_stays():
+        for _ in range(ROUNDS):
+            once()
+
+
+def test_a_lost_descriptor_is_noticed() -> None:
+    with pytest.raises(AssertionError), nothing_stays():
+        lost = os.memfd_create("lost")
+    os.close(lost)
+
+
+def test_lost_memory_is_noticed() -> None:
+    """A hundred bytes a round."""
+    if allocated_bytes() == 0:
+        pytest.skip("the C library does not count")
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+    libc.free.argtypes = [ctypes.c_void_p]
+    with pytest.raises(AssertionError), nothing_stays():
+        lost = [libc.malloc(100) for _ in range(ROUNDS)]
+    for address in lost:
+        libc.free(address)
+
+
+def test_lost_mappings_are_noticed() -> None:
+    """Of two kinds in turn, or the kernel would join them."""
+    with pytest.raises(AssertionError), nothing_stays():
+        lost = [mmap.mmap(-1, mmap.PAGESIZE, prot=1 + 2 * (n % 2)) for n in range(50)]
+    for page in lost:
+        page.close()
 
 
 def test_objects_may_go_in_any_order(lib: Library) -> None:

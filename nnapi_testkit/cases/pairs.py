@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from nnapi_testkit.cases.build import choose_signature, level_of
-from nnapi_testkit.cases.edits import base_of, find
+from nnapi_testkit.cases.edits import base_of, base_variant, find
 from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.cases.relations import RELATIONS, Situation
 from nnapi_testkit.cases.second import Second
@@ -35,7 +35,7 @@ def pair_refs(op: Op, cell: Cell) -> Iterator[CaseRef]:
             case_id,
             op.name,
             cell.name,
-            max(level, RELATIONS[name].level(situation)),
+            max(level, base_variant(op).level, RELATIONS[name].level(situation)),
             "pair",
             partial(_make, op.name, cell.name, sample.name, name, case_id),
         )

@@ -10,11 +10,13 @@ from nnapi_testkit.cases.index import case_index
 from nnapi_testkit.cases.ref import Broken, CaseRef
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.judge.verdict import Verdict
+from nnapi_testkit.model.case import Ending
 from nnapi_testkit.session.lane import Lane
 from nnapi_testkit.session.plan import within
 from nnapi_testkit.session.services import standard
 from nnapi_testkit.session.settings import OracleMode, Settings
-from nnapi_testkit.spec.levels import level_of
+from nnapi_testkit.spec.levels import NEWEST, level_of
+from nnapi_testkit.targets import parse_target
 
 
 def ref(level: int) -> CaseRef:
@@ -88,3 +90,18 @@ def test_a_library_without_older_devices_is_not_blamed() -> None:
     assert [record.id for record in records] == [r.id for r in refs]
     assert {record.verdict for record in records} == {Verdict.UNSUPPORTED}
     assert "no older device" in records[0].message
+
+
+@pytest.mark.parametrize("level", range(1, NEWEST))
+def test_a_device_claims_and_compiles_every_case_of_its_level(level: int) -> None:
+    """Each case says a level that is enough; a pair or path may need more than its operation."""
+    refs = [r for r in case_index() if r.computes and r.level == level and not r.needs]
+    cases = [replace(r.make(), sets=()) for r in refs]
+    with parse_target(f"host#nnapi-level-{level}").open() as runner:
+        results = list(runner.run(cases))
+    missed = [
+        (r.id, result.stage.name, result.code)
+        for r, result in zip(refs, results, strict=True)
+        if result.ending is not Ending.COMPLETED
+    ]
+    assert not missed

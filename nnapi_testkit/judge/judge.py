@@ -97,7 +97,9 @@ def _by_ending(case: Case, result: Result, newer: bool) -> Found | None:
         return _bare(Verdict.TIMEOUT, f"no answer within {case.deadline_ms} ms {where}")
     # What an older device has to refuse it may leave unclaimed; a missing function says nothing.
     if result.ending == Ending.UNSUPPORTED and (not newer or result.function):
-        return _bare(Verdict.UNSUPPORTED, "the device does not claim this operation", 1)
+        why = f"not available at this level: the library has no {result.function}"
+        unclaimed = "the device does not claim this operation"
+        return _bare(Verdict.UNSUPPORTED, why if result.function else unclaimed, 1)
     if result.ending == Ending.BAD_CASE:
         return _bare(Verdict.INFRA, f"the runner could not read the case: {result.text}")
     if result.ending == Ending.STOPPED and case.expect == Stage.DONE:

@@ -340,27 +340,65 @@ def test_a_fleet_of_two_that_both_die_reports_every_case(reference: Any_) -> Non
     assert all(record.verdict is here[record.id][0] for record in told)
 
 
-def test_xdist_workers_share_a_fleet(reference: Any_, tmp_path: Path) -> None:
-    devices = [reference() for _ in range(2)]
-    names = ",".join(device.serial for device in devices)
+def _suite(folder: Path, target: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run the pytest plugin's suite on a target, in a process of its own."""
     root = Path(__file__).parents[2]
     # An installed kit has its entry point; naming the plugin too would register it twice.
     installed = any(p.value == "nnapi_testkit.plugin" for p in entry_points(group="pytest11"))
-    done = subprocess.run(
+    return subprocess.run(
         [
-            *(sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider"),
+            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
             *(() if installed else ("-p", "nnapi_testkit.plugin")),
             *("--nnapi-suite", "--nnapi-operation", "ADD"),
-            *("--nnapi-target", f"adb:{names}", "--nnapi-oracle", "golden"),
+            *("--nnapi-target", target, "--nnapi-oracle", "golden", *options),
         ],
-        cwd=tmp_path,
+        cwd=folder,
         env={**os.environ, "PYTHONPATH": str(root), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": ""},
         capture_output=True,
         text=True,
         timeout=120,
     )
+
+
+def test_xdist_workers_share_a_fleet(reference: Any_, tmp_path: Path) -> None:
+    devices = [reference() for _ in range(2)]
+    names = ",".join(device.serial for device in devices)
+    done = _suite(tmp_path, f"adb:{names}", "-n", "2")
     said = done.stdout[-3000:] + done.stderr[-2000:]
     count = len(Session(_settings("host")).refs())  # what a device lacks is UNSUPPORTED
     assert f"1 operation, 5 cells, {count} cases" in said, said
     assert "INFRA" not in done.stdout and "NOT_RUN" not in done.stdout, said
     assert all(device.results > 0 for device in devices)
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "xdist"])
+def test_a_suite_prepares_each_device_once_and_before_anything_else(
+    reference: Any_, tmp_path: Path, workers: tuple[str, ...]
+) -> None:
+    devices = [reference() for _ in range(2 if workers else 1)]
+    names = ",".join(device.serial for device in devices)
+    log = tmp_path / "log"
+    command = (
+        f"echo $ANDROID_SERIAL >>{log}; {adbutils.adb_path()} shell setprop debug.nn.partition 2"
+    )
+    done = _suite(tmp_path, f"adb:{names}", "--nnapi-before-run", command, *workers)
+    said = done.stdout[-3000:] + done.stderr[-2000:]
+    assert done.returncode == 0, said
+    assert sorted(log.read_text().split()) == sorted(device.serial for device in devices)
+    for device in devices:
+        assert (device.root / "properties" / "debug.nn.partition").read_text() == "2"
+        opened = device.opened
+        prepared = next(i for i, word in enumerate(opened) if "setprop debug.nn.partition" in word)
+        served = [i for i, word in enumerate(opened) if "--serve" in word]
+        assert device.results > 0 and max(served) > prepared
+        # Between its preparation and the first batch it has listed its devices twice again.
+        between = opened[prepared : max(served)]
+        assert sum("--list-devices" in word for word in between) >= 2
+
+
+def test_a_suite_whose_preparation_fails_runs_nothing(reference: Any_, tmp_path: Path) -> None:
+    device = reference()
+    done = _suite(tmp_path, f"adb:{device.serial}", "--nnapi-before-run", "exit 3")
+    assert done.returncode != 0
+    assert "--before-run 'exit 3' left with status 3" in done.stdout + done.stderr
+    assert device.results == 0

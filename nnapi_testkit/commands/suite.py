@@ -191,6 +191,20 @@ class SuitePlugin:
         except KitError as error:
             raise pytest.UsageError(f"nnapi-testkit: {error}") from error
 
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> Generator[None, Any, None]:
+        """Let refusals that -k chooses bring their unbroken neighbours, as in every selection."""
+        every = list(items)
+        yield
+        if not config.getoption("keyword"):
+            return
+        refs = [item.ref for item in items if isinstance(item, CaseItem)]
+        wanted = {ref.broken.neighbour for ref in refs if ref.broken}
+        wanted -= {ref.id for ref in refs}
+        items[:0] = [i for i in every if isinstance(i, CaseItem) and i.ref.id in wanted]
+
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Plan what is left after -k, --lf and the like."""
         refs = [item.ref for item in session.items if isinstance(item, CaseItem)]

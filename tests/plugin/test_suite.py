@@ -55,6 +55,16 @@ def test_keyword_id_operation_and_shard_select(run_pytest: Pytest) -> None:
     assert outcome(run_pytest("--nnapi-suite", "--nnapi-level", "1")) == {"passed": 10}
 
 
+def test_a_refusal_that_is_chosen_brings_its_neighbour(run_pytest: Pytest) -> None:
+    done = run_pytest("--nnapi-suite", "-v", "-k", "beside", special="plain,refuse_beside")
+    assert "nnapi::ADD[float32-refuse_beside-1] PASSED" in done.stdout
+    assert "nnapi::RELU[float32-plain-29] PASSED" in done.stdout
+    assert outcome(done)["passed"] == 2
+    # What is left out otherwise stays left out.
+    done = run_pytest("nnapi::ADD[float32-plain-0]", "-k", "ADD", special="plain,refuse_beside")
+    assert outcome(done) == {"passed": 1}
+
+
 def test_last_failed(run_pytest: Pytest) -> None:
     run_pytest("--nnapi-suite", "--cache", special="wrong,plain,crash")
     done = run_pytest("--nnapi-suite", "--lf", special="wrong,plain,crash")

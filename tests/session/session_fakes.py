@@ -3,6 +3,7 @@
 Words in a case id: `wrong` (the driver computes 1 too much), `crash`, `leak` (wrong in a batch,
 right alone), `refuse` (must be refused), `nogolden`, `stale`, `badoracle`, `badmake`, `badjudge`,
 `gone` (the runner is lost whenever it meets the case), `flaky` (lost the first time only),
+`beside` (with `refuse`: the last case is its unbroken neighbour),
 `unsupported`, `nameless` (no device is reported), `suicide` (the lane process dies).
 """
 
@@ -14,7 +15,7 @@ from functools import partial
 
 import numpy as np
 
-from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.cases.ref import Broken, CaseRef
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.judge.verdict import Difference, Evidence, Record, Verdict
 from nnapi_testkit.model.case import (
@@ -65,8 +66,17 @@ def refs(special: Sequence[str] | None = None, count: int | None = None) -> list
         operation = OPERATIONS[at * len(OPERATIONS) // max(count, 1)]
         word = special[at] if at < len(special) and special[at] else "plain"
         case_id = f"{operation}[float32-{word}-{at}]"
+        near = f"{OPERATIONS[-1]}[float32-plain-{count - 1}]"
         found.append(
-            CaseRef(case_id, operation, "float32", 1 + at % 3, "positive", partial(make, case_id))
+            CaseRef(
+                case_id,
+                operation,
+                "float32",
+                1 + at % 3,
+                "positive",
+                partial(make, case_id),
+                broken=Broken("rank", near) if "beside" in word else None,
+            )
         )
     return found
 

@@ -129,6 +129,7 @@ def started(
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     command = linux_command(abi.name, tmp_path, built(abi.name, "zig"))
     words = [*command, "--serve", "--library", str(tmp_path / "libtoy.so")]
+    words += ["--journal", str(tmp_path / "results")]  # as on a device
     with RunnerSession(lambda cache: [*words, "--cache-dir", cache], "toy", grace=20) as session:
         yield session
 

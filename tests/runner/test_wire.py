@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,9 @@ from nnapi_testkit.model.wire import (
     End,
     Failure,
     Hello,
+    Kept,
     Library,
+    Message,
     Trouble,
     WireError,
     decode_results,
@@ -312,8 +315,68 @@ def test_wrong_usage(runner: Path, words: list[str]) -> None:
     done = subprocess.run([runner, *words], capture_output=True, text=True, timeout=20)
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr.startswith("nnapi-runner: ")
-    assert "usage:" in done.stderr
+    assert done.stderr.startswith("usage:")
+    # The last line is what is passed on from a device.
+    assert done.stderr.splitlines()[-1].startswith("nnapi-runner: ")
+
+
+def _told(runner: Path, *words: str | Path, **environment: str) -> list[Message]:
+    done = subprocess.run(
+        [runner, *words],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=20,
+        env={**os.environ, **environment},
+    )
+    return list(decode_results([done.stdout]))
+
+
+@pytest.mark.parametrize(
+    ("what", "words"), [("abort", "died of signal 6"), ("hang", "did not load within 300 ms")]
+)
+def test_a_library_that_cannot_list_is_told_where_it_ended(
+    runner: Path, native: Path, what: str, words: str
+) -> None:
+    library = native / "libtoy.so"
+    listing = ["--list-devices", "--load-deadline", "300", "--library", library]
+    told = _told(runner, *listing, TOY_ON_LIST=what)
+    assert isinstance(told[-1], Failure) and told[-1].trouble is Trouble.LIBRARY
+    assert words in told[-1].text and "ANeuralNetworks_getDeviceCount" in told[-1].text
+
+
+def test_of_several_libraries_the_first_that_loads_is_taken(runner: Path, native: Path) -> None:
+    choice = ["--library", "libabsent.so", "--library", native / "libtoy.so"]
+    _, library, _ = _told(runner, "--list-devices", *choice)
+    assert isinstance(library, Library) and library.path.endswith("libtoy.so")
+    choice = ["--library", "libabsent.so", "--library", "/absent/lib.so"]
+    told = _told(runner, "--list-devices", *choice)
+    assert isinstance(told[-1], Failure)
+    assert "cannot load libabsent.so: " in told[-1].text
+    assert "; nor /absent/lib.so: " in told[-1].text
+
+
+def test_a_file_for_results_that_cannot_be_made(runner: Path, native: Path) -> None:
+    library = native / "libtoy.so"
+    told = _told(runner, "--serve", "--library", library, "--journal", "/absent/results")
+    assert isinstance(told[-1], Failure) and told[-1].trouble is Trouble.SYSTEM
+    assert "cannot keep results in /absent/results" in told[-1].text
+
+
+def test_a_file_that_holds_no_results_is_begun_anew(
+    runner: Path, native: Path, tmp_path: Path
+) -> None:
+    journal = tmp_path / "results"
+    words = ["--serve", "--library", native / "libtoy.so", "--journal", journal]
+    for content in (b"", b"N", b"no frame at all" * 9, bytes(1 << 20)):
+        for more in ([], ["--resume"]):
+            journal.write_bytes(content)
+            told = _told(runner, *words, *more)
+            assert [type(message) for message in told] == [Hello, Library, Bye], (content[:9], more)
+    # A sound file whose last frame was cut off: what came before is told.
+    kept = journal.read_bytes()
+    journal.write_bytes(kept + kept[:-3])
+    told = _told(runner, *words, "--resume")
+    assert [type(message) for message in told] == [Hello, Kept, Library, Bye]
 
 
 def test_list_devices(runner: Path, native: Path) -> None:

@@ -76,6 +76,7 @@ class Device:
         until = time.monotonic() + seconds
         network = is_network(self.serial)
         attached = refused = 0.0
+        probe = PROBE_SECONDS
         attempt: threading.Thread | None = None
         why = ""
         while True:
@@ -83,10 +84,12 @@ class Device:
             if state == "device":
                 try:
                     self.check_features()
-                    if self.shell("echo ok", PROBE_SECONDS).text == "ok":
+                    if self.shell("echo ok", probe).text == "ok":
                         return
                     why = "commands do not work"
                 except InfraError as error:
+                    if isinstance(error, DeviceTimeout):
+                        probe *= 2  # an emulated processor takes its time
                     why = str(error)
                     if network and now - attached >= AGAIN_SECONDS:
                         # Connected in name only: adb notices a silent device late or never.

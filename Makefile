@@ -16,7 +16,7 @@ FLOOR := $(if $(strip $(ARGS)),,$(wildcard ci/floor.json))
 SUITE_FLOOR := $(if $(strip $(SUITE)),,$(wildcard ci/floor.json))
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CONSTRAINTS := -c ci/constraints.txt
-EXTRAS := torch,test,dev,android,litert
+EXTRAS := torch,test,dev,android,litert,jumpstarter
 NATIVE := CMakeLists.txt $(shell find emulator -type f \( -name '*.cpp' -o -name '*.c' \
 	-o -name '*.h' -o -name '*.map' -o -name '*.cmake' -o -name CMakeLists.txt \))
 

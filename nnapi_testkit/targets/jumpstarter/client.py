@@ -27,7 +27,7 @@ from nnapi_testkit.errors import KitError
 from nnapi_testkit.targets.base import InfraError, TargetError
 from nnapi_testkit.targets.jumpstarter.settings import Settings
 
-__all__ = ["Leased", "connected", "find_adb", "translated"]
+__all__ = ["Leased", "connected", "find_adb", "load_config", "translated"]
 
 # Jumpstarter imports no driver client that the configuration does not allow. This one is ours to
 # allow: the extra has installed it.
@@ -49,6 +49,7 @@ class Leased:
         lease: the lease's name; empty without a controller.
         exporter: its name.
         labels: its labels.
+        ours: the lease is to be given back.
         ended: asks the controller whether the lease has ended; gives the reason, or nothing.
     """
 
@@ -56,6 +57,7 @@ class Leased:
     lease: str
     exporter: str
     labels: dict[str, str] = field(default_factory=dict)
+    ours: bool = False
     ended: Callable[[], Awaitable[str]] | None = None
 
 
@@ -120,7 +122,7 @@ async def connected(
 
     def ending(lease: Any, remaining: timedelta) -> None:
         if remaining <= timedelta(0):
-            over(f"lease {lease.name} has ended")
+            over("the lease has ended")
 
     async with config.lease_async(
         selector=settings.selector or None,
@@ -137,7 +139,8 @@ async def connected(
                 # The exporter may have something to prepare first, such as flashing the device.
                 await client.wait_for_lease_ready(settings.wait)
                 labels = dict(lease.exporter_labels)
-                yield Leased(client, lease.name, lease.exporter_name, labels, partial(_end, lease))
+                ended = partial(_end, lease)
+                yield Leased(client, lease.name, lease.exporter_name, labels, ours, ended)
 
 
 def _quieten(client: Any) -> None:
@@ -152,8 +155,8 @@ async def _end(lease: Any) -> str:
             told = await lease.get()
     except Exception as error:
         # A controller that does not answer says nothing about the lease.
-        return f"lease {lease.name} is gone" if _code(error) == "NOT_FOUND" else ""
-    return f"lease {lease.name} has ended" if told.effective_end_time else ""
+        return "the lease is gone" if _code(error) == "NOT_FOUND" else ""
+    return "the lease has ended" if told.effective_end_time else ""
 
 
 def _code(error: BaseException) -> str:

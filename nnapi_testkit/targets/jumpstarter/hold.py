@@ -16,6 +16,7 @@ from nnapi_testkit.errors import KitError
 from nnapi_testkit.targets.adb.server import Server
 from nnapi_testkit.targets.base import InfraError
 from nnapi_testkit.targets.jumpstarter.client import Leased, connected, find_adb, translated
+from nnapi_testkit.targets.jumpstarter.keeper import Keeper
 from nnapi_testkit.targets.jumpstarter.settings import Settings
 
 __all__ = ["Hold", "Tunnel"]
@@ -133,8 +134,10 @@ class Hold:
 
     async def _work(self) -> None:
         error: KitError = InfraError("Jumpstarter has ended")
+        keeper: Keeper | None = None
         try:
             async with connected(self._settings, self._portal, self._ended) as leased:
+                keeper = Keeper(self._settings, leased.lease) if leased.ours else None
                 self._leased = leased
                 await self._serve(leased)
         except Exception as caught:
@@ -142,6 +145,8 @@ class Hold:
             self._why = self._why or str(error)
         finally:
             self._over.set()
+            if keeper is not None:
+                keeper.done()
             if not self._ready.done():
                 self._ready.set_exception(error)
             self._gone.set()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -101,7 +100,6 @@ class Pool:
 
 _POOL = Pool()
 when_let_go(_POOL.let_go)
-atexit.register(_POOL.close)
 
 
 class JumpstarterSession(AdbSession):

@@ -20,9 +20,12 @@ static pid_t writer_of(int fd) {
     return field.ok && pid > 1 && pid <= 0x7fffffff ? (pid_t)pid : 0;
 }
 
+/* False while another runner holds it. A file system without locks has none that does. */
 static bool lock(int fd) {
-    while (flock(fd, LOCK_EX | LOCK_NB) != 0)
-        if (errno != EINTR) return false;
+    while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EAGAIN) return false;
+        if (errno != EINTR) return true;
+    }
     return true;
 }
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import pickle
+import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -114,8 +120,6 @@ def test_cases_that_cannot_be_sent_keep_their_place(
 
 
 def _unsendable(case: Case) -> Case:
-    from dataclasses import replace
-
     return replace(case, repetitions=1_000_000)
 
 
@@ -171,3 +175,33 @@ def test_a_device_without_room_for_results_runs_all_the_same(
             check(list(runner.run(cases(40))), 40)
         except InfraError as error:
             pytest.fail(str(error))
+
+
+def test_a_runner_that_a_killed_host_has_left_behind_ends_with_the_next_lease(
+    counted: Any_, target: Any_, cases: Any_, check: Any_, executions: Path
+) -> None:
+    device = counted(20)
+    script = (
+        "import os, pickle, signal, sys\n"
+        "from nnapi_testkit.targets import parse_target\n"
+        "runner = parse_target(sys.argv[1]).open()\n"
+        "results = runner.run(pickle.load(sys.stdin.buffer))\n"
+        "next(results); os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, f"adb:{device.serial}"],
+        input=pickle.dumps(cases(1000)),
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        timeout=60,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    time.sleep(0.3)
+    before = sum(counts(executions).values())
+    time.sleep(0.3)
+    assert sum(counts(executions).values()) > before, "it goes on with its batch"
+    with target(device).open() as runner:
+        before = sum(counts(executions).values())
+        check(list(runner.run(cases(5))), 5)
+        assert sum(counts(executions).values()) == before + 5
+    assert list(device.scratch.iterdir()) == []

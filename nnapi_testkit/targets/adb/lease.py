@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import re
 import shlex
@@ -39,6 +40,8 @@ LISTING = "ANeuralNetworks_getDeviceCount"
 LOAD_SECONDS = 90.0  # a runtime whose services do not answer takes a minute to say so
 GETPROP_SECONDS = 10.0
 STOP_SECONDS = 5.0
+NOTICE_SECONDS = 15.0
+_LOG = logging.getLogger(__name__)
 VARIABLE = "NNAPI_TESTKIT_ADB_PATIENCE"
 CLEAN_SECONDS = 15.0
 
@@ -164,6 +167,8 @@ class Lease:
             self.facts = found
             candidates = runners(self.serial, found.abis)
             self.abi, self.base, self.runner = install(self.device, candidates)
+            if self._stale:
+                self._end_leftovers()
             if booted_anew or self._stale:
                 self._wait_services(patience)
                 self._stale = False
@@ -240,9 +245,13 @@ class Lease:
     def _list(self) -> tuple[tuple[NnapiDevice, ...] | None, str]:
         """Return what the library lists, or None and why it does not."""
         command = f"{self.command(self.driver)} --list-devices"
-        # A library that dies is loaded twice before it is given up.
-        seconds = 2 * self.patience.load + self.patience.grace
-        done = self.device.shell(command, seconds)
+        waiting = threading.Timer(NOTICE_SECONDS, self._notice)
+        waiting.daemon = True
+        waiting.start()
+        try:
+            done = self.device.shell(command, self._listing_seconds)
+        finally:
+            waiting.cancel()
         try:
             messages = list(decode_results([done.out]))
         except KitError as error:
@@ -254,6 +263,17 @@ class Lease:
                 return None, message.text + self.hint(message.text)
         return None, (
             f"the runner for {self.abi} does not run there (exit code {done.code}: {said(done)})"
+        )
+
+    @property
+    def _listing_seconds(self) -> float:
+        # A library that dies is loaded twice before it is given up.
+        return 2 * self.patience.load + self.patience.grace
+
+    def _notice(self) -> None:
+        _LOG.warning(
+            "device %s: its NNAPI runtime has been listing its devices for %g s; it has %g s",
+            *(self.serial, NOTICE_SECONDS, self.patience.load),
         )
 
     def hint(self, text: str) -> str:
@@ -295,17 +315,24 @@ class Lease:
 
     def clean(self) -> None:
         """Remove everything from the device, leftovers of runs that were killed included."""
+        self.device.shell(f"{self._stopping()}; rm -rf {self.base}", CLEAN_SECONDS)
+
+    def _end_leftovers(self) -> None:
+        """End the runners of a host that was killed: they go on with their batch for a while."""
+        self.device.shell(f"{self._stopping()}; rm -rf {self.base}/run-*", CLEAN_SECONDS)
+
+    def _stopping(self) -> str:
+        """Return the command that ends all runners that lie in our folder."""
         # A runner that lost its host ends by itself; one that hangs must not outlive the lease. It
         # is known by its program or, where an emulator of its machine runs it, by its command
         # line; the brackets keep this command from being found itself.
         exe = rf"s|.*/proc/\([0-9]*\)/exe -> {self.base}/.*|\1|p"
         line = r"s|^/proc/\([0-9]*\)/cmdline$|\1|p"
         ours = f"{FOLDER}/[0-9a-f]*/[n]napi-runner"
-        self.device.shell(
+        return (
             f"kill -9 $(ls -l /proc/[0-9]*/exe 2>/dev/null | sed -n '{exe}')"
             f" $(grep -l '{self.base.removesuffix(FOLDER)}{ours}' /proc/[0-9]*/cmdline 2>/dev/null"
-            f" | sed -n '{line}') 2>/dev/null; rm -rf {self.base}",
-            CLEAN_SECONDS,
+            f" | sed -n '{line}') 2>/dev/null"
         )
 
     def stop(self, pid: int, folder: str) -> None:

@@ -53,6 +53,9 @@ def summarize(ledger: Ledger, facts: RunFacts) -> dict[str, Any]:
     after_first = facts.ended - (facts.first_verdict or facts.ended)
     rate = (len(ledger.records) - 1) / after_first if after_first > 0 else 0.0
     code = ledger.exit_code()
+    # Played beside the device that is judged, for what is newer than they are.
+    target = facts.settings.target
+    older = {r.device for r in ledger.records if r.target == f"{target}#{r.device}"}
     return {
         "schema": SCHEMA,
         "outcome": code.name.lower(),
@@ -91,7 +94,8 @@ def summarize(ledger: Ledger, facts: RunFacts) -> dict[str, Any]:
         "cases_per_second": round(rate, 1),
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(facts.started)),
         "target": facts.settings.target,
-        "devices": sorted({record.device for record in ledger.records if record.device}),
+        "devices": sorted({r.device for r in ledger.records if r.device} - older),
+        "older_devices": sorted(older),
         "device": dict(facts.device),
         "profile": facts.settings.profile,
         "oracle": facts.oracle,

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-from nnapi_testkit.cases.build import choose_signature, level_of
+from nnapi_testkit.cases.build import choose_signature, level_of, plan_slots
 from nnapi_testkit.cases.edits import (
     Base,
     Edit,
@@ -139,11 +139,22 @@ def refusals(op: Op, cell: Cell) -> list[Refusal]:
                 found.extend(_of_input(op, cell, sample, signature, spec))
     found.extend(_of_ties(op, [sample for sample, _ in samples]))
     first = samples[0][0]
-    for position, output in enumerate(op.outputs):
-        found.extend(_of_output(op, cell, first, position, output))
+    whole = next((sample for sample, _ in samples if _all_outputs(op, cell, sample)), None)
+    for position, output in enumerate(op.outputs if whole else ()):
+        assert whole is not None
+        found.extend(_of_output(op, cell, whole, position, output))
     found.extend(_of_counts(op, first))
     found.extend(Refusal(name, first, edit) for name, edit in MUTATIONS.items())
     return [refusal for refusal in found if _applies(op, cell, refusal)]
+
+
+def _all_outputs(op: Op, cell: Cell, sample: Sample) -> bool:
+    """Whether the sample has every output, so that their positions are those of the declaration."""
+    conditions = [output.when for output in op.outputs if output.when is not None]
+    if not conditions:
+        return True
+    _, facts = plan_slots(op, cell, sample, base_variant(op), 0)
+    return all(condition(facts) for condition in conditions)
 
 
 def _applies(op: Op, cell: Cell, refusal: Refusal) -> bool:
@@ -373,8 +384,6 @@ def _of_output(
 ) -> Iterator[Refusal]:
     name, code = output.name, cell.type_of(output.name, output.type)
     signature = choose_signature(op, sample)
-    if output.when is not None:
-        return  # whether it exists depends on the sample
     declared = _types(op, cell, sample, signature)
     illegal = [other for other in WRONG_TENSORS if _illegal(op, signature, declared, name, other)]
     for other in illegal[:TYPES_EACH]:

@@ -17,7 +17,7 @@ from nnapi_testkit.catalog import catalog
 from nnapi_testkit.judge.judge import judge
 from nnapi_testkit.judge.verdict import Verdict
 from nnapi_testkit.model.case import Case, Ending, Result, Stage
-from nnapi_testkit.op.declare import Input, Op, Scalar
+from nnapi_testkit.op.declare import Input, Op, Scalar, Tensor
 from nnapi_testkit.report.refusals import refusal_facts
 from nnapi_testkit.session.engine import Session
 from nnapi_testkit.session.plan import Selection, select, within
@@ -72,6 +72,9 @@ def constraints(op: Op) -> set[str]:
     for spec in _used(op):
         if not spec.optional:
             wanted.add(f"missing-{spec.name}")
+        # RANK takes every type of tensor.
+        if not (isinstance(spec, Tensor) and spec.any_type) and op.name != "RANK":
+            wanted.add(f"type-{spec.name}")
         if isinstance(spec, Scalar):
             wanted.add(f"tensor-{spec.name}")
             if spec.allowed is not None or spec.minimum is not None:
@@ -85,8 +88,7 @@ def constraints(op: Op) -> set[str]:
     for tie in op.ties:
         wanted.add("dimension-" + tie.partition("=")[0].rpartition(".")[0])
     for output in op.outputs:
-        if output.when is not None:
-            continue
+        wanted.add(f"type-{output.name}")
         if not any(is_tensor(cell.type_of(output.name, output.type)) for cell in op.cells):
             continue
         wanted |= {f"scalar-{output.name}", f"dimension-{output.name}", f"rank-{output.name}"}

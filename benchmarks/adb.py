@@ -23,6 +23,7 @@ from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.judge.verdict import Verdict
 from nnapi_testkit.loopback import LoopbackDevice
 from nnapi_testkit.session.engine import Session
+from nnapi_testkit.session.plan import available, within
 from nnapi_testkit.session.settings import OracleMode, Settings
 from nnapi_testkit.targets import fleet as fleet_of
 from nnapi_testkit.targets import parse_target
@@ -58,8 +59,10 @@ def settings(target: str) -> Settings:
 
 
 def chosen(count: int) -> list[CaseRef]:
-    """Cases of all operations in turn, as a whole run has them."""
-    refs = Session(settings("host")).refs()
+    """Cases of all operations in turn, as a whole run of a device of the newest level has them."""
+    session = Session(settings("host"))
+    facts = session.describe()
+    refs = available(within(session.refs(), facts), facts)
     step = max(1, len(refs) // count)
     return list(refs[::step])[:count]
 

@@ -47,6 +47,7 @@ def declare(name):
     return Op(
         name=name,
         signatures=((Tensor("input", rank=(1, 5)), Scalar("axis")),),
+        axes={"axis": ("input", 0)},
         outputs=(Output(shape=removed, type="TENSOR_INT32"),),
         cells=numeric(3, 3, int32=3),
         reference=reference,

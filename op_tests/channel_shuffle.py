@@ -17,6 +17,7 @@ def sample(name, input, num_groups, axis, **more):
 OP = Op(
     name="CHANNEL_SHUFFLE",
     signatures=((Tensor("input"), Scalar("num_groups", minimum=1), Scalar("axis")),),
+    axes={"axis": ("input", 0)},
     outputs=(Output(like="input"),),
     batched=besides("axis"),
     cells=numeric(3, 3),

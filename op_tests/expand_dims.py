@@ -16,6 +16,7 @@ def sample(name, input, axis, **more):
 OP = Op(
     name="EXPAND_DIMS",
     signatures=((Tensor("input", rank=(1, 7)), Scalar("axis")),),
+    axes={"axis": ("input", 1)},
     outputs=(Output(shape=expanded, like="input"),),
     cells=numeric(3, 3, int32=3),
     reference=lambda torch, input, axis: input.unsqueeze(axis),

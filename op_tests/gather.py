@@ -42,6 +42,7 @@ OP = Op(
             Tensor("indices", "TENSOR_INT32", rank=(1, 5)),
         ),
     ),
+    axes={"axis": ("input", 0)},
     outputs=(Output(shape=gathered, like="input"),),
     cells=numeric(3, 3, int32=3),
     reference=reference,

@@ -38,6 +38,7 @@ def sample(name, input, beta, axis, **more):
 OP = Op(
     name="LOG_SOFTMAX",
     signatures=((Tensor("input", rank=(1, 5)), Scalar("beta", "real"), Scalar("axis")),),
+    axes={"axis": ("input", 0)},
     outputs=(Output(),),
     batched=besides("axis"),
     cells=floats(3),

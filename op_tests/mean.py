@@ -38,6 +38,7 @@ def sample(name, input, axes, keep_dims=0, **more):
 OP = Op(
     name="MEAN",
     signatures=((Tensor("input"), ints("axes"), Scalar("keep_dims")),),
+    axes={"axes": ("input", 0)},
     outputs=(Output(shape=reduced("input"), like="input"),),
     cells=numeric(2, 2),
     reference=reference,

@@ -103,6 +103,7 @@ OPS = [
     Op(
         name="L2_NORMALIZATION",
         signatures=((Tensor("input"), AXIS),),
+        axes={"axis": ("input", 0)},
         outputs=(Output(shape=same_as("input"), quant=UNIT),),
         batched=besides("axis"),
         cells=numeric(quant8=3),
@@ -121,6 +122,7 @@ OPS = [
                 AXIS,
             ),
         ),
+        axes={"axis": ("input", 0)},
         outputs=(Output(shape=same_as("input")),),
         batched=besides("axis"),
         cells=floats(),

@@ -17,6 +17,7 @@ def sample(name, axis, count, shape, **more):
 OP = Op(
     name="PACK",
     signatures=((Scalar("axis", minimum=0), Tensor("inputs", rank=(1, 4), many=True)),),
+    axes={"axis": ("inputs", 1)},
     outputs=(Output(shape=packed, like="inputs"),),
     cells=cells("FLOAT16:6 FLOAT32:6 QUANT8_ASYMM:6 QUANT8_ASYMM_SIGNED:6 INT32:6"),
     reference=lambda torch, axis, inputs: torch.stack(inputs, axis),

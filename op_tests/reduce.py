@@ -100,6 +100,7 @@ def declare(name, function, rows, bound, exempt, large):
     return Op(
         name=name,
         signatures=((Tensor("input", domain=domain), ints("axes"), Scalar("keep_dims", "BOOL")),),
+        axes={"axes": ("input", 0)},
         outputs=(Output(shape=reduced("input"), like="input"),),
         cells=rows,
         reference=functools.partial(each_axis, function),

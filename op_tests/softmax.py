@@ -42,6 +42,7 @@ OP = Op(
             Scalar("axis", optional=True, default=-1, level=3),
         ),
     ),
+    axes={"axis": ("input", 0)},
     outputs=(Output(quant=FIXED),),
     batched=besides("axis"),
     cells=numeric(),

@@ -26,6 +26,7 @@ OP = Op(
             Scalar("num_splits", minimum=1),
         ),
     ),
+    axes={"axis": ("input", 0)},
     outputs=(Output(shape=part, like="input", many=lambda f: f["num_splits"]),),
     cells=numeric(3, 3, int32=3),
     reference=reference,

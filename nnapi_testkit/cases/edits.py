@@ -158,9 +158,44 @@ def retyped(operand: Operand, type: OperandCode) -> dict[str, Any]:
     return changes
 
 
+def beyond_rank(name: str, tensor: str, more: int, above: bool, base: Base) -> Model:
+    """The model whose axis (or first of the axes) is one outside [-rank, rank) of the tensor."""
+    operands = base.model.main.operands
+    rank = len(operands[base.operand(tensor)].dims) + more
+    index = base.operand(name)
+    values = np.frombuffer(operands[index].value, "<i4").copy()
+    values[0] = rank if above else -rank - 1
+    return with_operand(base.model, index, value=values.tobytes())
+
+
 def without_output_shapes(model: Model) -> Model:
     """The model whose outputs leave their rank open, so that no input contradicts them."""
     for index in model.main.outputs:
         if is_tensor(OperandCode(model.main.operands[index].type)):
             model = with_operand(model, index, dims=())
     return model
+
+
+def input_count(count: int, base: Base) -> Model:
+    """The operation with so many inputs: the last ones go first, scalars are added."""
+    model, inputs = base.model, list(base.operation.inputs)
+    while len(inputs) < count:
+        model, index = add_operand(model, scalar(OperandCode.INT32, 0))
+        inputs.append(index)
+    # The last ones go first; of a list and an axis, the list goes.
+    return with_operation(model, inputs=inputs[:count])
+
+
+def output_count(count: int, base: Base) -> Model:
+    """The operation with so many outputs, at least one more than it has; or one with none."""
+    model, outputs = base.model, list(base.operation.outputs)
+    if not count:
+        # Beside the operation that writes the model's outputs, one that writes nothing.
+        mute = replace(base.operation, outputs=())
+        return with_main(model, operations=(*model.main.operations, mute))
+    count = max(count, len(outputs) + 1)
+    first = model.main.operands[outputs[0]]
+    while len(outputs) < count:
+        model, index = add_operand(model, replace(first, lifetime=Lifetime.TEMPORARY))
+        outputs.append(index)
+    return with_operation(model, outputs=outputs[:count])

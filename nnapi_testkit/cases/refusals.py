@@ -22,6 +22,9 @@ from nnapi_testkit.cases.edits import (
     base_id,
     base_of,
     base_variant,
+    beyond_rank,
+    input_count,
+    output_count,
     replaced,
     retyped,
     scalar,
@@ -137,6 +140,7 @@ def refusals(op: Op, cell: Cell) -> list[Refusal]:
         for spec in signature:
             if spec.name in new:
                 found.extend(_of_input(op, cell, sample, signature, spec))
+                found.extend(_of_axis(op, sample, spec))
     found.extend(_of_ties(op, [sample for sample, _ in samples]))
     first = samples[0][0]
     whole = next((sample for sample, _ in samples if _all_outputs(op, cell, sample)), None)
@@ -215,6 +219,9 @@ def _of_input(
         yield refusal(word, partial(_retype, name, other))
     if isinstance(spec, Scalar):
         yield refusal(f"tensor-{name}", partial(_as_tensor, name))
+        if name == "activation" and cell.main == OperandCode.TENSOR_INT32:
+            # "For a TENSOR_INT32 tensor, the FuseCode must be NONE."
+            yield refusal(f"value-{name}.fused", partial(_set_scalar, name, code, 1))
         for how, value in _illegal_values(spec, code):
             yield refusal(f"value-{name}.{how}", partial(_set_scalar, name, code, value))
         return
@@ -231,6 +238,16 @@ def _of_input(
     if spec.bias_of and code == OperandCode.TENSOR_INT32:
         yield refusal(f"scale-{name}", partial(_rescale, name))
         yield refusal(f"zero-point-{name}", partial(_rezero, name))
+
+
+def _of_axis(op: Op, sample: Sample, spec: Input) -> Iterator[Refusal]:
+    if spec.name not in op.axes:
+        return
+    tensor, more = op.axes[spec.name]
+    counted_from_zero = isinstance(spec, Scalar) and spec.minimum is not None
+    for word, above in (("above", True), ("below", False))[: 1 if counted_from_zero else 2]:
+        edit = partial(beyond_rank, spec.name, tensor, more, above)
+        yield Refusal(f"value-{spec.name}.{word}", sample, edit)
 
 
 def _types(
@@ -450,37 +467,14 @@ def _of_counts(op: Op, sample: Sample) -> Iterator[Refusal]:
     for signature in op.signatures:
         last = max((i for i, spec in enumerate(signature) if not spec.optional), default=-1)
         legal.update(range(last + 1, len(signature) + 1))
-    yield Refusal("inputs.none", sample, partial(_input_count, 0))
+    yield Refusal("inputs.none", sample, partial(input_count, 0))
     fewest = 1 if listed else min(legal) - 1
     if fewest > 0:
-        yield Refusal("inputs.too-few", sample, partial(_input_count, fewest))
+        yield Refusal("inputs.too-few", sample, partial(input_count, fewest))
     if not listed:
-        yield Refusal("inputs.too-many", sample, partial(_input_count, max(legal) + 1))
+        yield Refusal("inputs.too-many", sample, partial(input_count, max(legal) + 1))
         gap = sorted(set(range(min(legal), max(legal))) - legal)
         if gap:
-            yield Refusal("inputs.between", sample, partial(_input_count, gap[0]))
-    yield Refusal("outputs.none", sample, partial(_output_count, 0))
-    yield Refusal("outputs.too-many", sample, partial(_output_count, len(op.outputs) + 1))
-
-
-def _input_count(count: int, base: Base) -> Model:
-    model, inputs = base.model, list(base.operation.inputs)
-    while len(inputs) < count:
-        model, index = add_operand(model, scalar(OperandCode.INT32, 0))
-        inputs.append(index)
-    # The last ones go first; of a list and an axis, the list goes.
-    return with_operation(model, inputs=inputs[:count])
-
-
-def _output_count(count: int, base: Base) -> Model:
-    model, outputs = base.model, list(base.operation.outputs)
-    if not count:
-        # Beside the operation that writes the model's outputs, one that writes nothing.
-        mute = replace(base.operation, outputs=())
-        return with_main(model, operations=(*model.main.operations, mute))
-    count = max(count, len(outputs) + 1)
-    first = model.main.operands[outputs[0]]
-    while len(outputs) < count:
-        model, index = add_operand(model, replace(first, lifetime=Lifetime.TEMPORARY))
-        outputs.append(index)
-    return with_operation(model, outputs=outputs[:count])
+            yield Refusal("inputs.between", sample, partial(input_count, gap[0]))
+    yield Refusal("outputs.none", sample, partial(output_count, 0))
+    yield Refusal("outputs.too-many", sample, partial(output_count, len(op.outputs) + 1))

@@ -355,6 +355,8 @@ class Op:
         exempt: function of the situation: elements the documentation leaves open.
         graphs: for control flow: function of the cell giving `GraphSample`s.
         by_cell: the reference also gets the keyword `cell`: what it computes depends on types.
+        axes: operands that count dimensions: of which tensor, and how many dimensions more the
+            result has; refusals go beyond `{"axis": ("input", 0)}` on either side.
         ties: dimensions that have to agree, as `bias.0=filter.0` or `paddings.0=rank(input)`:
             operand and axis, then what it equals. Refusals make the first one longer.
         fixed: operands whose shape or value other seeds leave alone, because they are tied to
@@ -379,6 +381,7 @@ class Op:
     graphs: Callable[[Cell], Iterable[Any]] | None = None
     level: int = 0
     by_cell: bool = False
+    axes: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     ties: tuple[str, ...] = ()
     fixed: frozenset[str] = frozenset()
     valid: Callable[[Facts], bool] | None = None

@@ -85,6 +85,7 @@ def constraints(op: Op) -> set[str]:
             wanted.add(f"rank-{spec.name}")
         if (spec.bias_of or spec.like) and quantized:
             wanted |= {f"scale-{spec.name}", f"zero-point-{spec.name}"}
+    wanted |= {f"value-{name}" for name in op.axes}
     for tie in op.ties:
         wanted.add("dimension-" + tie.partition("=")[0].rpartition(".")[0])
     for output in op.outputs:

@@ -107,8 +107,7 @@ void Execution::setInput(int32_t index, const ANeuralNetworksOperandType* type,
     } else {
         requireSpecified(given.operand);
         checkLength(given.operand, length, padding_);
-        given.data =
-            memory->region(offset, length, elementSize(given.operand.type), Memory::READ);
+        given.data = memory->region(offset, length, Memory::READ);
     }
     given.memory = std::move(memory);
     slot = std::move(given);
@@ -162,8 +161,7 @@ void Execution::setOutput(int32_t index, const ANeuralNetworksOperandType* type,
         mergeDimensions(given.operand, memory->operand());
     } else {
         if (given.operand.fullySpecified()) checkLength(given.operand, length, padding_);
-        given.data =
-            memory->region(offset, length, elementSize(given.operand.type), Memory::WRITE);
+        given.data = memory->region(offset, length, Memory::WRITE);
     }
     given.memory = std::move(memory);
     slot = std::move(given);
@@ -268,10 +266,6 @@ private:
     const Compilation& compilation_;
     std::unique_ptr<Workspace> workspace_;
 };
-
-bool isAligned(const void* data, Type type) {
-    return reinterpret_cast<uintptr_t>(data) % elementSize(type) == 0;
-}
 
 }  // namespace
 

@@ -114,13 +114,10 @@ Memory::~Memory() {
     if (!device_ && data_ != nullptr) munmap(data_, size_);
 }
 
-void* Memory::region(size_t offset, size_t length, size_t alignment, Access access) const {
+void* Memory::region(size_t offset, size_t length, Access access) const {
     if (device_) fail(ANEURALNETWORKS_BAD_DATA, "device memory cannot be used in parts");
     if (offset > size_ || length > size_ - offset) {
         fail(ANEURALNETWORKS_BAD_DATA, "the region lies outside the memory");
-    }
-    if (offset % alignment != 0) {
-        fail(ANEURALNETWORKS_BAD_DATA, "the offset is not aligned to the element size");
     }
     if ((access_ & access) == 0) {
         fail(ANEURALNETWORKS_BAD_DATA, "the memory is not mapped for %s",

@@ -61,9 +61,9 @@ public:
     Memory(const Memory&) = delete;
     Memory& operator=(const Memory&) = delete;
 
-    /// Bytes [offset, offset + length), aligned to `alignment` bytes. Refuses with BAD_DATA what
-    /// lies outside, is not aligned, or lacks the access; and device memory.
-    void* region(size_t offset, size_t length, size_t alignment, Access access) const;
+    /// Bytes [offset, offset + length), of any alignment: the reference knows preferred ones only.
+    /// Refuses with BAD_DATA what lies outside or lacks the access; and device memory.
+    void* region(size_t offset, size_t length, Access access) const;
 
     bool isDevice() const { return device_; }
     /// Device memory: refuses with BAD_DATA unless it was made for this role.

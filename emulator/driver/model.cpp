@@ -136,6 +136,12 @@ void Model::addOperand(const ANeuralNetworksOperandType& type) {
     operands_.push_back(makeOperand(type));
 }
 
+const void* Model::copied(const void* value, size_t length) {
+    void* copy = values_.take(length);
+    std::memcpy(copy, value, length);
+    return copy;
+}
+
 void Model::setValue(int32_t index, const void* buffer, size_t length) {
     requireBuilding();
     Operand& operand = operandAt(index);
@@ -158,14 +164,9 @@ void Model::setValue(int32_t index, const void* buffer, size_t length) {
              length);
     }
     // Long values stay where they are, unless kernels could not read them there.
-    const bool aligned = reinterpret_cast<uintptr_t>(buffer) % elementSize(operand.type) == 0;
-    if (length <= ANEURALNETWORKS_MAX_SIZE_OF_IMMEDIATELY_COPIED_VALUES || !aligned) {
-        void* copy = values_.take(length);
-        std::memcpy(copy, buffer, length);
-        operand.data = copy;
-    } else {
-        operand.data = buffer;
-    }
+    const bool stays = length > ANEURALNETWORKS_MAX_SIZE_OF_IMMEDIATELY_COPIED_VALUES &&
+                       isAligned(buffer, operand.type);
+    operand.data = stays ? buffer : copied(buffer, length);
     operand.lifetime = Lifetime::CONSTANT;
     operand.length = length;
     operand.memory = nullptr;
@@ -185,10 +186,15 @@ void Model::setValueFromMemory(int32_t index, std::shared_ptr<const Memory> memo
         fail(ANEURALNETWORKS_BAD_DATA, "operand %d has %zu bytes, not %zu", index, operand.bytes(),
              length);
     }
-    operand.data = memory->region(offset, length, elementSize(operand.type), Memory::READ);
+    operand.data = memory->region(offset, length, Memory::READ);
     operand.lifetime = Lifetime::CONSTANT;
     operand.length = length;
-    operand.memory = std::move(memory);
+    if (isAligned(operand.data, operand.type)) {
+        operand.memory = std::move(memory);
+    } else {
+        operand.data = copied(operand.data, length);
+        operand.memory = nullptr;
+    }
 }
 
 void Model::setValueFromModel(int32_t index, std::shared_ptr<const Model> value) {

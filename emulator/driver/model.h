@@ -117,6 +117,8 @@ public:
 private:
     Operand& operandAt(int32_t index);
     void checkIndices(std::span<const uint32_t> indices) const;
+    /// A copy that lives as long as the model, aligned for any type.
+    const void* copied(const void* value, size_t length);
     void check();
     void assignLifetimes();
     void sortOperations(const std::vector<int32_t>& writer);

@@ -42,6 +42,11 @@ constexpr size_t elementSize(Type type) {
     return sizes[type];
 }
 
+/// True where kernels may read and write elements of this type in place.
+inline bool isAligned(const void* data, Type type) {
+    return reinterpret_cast<uintptr_t>(data) % elementSize(type) == 0;
+}
+
 constexpr bool isTensor(Type type) {
     return !(type == FLOAT32 || type == INT32 || type == UINT32 || type == BOOL ||
              type == FLOAT16 || type == MODEL);

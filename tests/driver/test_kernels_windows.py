@@ -99,6 +99,17 @@ def test_transpose_conv_2d_by_hand(lib: Library) -> None:
     assert cut.ravel() == [1 * 4 + 2 * 3 + 3 * 2 + 4 * 1 + 1]
 
 
+def test_transpose_conv_2d_output_shape_in_either_order(lib: Library) -> None:
+    """The reference does not say whether the shape of an NCHW output is given as NCHW."""
+    x, w = spread(1, 1, 2, 2, 1), spread(2, 2, 1, 3, 2)
+    bias = f32(0, 0)
+    expected = run(lib, "TRANSPOSE_CONV_2D", [x, w, bias, 0, 0, 0, 0, 1, 1, 0, True], FLOAT)
+    assert expected.shape == (1, 2, 2, 3)  # as NHWC, too, this has two channels
+    for shape in (i32(1, 2, 2, 3), i32(1, 2, 3, 2)):
+        y = run(lib, "TRANSPOSE_CONV_2D", [x, w, bias, shape, 2, 1, 1, 0, True], FLOAT)
+        np.testing.assert_array_equal(y, expected)
+
+
 def both_ways(lib: Library, name: str, x: Any, w: Any, bias: Any, rest: list[Any]) -> NDArray[Any]:
     """Runs with a constant filter and with one that is an input; both must agree."""
     results = []

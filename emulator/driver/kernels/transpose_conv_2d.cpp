@@ -62,6 +62,19 @@ struct Extent {
     int64_t head;
 };
 
+/// Whether an output shape with these axes for depth, height and width agrees with the rest.
+bool agrees(const int32_t* wanted, int depth, int height, int width, const Convolution& conv,
+            const Sliding& sliding) {
+    const auto fits = [&](int32_t size, size_t input, int64_t stride, size_t filter) {
+        return size >= 1 && Window::implicitPadding(size, sliding.scheme, stride,
+                                                    static_cast<int64_t>(filter))
+                                    .output == static_cast<int64_t>(input);
+    };
+    return wanted[depth] == static_cast<int64_t>(conv.outDepth) &&
+           fits(wanted[height], conv.height, sliding.strideHeight, conv.filterHeight) &&
+           fits(wanted[width], conv.width, sliding.strideWidth, conv.filterWidth);
+}
+
 Extent extent(const Context& c, bool explicitPadding, int64_t input, int64_t filter,
               int64_t stride, int64_t head, int64_t tail, int32_t scheme, int64_t wanted) {
     if (explicitPadding) return {(input - 1) * stride + filter - head - tail, head};
@@ -93,9 +106,8 @@ Convolution geometry(const Context& c) {
         c.require(c.shape(3).rank == 1 && c.shape(3)[0] == 4, "the output shape has 4 values");
         const int32_t* wanted = c.in<int32_t>(3);
         // Reading: the reference does not say in which order an NCHW output's shape is given.
-        // Taken as that of the output itself; where that contradicts the filter, as NHWC.
-        const bool channelsFirst =
-            sliding.nchw && wanted[1] == static_cast<int64_t>(conv.outDepth);
+        // Taken as that of the output itself; where that contradicts the inputs, as NHWC.
+        const bool channelsFirst = sliding.nchw && agrees(wanted, 1, 2, 3, conv, sliding);
         const int channelAxis = channelsFirst ? 1 : 3;
         wantedHeight = wanted[channelsFirst ? 2 : 1];
         wantedWidth = wanted[channelsFirst ? 3 : 2];

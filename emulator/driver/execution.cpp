@@ -36,6 +36,13 @@ Execution::Argument& Execution::argument(std::vector<Argument>& list, int32_t in
     return list[index];
 }
 
+Execution::Argument Execution::Argument::none(Operand operand) {
+    Argument result;
+    result.set = result.omitted = true;
+    result.operand = std::move(operand);
+    return result;
+}
+
 /// A set argument, from the model's operand and the type given with it.
 Execution::Argument Execution::makeArgument(const Argument& old, bool output,
                                             const ANeuralNetworksOperandType* type,
@@ -68,6 +75,12 @@ void checkLength(const Operand& operand, size_t length, bool padding) {
     }
 }
 
+void requireWhole(size_t offset, size_t length) {
+    if (offset != 0 || length != 0) {
+        fail(ANEURALNETWORKS_BAD_DATA, "device memory is used whole: offset and length 0");
+    }
+}
+
 void requireSpecified(const Operand& operand) {
     if (!operand.fullySpecified()) {
         fail(ANEURALNETWORKS_BAD_DATA, "an input needs all its dimensions");
@@ -81,10 +94,7 @@ void Execution::setInput(int32_t index, const ANeuralNetworksOperandType* type,
     Argument& slot = argument(inputs_, index);
     if (buffer == nullptr) {
         if (length != 0) fail(ANEURALNETWORKS_UNEXPECTED_NULL, "buffer is null, length is not 0");
-        Argument omitted;
-        omitted.set = omitted.omitted = true;
-        omitted.operand = slot.operand;
-        slot = std::move(omitted);
+        slot = Argument::none(slot.operand);
     } else {
         Argument given = makeArgument(slot, false, type, length);
         requireSpecified(given.operand);
@@ -101,9 +111,7 @@ void Execution::setInput(int32_t index, const ANeuralNetworksOperandType* type,
     Argument given = makeArgument(slot, false, type, length);
     if (memory->isDevice()) {
         memory->requireRole(compilation_.get(), false, static_cast<uint32_t>(index));
-        if (offset != 0 || length != 0) {
-            fail(ANEURALNETWORKS_BAD_DATA, "device memory is used whole: offset and length 0");
-        }
+        requireWhole(offset, length);
     } else {
         requireSpecified(given.operand);
         checkLength(given.operand, length, padding_);
@@ -132,9 +140,7 @@ void Execution::setOutput(int32_t index, const ANeuralNetworksOperandType* type,
         if (length != 0) fail(ANEURALNETWORKS_UNEXPECTED_NULL, "buffer is null, length is not 0");
         Argument given = makeArgument(slot, true, type, 0);
         if (mayOmitOutput(index)) {
-            given = Argument();
-            given.set = given.omitted = true;
-            given.operand = slot.operand;
+            given = Argument::none(slot.operand);
         } else if (given.operand.fullySpecified()) {
             fail(ANEURALNETWORKS_BAD_DATA, "output %d is not optional", index);
         }
@@ -155,9 +161,7 @@ void Execution::setOutput(int32_t index, const ANeuralNetworksOperandType* type,
     Argument given = makeArgument(slot, true, type, length);
     if (memory->isDevice()) {
         memory->requireRole(compilation_.get(), true, static_cast<uint32_t>(index));
-        if (offset != 0 || length != 0) {
-            fail(ANEURALNETWORKS_BAD_DATA, "device memory is used whole: offset and length 0");
-        }
+        requireWhole(offset, length);
         mergeDimensions(given.operand, memory->operand());
     } else {
         if (given.operand.fullySpecified()) checkLength(given.operand, length, padding_);

@@ -68,6 +68,8 @@ private:
         bool known = false;
         bool insufficient = false;
         Shape shape;
+
+        static Argument none(Operand operand);  // omitted on purpose
     };
 
     void requirePreparation() const;

@@ -67,27 +67,14 @@ Convolution geometry(const Context& c) {
     const SlidingInputs at = inputsOf(c);
     const Sliding sliding = readSliding(c, at);
     const bool grouped = c.code() == ANEURALNETWORKS_GROUPED_CONV_2D;
-    c.require(c.shape(0).rank == 4 && c.shape(1).rank == 4, "input and filter have rank 4");
-    const Layout4 input(c.shape(0), sliding.nchw);
+    Convolution conv = slidingConvolution(c, sliding);
     const Shape& filter = c.shape(1);
-    Convolution conv;
     conv.groups = grouped ? static_cast<size_t>(c.integer(at.next, 1, kMost)) : 1;
-    conv.nchw = sliding.nchw;
-    conv.batch = input.batch, conv.height = input.height, conv.width = input.width;
-    conv.depth = input.channels;
-    conv.outDepth = filter[0], conv.filterHeight = filter[1], conv.filterWidth = filter[2];
-    c.require(conv.filterHeight >= 1 && conv.filterWidth >= 1, "the filter is empty");
+    conv.outDepth = filter[0];
     c.require(conv.outDepth % conv.groups == 0,
               "the output depth must be divisible by the number of groups");
     c.require(conv.depth == filter[3] * conv.groups,
               "the input depth must be the filter's depth times the number of groups");
-    const Window x = sliding.horizontal(input.width, filter[2]);
-    const Window y = sliding.vertical(input.height, filter[1]);
-    conv.outHeight = static_cast<size_t>(std::max<int64_t>(0, y.output));
-    conv.outWidth = static_cast<size_t>(std::max<int64_t>(0, x.output));
-    conv.top = y.head, conv.left = x.head;
-    conv.strideHeight = sliding.strideHeight, conv.strideWidth = sliding.strideWidth;
-    conv.dilationHeight = sliding.dilationHeight, conv.dilationWidth = sliding.dilationWidth;
     return conv;
 }
 
@@ -95,9 +82,7 @@ void prepare(Context& c) {
     const Convolution conv = geometry(c);
     c.activation(inputsOf(c).activation());
     checkConvolutionFilter(c, static_cast<uint32_t>(conv.outDepth));
-    setShape4(c, static_cast<int64_t>(conv.batch), static_cast<int64_t>(conv.outHeight),
-              static_cast<int64_t>(conv.outWidth), static_cast<int64_t>(conv.outDepth),
-              conv.nchw);
+    setOutputShape(c, conv);
 }
 
 void execute(Context& c) {

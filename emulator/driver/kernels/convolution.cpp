@@ -345,6 +345,32 @@ void convolveQuant(Context& c, const Convolution& conv, int32_t fuse) {
 
 }  // namespace
 
+Convolution slidingConvolution(const Context& c, const Sliding& sliding) {
+    c.require(c.shape(0).rank == 4 && c.shape(1).rank == 4, "input and filter have rank 4");
+    const Layout4 input(c.shape(0), sliding.nchw);
+    const Shape& filter = c.shape(1);
+    Convolution conv{};
+    conv.nchw = sliding.nchw;
+    conv.batch = input.batch, conv.height = input.height, conv.width = input.width;
+    conv.depth = input.channels;
+    conv.filterHeight = filter[1], conv.filterWidth = filter[2];
+    c.require(conv.filterHeight >= 1 && conv.filterWidth >= 1, "the filter is empty");
+    const Window x = sliding.horizontal(input.width, filter[2]);
+    const Window y = sliding.vertical(input.height, filter[1]);
+    conv.outHeight = static_cast<size_t>(std::max<int64_t>(0, y.output));
+    conv.outWidth = static_cast<size_t>(std::max<int64_t>(0, x.output));
+    conv.top = y.head, conv.left = x.head;
+    conv.strideHeight = sliding.strideHeight, conv.strideWidth = sliding.strideWidth;
+    conv.dilationHeight = sliding.dilationHeight, conv.dilationWidth = sliding.dilationWidth;
+    return conv;
+}
+
+void setOutputShape(Context& c, const Convolution& conv) {
+    setShape4(c, static_cast<int64_t>(conv.batch), static_cast<int64_t>(conv.outHeight),
+              static_cast<int64_t>(conv.outWidth), static_cast<int64_t>(conv.outDepth),
+              conv.nchw);
+}
+
 void convolve(Context& c, const Convolution& conv, int32_t fuse) {
     if (conv.batch == 0 || conv.outDepth == 0) return;
     switch (c.type(0)) {

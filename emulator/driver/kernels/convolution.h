@@ -29,6 +29,14 @@ struct Convolution {
     gemm::PanelShape panels() const { return {groupColumns(), taps(), groupDepth()}; }
 };
 
+/// The sizes that all convolutions read alike from input 0 and from the filter's height and width
+/// (dimensions 1 and 2 of input 1), and the output's under strides, dilation and padding. What the
+/// filter's other dimensions mean is left: groups and outDepth are 0.
+Convolution slidingConvolution(const Context& c, const Sliding& sliding);
+
+/// Sets the shape of output 0.
+void setOutputShape(Context& c, const Convolution& conv);
+
 /// Packs a constant input 1 of [columns, ..., depth], its columns in `groups` groups. Null when it
 /// is not constant, or where `execute` does without panels.
 std::shared_ptr<const void> packFilter(const OpView& v, size_t groups, bool floatPanels);

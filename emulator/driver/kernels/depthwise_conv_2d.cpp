@@ -48,28 +48,14 @@ struct Depthwise {
 Depthwise geometry(const Context& c) {
     const SlidingInputs at = inputsOf(c);
     const Sliding sliding = readSliding(c, at);
-    c.require(c.shape(0).rank == 4 && c.shape(1).rank == 4, "input and filter have rank 4");
-    const Layout4 input(c.shape(0), sliding.nchw);
-    const Shape& filter = c.shape(1);
-    Depthwise d{};
+    Depthwise d{slidingConvolution(c, sliding), static_cast<size_t>(c.integer(at.next, 1, kMost))};
     Convolution& conv = d.conv;
-    d.multiplier = static_cast<size_t>(c.integer(at.next, 1, kMost));
-    conv.nchw = sliding.nchw;
-    conv.groups = input.channels;
-    conv.batch = input.batch, conv.height = input.height, conv.width = input.width;
-    conv.depth = input.channels;
-    conv.outDepth = filter[3], conv.filterHeight = filter[1], conv.filterWidth = filter[2];
+    const Shape& filter = c.shape(1);
+    conv.groups = conv.depth;
+    conv.outDepth = filter[3];
     c.require(filter[0] == 1, "the filter's first dimension must be 1");
-    c.require(conv.filterHeight >= 1 && conv.filterWidth >= 1, "the filter is empty");
     c.require(conv.outDepth == conv.depth * d.multiplier,
               "the filter's depth must be the input depth times the multiplier");
-    const Window x = sliding.horizontal(input.width, filter[2]);
-    const Window y = sliding.vertical(input.height, filter[1]);
-    conv.outHeight = static_cast<size_t>(std::max<int64_t>(0, y.output));
-    conv.outWidth = static_cast<size_t>(std::max<int64_t>(0, x.output));
-    conv.top = y.head, conv.left = x.head;
-    conv.strideHeight = sliding.strideHeight, conv.strideWidth = sliding.strideWidth;
-    conv.dilationHeight = sliding.dilationHeight, conv.dilationWidth = sliding.dilationWidth;
     return d;
 }
 
@@ -77,9 +63,7 @@ void prepare(Context& c) {
     const Depthwise d = geometry(c);
     c.activation(inputsOf(c).activation());
     checkConvolutionFilter(c, static_cast<uint32_t>(d.conv.outDepth));
-    setShape4(c, static_cast<int64_t>(d.conv.batch), static_cast<int64_t>(d.conv.outHeight),
-              static_cast<int64_t>(d.conv.outWidth), static_cast<int64_t>(d.conv.outDepth),
-              d.conv.nchw);
+    setOutputShape(c, d.conv);
 }
 
 // --- NHWC: across channels --------------------------------------------------------------------

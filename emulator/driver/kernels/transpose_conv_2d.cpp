@@ -132,9 +132,7 @@ void prepare(Context& c) {
     const Convolution conv = geometry(c);
     c.activation(inputs(c.inputCount()).activation());
     checkConvolutionFilter(c, static_cast<uint32_t>(conv.outDepth));
-    setShape4(c, static_cast<int64_t>(conv.batch), static_cast<int64_t>(conv.outHeight),
-              static_cast<int64_t>(conv.outWidth), static_cast<int64_t>(conv.outDepth),
-              conv.nchw);
+    setOutputShape(c, conv);
 }
 
 /// The output positions first, first + stride, ... of one dimension, and the filter positions

@@ -228,6 +228,7 @@ class LoopbackDevice:
             f"ro.product.device=loopback;features={faults.features}"
         )
         transport = Transport(link, banner, self._serve, self._count_sent, not faults.unauthorized)
+        transport.piece_bytes = faults.piece_bytes or transport.max_data
         self._transports.add(transport)
         transport.run()
         self._transports.discard(transport)

@@ -27,6 +27,7 @@ class Faults:
         drop_after_results: the connection breaks after so many results.
         push_error: the reason a push fails with.
         slow_bytes: bytes of output in a second, 0 for as fast as it goes.
+        piece_bytes: output comes in pieces of this size, wherever they cut; 0 for any.
         endless: commands that contain this text say nothing and never end.
         kill_after_results: the runner is killed (signal 9).
         reboot_after_results: the device reboots.
@@ -52,6 +53,7 @@ class Faults:
     drop_after_results: int = -1
     push_error: str = ""
     slow_bytes: int = 0
+    piece_bytes: int = 0
     endless: str = ""
     kill_after_results: int = -1
     reboot_after_results: int = -1

@@ -64,7 +64,7 @@ class Stream:
                 if self.closed:
                     raise BrokenPipeError
                 self._ready = False
-            piece = view[: self._transport.max_data]
+            piece = view[: min(self._transport.max_data, self._transport.piece_bytes)]
             self._transport.send(Command.WRTE, self._ours, self._theirs, bytes(piece))
             view = view[len(piece) :]
 
@@ -130,6 +130,7 @@ class Transport:
         self._streams: dict[int, Stream] = {}
         self._next = 1
         self.max_data = MAX_DATA
+        self.piece_bytes = MAX_DATA  # at most so much of a stream goes into one packet
         link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def run(self) -> None:

@@ -177,6 +177,15 @@ def test_slow_output_is_no_error(start: Any_, target: Any_, cases: Any_, check: 
         check(list(runner.run(cases(100))), 100)
 
 
+@pytest.mark.parametrize("size", [1, 7])
+def test_output_may_be_cut_anywhere(
+    start: Any_, target: Any_, cases: Any_, check: Any_, size: int
+) -> None:
+    device = start(piece_bytes=size)
+    with target(device).open() as runner:
+        check(list(runner.run(cases(10))), 10)
+
+
 def test_a_command_that_never_ends_meets_its_deadline(
     start: Any_, target: Any_, patience: Any
 ) -> None:

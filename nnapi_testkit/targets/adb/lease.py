@@ -41,6 +41,8 @@ LOAD_SECONDS = 90.0  # a runtime whose services do not answer takes a minute to 
 GETPROP_SECONDS = 10.0
 STOP_SECONDS = 5.0
 NOTICE_SECONDS = 15.0
+UNLOADABLE = "cannot load"  # the runner's words for a library that is not there, or not whole
+FILES_SECONDS = 10.0  # in which a device that boots has mounted what such a library lies on
 _LOG = logging.getLogger(__name__)
 VARIABLE = "NNAPI_TESTKIT_ADB_PATIENCE"
 CLEAN_SECONDS = 15.0
@@ -208,7 +210,8 @@ class Lease:
 
     def _wait_services(self, patience: Patience) -> None:
         """Wait until the device lists the same NNAPI devices twice: its services are up."""
-        until = time.monotonic() + patience.services
+        began = time.monotonic()
+        until = began + patience.services
         before: tuple[NnapiDevice, ...] | None = None
         while True:
             problem: TargetError | None = None
@@ -216,6 +219,8 @@ class Lease:
                 listed: tuple[NnapiDevice, ...] | None = self.list_devices()
             except TargetError as error:
                 listed, problem = None, error
+                if UNLOADABLE in str(error):
+                    until = min(until, began + FILES_SECONDS)
             if listed is not None and listed == before:
                 self.nnapi_devices = listed
                 return
@@ -233,7 +238,7 @@ class Lease:
         Raises TargetError if the library cannot be loaded.
         """
         listed, problem = self._list()
-        if listed is None and "cannot load" in problem and not self._search:
+        if listed is None and UNLOADABLE in problem and not self._search:
             self._search = ":".join(place.format(lib=self._lib) for place in SEARCH)
             listed, _ = self._list()
             if listed is None:
@@ -367,6 +372,7 @@ def acquire(
     server: Server | None = None,
     place: str = "",
     driver: Driver = Driver(),
+    locked: bool = True,
 ) -> Lease:
     """Return the lease of a device, ready for runners; `release` gives it back.
 
@@ -376,6 +382,7 @@ def acquire(
         server: the adb server to ask; by default the one that has the device.
         place: tells devices of one serial apart, such as emulators behind different servers.
         driver: what has to list its devices before the device is ready.
+        locked: keep other processes of this machine from it; otherwise someone else does.
 
     Raises Taken if another process has the device, TargetError if it is of no use, InfraError if it
     cannot be reached.
@@ -385,7 +392,7 @@ def acquire(
     with _REGISTRY_LOCK:
         lease = _REGISTRY.get(key)
         if lease is None:
-            lock = _lock(key, patience.lock)
+            lock = _lock(key, patience.lock) if locked else Path(os.devnull).open()
             try:
                 device = Device(server or server_for(serial), serial, patience.command)
             except BaseException:

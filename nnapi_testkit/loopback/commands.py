@@ -72,6 +72,7 @@ class Shell:
             strikes says whether the command's further output is still heard.
         slow_bytes: bytes of output in a second, 0 for no limit.
         folder: where the command begins; a device's root.
+        shell: that runs it.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Shell:
         result: Callable[[], Callable[[Shell], bool] | None] | None = None,
         slow_bytes: int = 0,
         folder: Path,
+        shell: str = "/bin/sh",
     ) -> None:
         self._stream = stream
         self._version_2 = version_2
@@ -94,7 +96,7 @@ class Shell:
         self._line, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
-                ["/bin/sh", *(["-c", command] if command else [])],
+                [shell, *(["-c", command] if command else [])],
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
                 stderr=subprocess.PIPE if version_2 else subprocess.STDOUT,

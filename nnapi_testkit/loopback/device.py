@@ -94,6 +94,8 @@ class LoopbackDevice:
         vanished: added when the NNAPI device has vanished; by default the library goes.
         properties: added to its properties.
         port: where it listens, 0 for any.
+        shell: that runs its commands; Android's is mksh.
+        programs: folder of the programs that it has; by default those of this machine's path.
 
     Raises KitError if there is no driver.
     """
@@ -107,7 +109,11 @@ class LoopbackDevice:
         vanished: Mapping[str, str] | None = None,
         properties: Mapping[str, str] | None = None,
         port: int = 0,
+        shell: str = "/bin/sh",
+        programs: Path | None = None,
     ) -> None:
+        self._shell_program = shell
+        self._programs = str(programs) if programs else os.environ.get("PATH", os.defpath)
         self.faults = faults or Faults()
         self.opened: list[str] = []  # every service that a host has asked for
         self.results = 0  # that its runners have reported
@@ -193,7 +199,7 @@ class LoopbackDevice:
             place.parent.mkdir(parents=True, exist_ok=True)
             place.touch()  # nothing can be made in a file
         environment = dict(os.environ)
-        environment["PATH"] = f"{self.root}/system/bin:{os.environ.get('PATH', os.defpath)}"
+        environment["PATH"] = f"{self.root}/system/bin:{self._programs}"
         environment["TMPDIR"] = str(self.scratch)
         environment["LD_LIBRARY_PATH"] = f"{self.root}/system/lib64"
         environment["LOOPBACK_PROPERTIES"] = f"{self.root}/properties"
@@ -291,6 +297,7 @@ class LoopbackDevice:
             result=self._after_result if "--serve" in command else None,
             slow_bytes=self.faults.slow_bytes,
             folder=self.root,
+            shell=self._shell_program,
         )
         self._shells.add(shell)
         shell.run()

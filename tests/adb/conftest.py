@@ -39,6 +39,8 @@ def start(native: Path, runner: Path) -> Iterator[Start]:
             vanished: dict[str, str] | None = None,
             library: Path | None = None,
             environment: dict[str, str] | None = None,
+            shell: str = "/bin/sh",
+            programs: Path | None = None,
             **faults: Any,
         ) -> LoopbackDevice:
             device = LoopbackDevice(
@@ -46,6 +48,8 @@ def start(native: Path, runner: Path) -> Iterator[Start]:
                 library=library or native / "libtoy.so",
                 environment={"TOY_DEVICES": "2", **(environment or {})},
                 vanished=vanished,
+                shell=shell,
+                programs=programs,
             )
             return stack.enter_context(device)
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import platform
 import re
+import shutil
+import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +19,7 @@ import pytest
 from nnapi_testkit.model.case import Case, Ending
 from nnapi_testkit.targets import InfraError, TargetError, fleet, parse_target
 from nnapi_testkit.targets.adb import Patience
+from nnapi_testkit.targets.adb.lease import Lease
 
 Any_ = Callable[..., Any]
 
@@ -104,6 +108,87 @@ def test_a_verbose_log_that_cannot_be_switched_on_is_said(
             runner.explain(make_case())
         one_line(error)
         assert len(list(runner.run([make_case()]))) == 1
+
+
+# ---- Android's own shell and programs ----
+
+
+@pytest.fixture
+def androids_own(tmp_path: Path) -> dict[str, Any]:
+    """The shell of Android and its programs, as far as Debian has them: mksh and toybox."""
+    shell, toybox = shutil.which("mksh"), shutil.which("toybox")
+    if not shell or not toybox:
+        pytest.skip("Android's shell and programs: apt-get install mksh toybox")
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    names = subprocess.run([toybox], capture_output=True, text=True, check=True).stdout.split()
+    for name in names:
+        (programs / name).symlink_to(toybox)
+    return {"shell": shell, "programs": programs}
+
+
+@pytest.mark.parametrize("lacks", ["", "getprop,setprop,logcat,sha256sum"])
+def test_the_commands_are_androids(
+    start: Any_,
+    target: Any_,
+    cases: Any_,
+    check: Any_,
+    androids_own: dict[str, Any],
+    as_android: None,
+    lacks: str,
+) -> None:
+    device = start(**androids_own, lacks=lacks)
+    with target(device).open() as runner:
+        facts = runner.describe()
+        device.mend(drop_after_results=20)
+        check(list(runner.run(cases(50))), 50)
+        device.mend(kill_after_results=20)
+        check(list(runner.run(cases(50))), 50)
+    assert list(device.scratch.iterdir()) == []
+    assert facts["page_size"] > 0 and "uid=" in str(facts["identity"])
+
+
+def test_the_commands_of_a_place_are_androids(
+    start: Any_, target: Any_, androids_own: dict[str, Any]
+) -> None:
+    device = start(**androids_own, absent="/data/local/tmp,/tmp,/data")
+    with pytest.raises(InfraError, match="no folder that the runner can be put into") as error:
+        target(device).open()
+    assert "mkdir" in one_line(error)
+    device = start(**androids_own, noexec="/data/local/tmp")
+    with target(device).open():
+        assert (device.root / "tmp/nnapi-testkit").exists()
+    assert not (device.root / "tmp/nnapi-testkit").exists()
+
+
+def test_leftovers_end_by_androids_commands(
+    start: Any_, target: Any_, androids_own: dict[str, Any], native: Path
+) -> None:
+    device = start(**androids_own)
+    lease: Lease = target(device).lease()
+    try:
+        program = device.place(lease.runner)
+        hanging = subprocess.Popen(
+            [program, "--serve", "--library", native / "libtoy.so"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+        )
+        assert hanging.stdin is not None
+        lease.clean()
+        assert hanging.wait(5) == -signal.SIGKILL
+        hanging.stdin.close()
+        # One that an emulator runs has another program, and ours in its command line.
+        lease.lost()
+        lease.ready()
+        script = f"exec -a qemu-aarch64 sh -c 'read x; :' {program}"
+        emulated = subprocess.Popen(["bash", "-c", script], stdin=subprocess.PIPE)
+        time.sleep(0.2)
+        lease.clean()
+        assert emulated.wait(5) == -signal.SIGKILL
+        assert emulated.stdin is not None
+        emulated.stdin.close()
+    finally:
+        lease.release()
 
 
 # ---- a place for the runner ----

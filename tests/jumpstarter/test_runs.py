@@ -129,7 +129,7 @@ def test_a_fleet_that_loses_a_lease(
     lab: Any, exporter: Make, registered: None, tmp_path: Path
 ) -> None:
     """Two lanes with a lease each; the one whose lease ends asks for a fresh one."""
-    first, second = exporter("rack-1", case_seconds=0.05), exporter("rack-2", case_seconds=0.05)
+    first, second = exporter("rack-1", case_seconds=0.03), exporter("rack-2", case_seconds=0.03)
     text = f"jumpstarter:board=pixel7*2?config={lab.config}"
     names = fleet(text + "#nnapi-reference")
     assert names == (
@@ -198,7 +198,7 @@ def test_under_xdist(lab: Any, exporter: Make, registered: None, tmp_path: Path)
     exporter("rack-2")
     text = f"jumpstarter:board=pixel7*2?config={lab.config}&wait=30s"
     words = ["-p", "nnapi_testkit.plugin", "-p", "xdist", "-q", "-n", "2", "--nnapi-suite"]
-    words += ["--nnapi-target", text, "--nnapi-oracle", "golden", "-k", "ADD and float32"]
+    words += ["--nnapi-target", text, "--nnapi-oracle", "golden", "--nnapi-operation", "ADD"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *words],
         cwd=tmp_path,

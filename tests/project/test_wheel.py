@@ -74,3 +74,6 @@ def test_entry_points(wheel: zipfile.ZipFile) -> None:
     text = wheel.read(name).decode()
     assert "nnapi-testkit = nnapi_testkit.cli:main" in text.replace("=", " = ").replace("  ", " ")
     assert "[pytest11]" in text
+    for group in ("targets", "fleets"):
+        section = text.split(f"[nnapi_testkit.{group}]")[1].partition("[")[0]
+        assert "nnapi_testkit.targets.jumpstarter:jumpstarter_" in section

@@ -392,7 +392,7 @@ def acquire(
     with _REGISTRY_LOCK:
         lease = _REGISTRY.get(key)
         if lease is None:
-            lock = _lock(key, patience.lock) if locked else Path(os.devnull).open()
+            lock = _lock(key, patience.lock) if locked else io.StringIO()
             try:
                 device = Device(server or server_for(serial), serial, patience.command)
             except BaseException:

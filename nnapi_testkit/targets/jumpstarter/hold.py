@@ -140,7 +140,7 @@ class Hold:
                 keeper = Keeper(self._settings, leased.lease) if leased.ours else None
                 self._leased = leased
                 await self._serve(leased)
-        except Exception as caught:
+        except Exception as caught:  # a thread's end: whoever waits must be told why
             error = translated(caught, self._settings)
             self._why = self._why or str(error)
         finally:

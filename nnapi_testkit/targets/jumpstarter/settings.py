@@ -17,7 +17,7 @@ MANY = re.compile(r"(.*?)\*(\d+)")
 MOST = 64  # leases of one target
 SPAN = re.compile(r"(\d+(?:\.\d+)?)([smh]?)")
 SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
-TEXTS = ("exporter", "client", "config", "driver", "serial", "sl")
+TEXTS = ("exporter", "client", "config", "driver", "serial", "lib", "sl")
 SPANS = ("duration", "wait")
 NAMES = (*TEXTS, *SPANS)
 
@@ -35,6 +35,7 @@ class Settings:
         wait: seconds to wait for a device to become free.
         driver: dotted path of the adb driver in the exporter; empty for the only one.
         serial: as the exporter's adb server names the device; empty for the only one.
+        lib: path on the device of an NNAPI library, in place of the system's own.
         sl: path on the device of a support library driver.
         lane: tells leases of one process apart; 0 outside a fleet.
     """
@@ -47,6 +48,7 @@ class Settings:
     wait: float = 600.0
     driver: str = ""
     serial: str = ""
+    lib: str = ""
     sl: str = ""
     lane: int = 0
 
@@ -60,7 +62,7 @@ class Settings:
     @property
     def key(self) -> Settings:
         """What two runners have in common that share a lease."""
-        return replace(self, driver="", serial="", sl="", duration=0.0, wait=0.0)
+        return replace(self, driver="", serial="", lib="", sl="", duration=0.0, wait=0.0)
 
 
 def read(text: str) -> tuple[Settings, int, str]:
@@ -84,8 +86,11 @@ def read(text: str) -> tuple[Settings, int, str]:
         settings = _set(settings, word, text)
     if settings.selector and settings.exporter:
         raise TargetError(f"{text}: name labels or an exporter, not both")
-    if settings.sl and not settings.sl.startswith("/"):
-        raise TargetError(f"{text}: write the driver's whole path on the device, as sl=/path.so")
+    if settings.lib and settings.sl:
+        raise TargetError(f"{text}: name a library or a support library driver, not both")
+    for path in filter(None, (settings.lib, settings.sl)):
+        if not path.startswith("/"):
+            raise TargetError(f"{text}: write {path} as the whole path on the device, as /path.so")
     return settings, count, device
 
 

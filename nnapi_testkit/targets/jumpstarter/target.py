@@ -12,7 +12,7 @@ from nnapi_testkit.errors import KitError
 from nnapi_testkit.model.case import Case, Result
 from nnapi_testkit.targets.adb import AdbSession, Patience
 from nnapi_testkit.targets.adb.client import Client
-from nnapi_testkit.targets.adb.lease import Lease, acquire
+from nnapi_testkit.targets.adb.lease import Driver, Lease, acquire
 from nnapi_testkit.targets.base import DEFAULT_MEMORY_LIMIT_MB, InfraError, TargetError
 from nnapi_testkit.targets.channel import Channel
 from nnapi_testkit.targets.jumpstarter.settings import Settings, read
@@ -118,6 +118,7 @@ class JumpstarterSession(AdbSession):
         device: str,
         *,
         support_library: str,
+        library: str,
         isolate: bool,
         memory_limit_mb: int,
     ) -> None:
@@ -128,6 +129,7 @@ class JumpstarterSession(AdbSession):
             name,
             device,
             support_library=support_library,
+            library=library,
             isolate=isolate,
             memory_limit_mb=memory_limit_mb,
         )
@@ -205,6 +207,7 @@ class JumpstarterTarget:
                 self.name,
                 self.device,
                 support_library=self.settings.sl,
+                library=self.settings.lib,
                 isolate=isolate,
                 memory_limit_mb=memory_limit_mb,
             )
@@ -235,12 +238,17 @@ class JumpstarterTarget:
 
     def _lease(self) -> tuple[Hold, Lease]:
         patience = self.patience or Patience.from_environment()
+        driver = Driver(self.settings.sl or self.settings.lib, bool(self.settings.sl))
         for attempt in (1, 2):
             hold = _POOL.take(self.settings)
             try:
+                tunnel = hold.tunnel
                 serial = self.settings.serial or only_device(hold, patience.reach)
-                place = f"jumpstarter-{hold.tunnel.lease or hold.tunnel.server.port}"
-                return hold, acquire(serial, patience, hold.tunnel.server, place)
+                place = f"jumpstarter-{tunnel.lease or tunnel.exporter or tunnel.server.port}"
+                # What is leased to this process needs no lock; the device of a shell does.
+                locked = not tunnel.lease
+                lease = acquire(serial, patience, tunnel.server, place, driver, locked)
+                return hold, lease
             except KitError as error:
                 words = hold.explained(error)
                 _POOL.give_back(hold, broken=True)

@@ -12,17 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
+from nnapi_testkit.answers import open_goldens
+from nnapi_testkit.cases.index import case_index
+from nnapi_testkit.catalog import catalog
+from nnapi_testkit.op import rule_of
+from nnapi_testkit.op.declare import Op
+from nnapi_testkit.spec.codes import OperandCode
+from nnapi_testkit.spec.operands import FLOATS
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from nnapi_testkit.answers import open_goldens  # noqa: E402
-from nnapi_testkit.cases.index import case_index  # noqa: E402
-from nnapi_testkit.catalog import catalog  # noqa: E402
-from nnapi_testkit.op import rule_of  # noqa: E402
-from nnapi_testkit.op.declare import Op  # noqa: E402
-from nnapi_testkit.spec.codes import OperandCode  # noqa: E402
-from nnapi_testkit.spec.operands import FLOATS  # noqa: E402
-
 PAGE = ROOT / "docs" / "operations.md"
 HEAD = """# Operations
 

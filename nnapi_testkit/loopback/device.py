@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -267,11 +268,11 @@ class LoopbackDevice:
         if words[0] == "shell" and words[1:2] == ["v2"]:
             if "shell_v2" not in self.faults.features:
                 return False
-            work = lambda: self._shell(stream, rest, version_2=True)  # noqa: E731
+            work = partial(self._shell, stream, rest, version_2=True)
         elif words[0] in ("shell", "exec"):
-            work = lambda: self._shell(stream, rest, version_2=False)  # noqa: E731
+            work = partial(self._shell, stream, rest, version_2=False)
         elif kind == "sync":
-            work = lambda: self._files(stream)  # noqa: E731
+            work = partial(self._files, stream)
         elif kind == "reboot":
             work = self.reboot
         else:

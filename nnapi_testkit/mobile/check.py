@@ -217,7 +217,7 @@ def _answers(
     try:
         with torch.no_grad():
             result = model(*given)
-    except Exception as error:
+    except Exception as error:  # the user's model: its forward may raise anything
         told = [line for line in str(error).splitlines() if line.strip()]
         raise KitError(
             f"eager PyTorch cannot run the model: {told[-1] if told else error!r}"

@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
 
         try:
             reply(ok=True, **_serve(request, enter))
-        except Exception as error:
+        except Exception as error:  # the parent must hear of everything, and by its stage
             reply(ok=False, stage=stage, error=_first_line(error))
     return 0
 

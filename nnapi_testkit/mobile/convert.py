@@ -120,7 +120,7 @@ def convert(
             )
     except ConversionError:
         raise
-    except Exception as error:
+    except Exception as error:  # the converter asserts, and raises bare Exceptions
         raise ConversionError(f"the model cannot be converted: {_one_line(error)}") from error
     finally:
         log.disabled = quiet
@@ -146,7 +146,7 @@ def as_torchscript(
             traced: torch.jit.ScriptModule = torch.jit.trace(  # type: ignore[no-untyped-call]
                 subject, tuple(inputs), check_trace=False
             )
-    except Exception as error:
+    except Exception as error:  # the user's model: its forward may raise anything
         raise ConversionError(f"the model cannot be traced: {_one_line(error)}") from error
     return traced
 
@@ -226,7 +226,7 @@ def _serializer() -> Any:
             )
         try:
             add_node(node)
-        except Exception as error:
+        except Exception as error:  # the converter asserts, and raises bare Exceptions
             told = _one_line(error)
             hint = next((f" ({cure})" for sign, cure in _HINTS if sign in told), "")
             raise ConversionError(f"{kind} cannot be converted{where}: {told}{hint}") from error

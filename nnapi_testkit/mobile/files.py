@@ -65,7 +65,7 @@ def bundle(module: torch.jit.ScriptModule, inputs: InputSets) -> torch.jit.Scrip
     ]
     try:
         made: torch.jit.ScriptModule = bundled_inputs.bundle_inputs(module, meant)
-    except Exception as error:
+    except Exception as error:  # bundling raises bare Exceptions
         raise ModelFileError(f"inputs cannot be bundled: {_first_line(error)}") from error
     return made
 
@@ -96,7 +96,7 @@ def save(
             subject._save_for_lite_interpreter(str(path), _extra_files=extra)
         else:
             torch.jit.save(subject, str(path), _extra_files=extra)
-    except Exception as error:
+    except Exception as error:  # TorchScript's writer has its own, and those of attributes
         hint = ""
         if "_nnapi.Compilation" in str(error):
             hint = ": it has run already and holds a compilation; save it before its first call"
@@ -123,7 +123,7 @@ def load(path: Path) -> Loaded:
         module: torch.jit.ScriptModule = torch.jit.load(  # type: ignore[no-untyped-call]
             str(path), map_location="cpu", _extra_files=extra
         )
-    except Exception as error:
+    except Exception as error:  # whatever bytes it is: the reader's errors are not of one kind
         raise ModelFileError(
             f"{path} is not a TorchScript model ({_first_line(error)}): save the model with"
             " torch.jit.save(torch.jit.trace(model, inputs), path)"
@@ -132,7 +132,7 @@ def load(path: Path) -> Loaded:
     if hasattr(module, "get_all_bundled_inputs"):
         try:
             inputs = tuple(tuple(given) for given in module.get_all_bundled_inputs())
-        except Exception as error:
+        except Exception as error:  # code of the file runs
             raise ModelFileError(
                 f"the bundled inputs of {path} cannot be read: {_first_line(error)}"
             ) from error
@@ -169,7 +169,7 @@ def _unpack(path: Path, packed: bytes) -> Answers:
     try:
         rows = torch.load(io.BytesIO(packed), weights_only=True)
         return tuple(tuple(Expected(*row) for row in given) for given in rows)
-    except Exception as error:
+    except Exception as error:  # damaged bytes: unpickling and unpacking raise anything
         raise ModelFileError(
             f"the answers in {path} are damaged ({_first_line(error)}): convert the model again"
         ) from error

@@ -153,7 +153,7 @@ def _operator(
     args = {name: _real(value) for name, value in args.items()}
     try:
         result = run(**args)
-    except Exception as error:
+    except Exception as error:  # torch raises by argument: Runtime, Index, Type, Value
         told = str(error).strip().partition("\n")[0]
         raise WalkError(f"{kind} cannot be evaluated with these inputs: {told}") from error
     if not isinstance(result, torch.Tensor):

@@ -75,7 +75,7 @@ def _registered(group: str, kind: str) -> Any:
         if point.name == kind:
             try:
                 return point.load()
-            except Exception as error:
+            except Exception as error:  # a package's own code runs: anything may go wrong in it
                 raise TargetError(
                     f"the target kind {kind} ({point.value}) cannot be loaded: {error}"
                 ) from error

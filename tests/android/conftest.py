@@ -122,13 +122,18 @@ def linux_command(abi: str, folder: Path, runner: Path) -> list[str]:
 
 
 @pytest.fixture
+def start_command(abi: Abi, tmp_path: Path, built: Callable[[str, str], Path]) -> list[str]:
+    """What starts the runner of each ABI on this machine; beside it lies the toy driver."""
+    return linux_command(abi.name, tmp_path, built(abi.name, "zig"))
+
+
+@pytest.fixture
 def started(
-    abi: Abi, tmp_path: Path, built: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
+    start_command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[RunnerSession]:
     """The runner of each ABI at work on this machine, with the toy driver."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    command = linux_command(abi.name, tmp_path, built(abi.name, "zig"))
-    words = [*command, "--serve", "--library", str(tmp_path / "libtoy.so")]
+    words = [*start_command, "--serve", "--library", str(tmp_path / "libtoy.so")]
     words += ["--journal", str(tmp_path / "results")]  # as on a device
     with RunnerSession(lambda cache: [*words, "--cache-dir", cache], "toy", grace=20) as session:
         yield session
@@ -157,28 +162,32 @@ def add(
     memory: MemoryKind = MemoryKind.POINTER,
     constant: bool = False,
     repetitions: int = 1,
+    first: int = 0,
 ) -> Case:
-    """ADD of `size` float32 values: i and 2 * i. With `constant` the second one is no input."""
+    """ADD of `size` float32 values: `first` + i and twice as much.
+
+    With `constant` the second one is no input.
+    """
     tensor = OperandCode.TENSOR_FLOAT32
-    first = np.arange(size, dtype=np.float32)
-    second = 2 * first
+    values = np.arange(first, first + size, dtype=np.float32)
+    second = 2 * values
     fixed = Operand(tensor, second.shape, lifetime=Lifetime.CONSTANT, value=second.tobytes())
     graph = Graph(
         operands=(
-            Operand(tensor, first.shape, lifetime=Lifetime.INPUT),
+            Operand(tensor, values.shape, lifetime=Lifetime.INPUT),
             fixed if constant else Operand(tensor, second.shape, lifetime=Lifetime.INPUT),
             Operand(OperandCode.INT32, lifetime=Lifetime.CONSTANT, value=bytes(4)),
-            Operand(tensor, first.shape, lifetime=Lifetime.OUTPUT),
+            Operand(tensor, values.shape, lifetime=Lifetime.OUTPUT),
         ),
         operations=(Operation(code, (0, 1, 2), (3,)),),
         inputs=(0,) if constant else (0, 1),
         outputs=(3,),
     )
-    inputs = (first,) if constant else (first, second)
+    inputs = (values,) if constant else (values, second)
     return Case(
         id="ADD",
         model=Model(graph),
-        sets=(Execution(inputs, (first.shape,)),),
+        sets=(Execution(inputs, (values.shape,)),),
         memory=memory,
         repetitions=repetitions,
         deadline_ms=20_000,

@@ -1,6 +1,7 @@
 // What a kernel's `prepare` and `execute` see: one operation of one running execution.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <span>
@@ -79,6 +80,24 @@ public:
     /// For `execute` between blocks of work that may take milliseconds: ends the execution where
     /// its timeout has passed. Reads the clock only if there is a timeout.
     void checkDeadline() const { deadline_->check(); }
+    /// The same for loops of short rounds: reads the clock about once in a millisecond. `work` is
+    /// how long a round takes, in nanoseconds or so.
+    void spend(size_t work) const {
+        spent_ += work;
+        if (spent_ < kWorkUnchecked) return;
+        spent_ = 0;
+        deadline_->check();
+    }
+    /// Calls block(first, end) for parts of [0, count), one after another; in between the timeout
+    /// is looked at. An element takes nanoseconds.
+    template <class Block>
+    void forEachBlock(size_t count, Block block) const {
+        constexpr size_t kBlock = 1 << 15;
+        for (size_t first = 0; first < count; first += kBlock) {
+            block(first, std::min(count, first + kBlock));
+            checkDeadline();
+        }
+    }
 
     /// What `Kernel::pack` returned for this operation; null when there is nothing.
     template <class T>
@@ -103,6 +122,8 @@ private:
     std::span<const Shape* const> declared_;  // per output: dims the model gave, null: no rank
     Arena* scratch_ = nullptr;
     const Deadline* deadline_ = nullptr;
+    static constexpr size_t kWorkUnchecked = size_t{1} << 20;
+    mutable size_t spent_ = 0;
     const void* packed_ = nullptr;
 };
 

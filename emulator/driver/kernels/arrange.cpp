@@ -116,6 +116,7 @@ void executeGather(Context& c) {
     const size_t count = c.input(2).count();
     uint8_t* to = c.out<uint8_t>(0);
     for (size_t o = 0; o < outer; o++) {
+        c.spend(count * (8 + bytes / 8));
         const uint8_t* from = c.in<uint8_t>(0) + o * shape[axis] * bytes;
         for (size_t i = 0; i < count; i++, to += bytes) {
             std::memcpy(to, from + static_cast<size_t>(indices[i]) * bytes, bytes);

@@ -56,6 +56,7 @@ void execute(Context& c) {
     const Tensor &deltas = c.input(kDeltas), &image = c.input(kImage);
     const int32_t* batch = c.in<int32_t>(kBatch);
     for (size_t roi = 0; roi < rois; roi++) {
+        c.spend(128 * classes);
         const Box box = boxAt(c.input(kBoxes), roi);
         const auto b = static_cast<size_t>(batch[roi]);
         const double height = realAt(image, 2 * b), width = realAt(image, 2 * b + 1);

@@ -99,6 +99,7 @@ size_t selectClass(const Context& c, const Rules& rules, size_t classes, Selecte
         selected[found++] = pending[best];
         size_t left = 0;
         for (size_t i = 0; i < count; i++) {
+            c.spend(64);
             if (i == best) continue;
             const double factor = rules.factor(overlap(box, boxOf(pending[i])));
             const double score = pending[i].score * factor;

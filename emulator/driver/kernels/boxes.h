@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "../context.h"
 #include "../tensor.h"
 #include "../half.h"
 #include "quantize.h"
@@ -101,8 +102,8 @@ inline Box clipBox(const Box& box, double width, double height) {
 /// Hard suppression: keeps those of `candidates` (box indices, best first) whose overlap with
 /// every one kept before is below the threshold, at most `most` of them; moves them to the front
 /// and returns their number.
-inline size_t suppress(const Box* boxes, uint32_t* candidates, size_t count, double threshold,
-                       size_t most) {
+inline size_t suppress(const Context& c, const Box* boxes, uint32_t* candidates, size_t count,
+                       double threshold, size_t most) {
     size_t kept = 0;
     for (size_t i = 0; i < count && kept < most; i++) {
         const Box& box = boxes[candidates[i]];
@@ -111,6 +112,7 @@ inline size_t suppress(const Box* boxes, uint32_t* candidates, size_t count, dou
             free = overlap(box, boxes[candidates[k]]) < threshold;
         }
         if (free) candidates[kept++] = candidates[i];
+        c.spend(16 + 16 * kept);
     }
     return kept;
 }

@@ -38,9 +38,12 @@ void quantizeAll(Context& c) {
     const In* x = c.in<In>(0);
     Out* y = c.out<Out>(0);
     const size_t count = output.count();
-    for (size_t i = 0; i < count; i++) {
-        y[i] = static_cast<Out>(quantize(asDouble(x[i]), output.scale, output.zeroPoint, range));
-    }
+    c.forEachBlock(count, [&](size_t first, size_t end) {
+        for (size_t i = first; i < end; i++) {
+            const double real = asDouble(x[i]);
+            y[i] = static_cast<Out>(quantize(real, output.scale, output.zeroPoint, range));
+        }
+    });
 }
 
 void executeQuantize(Context& c) {
@@ -77,7 +80,9 @@ void dequantizeAll(Context& c) {
     if (input.channels == nullptr) {
         const size_t count = input.count();
         const double scale = input.scale;  // the product is exact in double: rounded once
-        for (size_t i = 0; i < count; i++) store(y + i, (x[i] - input.zeroPoint) * scale);
+        c.forEachBlock(count, [&](size_t first, size_t end) {
+            for (size_t i = first; i < end; i++) store(y + i, (x[i] - input.zeroPoint) * scale);
+        });
         return;
     }
     const uint32_t axis = input.channels->channelDim;
@@ -87,6 +92,7 @@ void dequantizeAll(Context& c) {
         for (size_t channel = 0; channel < input.shape[axis]; channel++) {
             const double scale = input.channels->scales[channel];
             for (size_t i = 0; i < inner; i++) store(y++, *x++ * scale);
+            c.spend(4 * inner);
         }
     }
 }
@@ -173,7 +179,9 @@ void castAll(Context& c) {
     const In* x = c.in<In>(0);
     Out* y = c.out<Out>(0);
     const size_t count = c.output(0).count();
-    for (size_t i = 0; i < count; i++) Convert::to(x[i], y[i]);
+    c.forEachBlock(count, [&](size_t first, size_t end) {
+        for (size_t i = first; i < end; i++) Convert::to(x[i], y[i]);
+    });
 }
 
 template <class In>

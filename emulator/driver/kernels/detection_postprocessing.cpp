@@ -104,6 +104,7 @@ public:
     void decode() const {
         const size_t length = c_.shape(kDeltas)[2];
         for (size_t i = 0; i < anchors_; i++) {
+            c_.spend(256);
             const size_t at = (first_ + i) * length;
             const auto delta = [&](size_t k) {
                 return realAt(c_.input(kDeltas), at + k) /
@@ -188,7 +189,7 @@ private:
         }
         sortByScore(work_.scores, work_.indices, count);
         // Reading: as in BOX_WITH_NMS_LIMIT, hard suppression keeps an overlap below the threshold.
-        return suppress(work_.boxes, work_.indices, count, c_.real(kOverlapThreshold), limit);
+        return suppress(c_, work_.boxes, work_.indices, count, c_.real(kOverlapThreshold), limit);
     }
 
     const Context& c_;

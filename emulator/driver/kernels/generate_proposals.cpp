@@ -135,6 +135,7 @@ private:
             for (size_t column = 0; column < width_; column++) {
                 const double x = static_cast<double>(column) * columnStep;
                 const double y = static_cast<double>(row) * rowStep;
+                c_.spend(256 * anchors_);
                 for (size_t a = 0; a < anchors_; a++, index++) {
                     const Box anchor = boxAt(c_.input(kAnchors), a);
                     const Box placed{anchor.x1 + x, anchor.y1 + y, anchor.x2 + x, anchor.y2 + y};
@@ -159,7 +160,7 @@ private:
         const int32_t before = c_.scalar<int32_t>(kMostBefore);
         const int32_t after = c_.scalar<int32_t>(kMostAfter);
         if (before > 0) count = std::min(count, static_cast<size_t>(before));
-        return suppress(boxes_, indices_, count, c_.real(kThreshold),
+        return suppress(c_, boxes_, indices_, count, c_.real(kThreshold),
                         after > 0 ? static_cast<size_t>(after) : SIZE_MAX);
     }
 

@@ -111,6 +111,7 @@ void execute(Context& c) {
                 for (size_t x = 0; x < size; x++) {
                     if (value(y, x) > value(mostY, mostX)) mostX = x, mostY = y;
                 }
+                c.spend(32 * size);
             }
             // Reading: beyond the edge the heatmap is mirrored at its outermost pixels.
             const auto mirror = [&](size_t at, size_t shift) {

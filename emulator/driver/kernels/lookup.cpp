@@ -68,6 +68,7 @@ void executeEmbedding(Context& c) {
     char* output = c.out<char>(0);
     for (size_t i = 0; i < c.shape(0)[0]; i++) {
         std::memcpy(output + i * bytes, values + static_cast<size_t>(index[i]) * bytes, bytes);
+        c.spend(8 + bytes / 8);
     }
 }
 
@@ -115,6 +116,7 @@ void executeHashtable(Context& c) {
     for (size_t i = 0; i < c.shape(0)[0]; i++) {
         const int32_t* key = std::lower_bound(keys, end, lookups[i]);
         hits[i] = key != end && *key == lookups[i];
+        c.spend(128 + bytes / 8);
         if (bytes == 0) continue;
         if (hits[i]) {
             std::memcpy(output + i * bytes, values + static_cast<size_t>(key - keys) * bytes,

@@ -91,6 +91,7 @@ bool project(const Context& c, float seed, uint8_t* key) {
             std::memcpy(key + sizeof seed, input.as<uint8_t>() + i * bytes, bytes);
         }
         const auto hash = static_cast<int64_t>(fingerprint64(key, sizeof seed + bytes));
+        c.spend(64 + bytes);
         const double weight = c.has(kWeight) ? floatAt(c.input(kWeight), i) : 1.0;
         sum += static_cast<double>(hash) * weight;
     }

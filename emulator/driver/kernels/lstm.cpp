@@ -80,6 +80,7 @@ void executeLstm(Context& c) {
     float* cellState = copyState(c, io, places.cellState, io.out(2));
     float* output = io.out(3);
     for (size_t b = 0; b < dims[BATCH]; b++) {
+        c.checkDeadline();
         float* h = state + b * cell.outputSize;
         step(cell, x + b * cell.inputSize, nullptr, h, cellState + b * cell.units, work);
         std::copy_n(h, cell.outputSize, output + b * cell.outputSize);

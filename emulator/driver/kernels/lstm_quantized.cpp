@@ -89,6 +89,7 @@ void execute16(Context& c) {
     const CodeRange outputRange = codeRange(TENSOR_QUANT8_ASYMM);
     for (size_t b = 0; b < batches; b++) {
         for (size_t u = 0; u < units; u++) {
+            c.spend(4 * (inputs + units) + 256);
             double a[kGates];
             for (size_t gate = 0; gate < kGates; gate++) {
                 const int64_t sum =
@@ -322,6 +323,7 @@ void executeQuantized(Context& c) {
     double* cell = c.scratch<double>(units);
 
     for (size_t b = 0; b < dims[BATCH]; b++) {
+        c.checkDeadline();
         const Row row(c, dims, b);
         for (size_t u = 0; u < units; u++) {
             cell[u] = static_cast<double>(oldCell.scale) * oldCell.as<int16_t>()[b * units + u];

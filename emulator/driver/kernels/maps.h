@@ -17,15 +17,19 @@ void mapReal(Context& c, F f) {
     if (c.type(0) == TENSOR_FLOAT32) {
         const float* x = c.in<float>(0);
         float* y = c.out<float>(0);
-        for (size_t i = 0; i < count; i++) {
-            y[i] = static_cast<float>(f(static_cast<double>(x[i])));
-        }
+        c.forEachBlock(count, [&](size_t first, size_t end) {
+            for (size_t i = first; i < end; i++) {
+                y[i] = static_cast<float>(f(static_cast<double>(x[i])));
+            }
+        });
     } else {
         const Half* x = c.in<Half>(0);
         Half* y = c.out<Half>(0);
-        for (size_t i = 0; i < count; i++) {
-            y[i] = toHalf(static_cast<double>(f(static_cast<double>(toFloat(x[i])))));
-        }
+        c.forEachBlock(count, [&](size_t first, size_t end) {
+            for (size_t i = first; i < end; i++) {
+                y[i] = toHalf(static_cast<double>(f(static_cast<double>(toFloat(x[i])))));
+            }
+        });
     }
 }
 
@@ -36,11 +40,15 @@ void mapFloat(Context& c, F f) {
     if (c.type(0) == TENSOR_FLOAT32) {
         const float* x = c.in<float>(0);
         float* y = c.out<float>(0);
-        for (size_t i = 0; i < count; i++) y[i] = f(x[i]);
+        c.forEachBlock(count, [&](size_t first, size_t end) {
+            for (size_t i = first; i < end; i++) y[i] = f(x[i]);
+        });
     } else {
         const Half* x = c.in<Half>(0);
         Half* y = c.out<Half>(0);
-        for (size_t i = 0; i < count; i++) y[i] = toHalf(f(toFloat(x[i])));
+        c.forEachBlock(count, [&](size_t first, size_t end) {
+            for (size_t i = first; i < end; i++) y[i] = toHalf(f(toFloat(x[i])));
+        });
     }
 }
 
@@ -62,7 +70,9 @@ void mapCodes(Context& c, F code) {
     }
     uint8_t table[256];
     for (int bits = 0; bits < 256; bits++) table[bits] = one(static_cast<uint8_t>(bits));
-    for (size_t i = 0; i < count; i++) y[i] = table[x[i]];
+    c.forEachBlock(count, [&](size_t first, size_t end) {
+        for (size_t i = first; i < end; i++) y[i] = table[x[i]];
+    });
 }
 
 /// mapCodes for a function of the real value: dequantize, f in double, quantize once.
@@ -89,21 +99,30 @@ inline void prepareBroadcast(Context& c, uint32_t mostRank) {
     c.setShape(0, *shape);
 }
 
+/// z[i] = f(x[i * stepA], y[i * stepB]), of the steps one at least 1.
+template <class In, class Out, class F>
+void mapRow(const In* x, const In* y, Out* z, size_t n, size_t stepA, size_t stepB, F& f) {
+    if (stepA == 1 && stepB == 1) {
+        for (size_t i = 0; i < n; i++) z[i] = f(x[i], y[i]);
+    } else if (stepA == 1) {
+        const In right = *y;
+        for (size_t i = 0; i < n; i++) z[i] = f(x[i], right);
+    } else {
+        const In left = *x;
+        for (size_t i = 0; i < n; i++) z[i] = f(left, y[i * stepB]);
+    }
+}
+
 /// out[i] = f(a[i], b[i]), a and b of the shapes of input 0 and input 1, out of output 0.
 template <class In, class Out, class F>
 void mapPairs(const Context& c, const In* a, const In* b, Out* out, F f) {
     forEachRow(c.shape(0), c.shape(1), c.output(0).shape,
                [&](size_t ia, size_t ib, size_t io, size_t n, size_t stepA, size_t stepB) {
-                   const In *x = a + ia, *y = b + ib;
-                   Out* z = out + io;
-                   if (stepA == 1 && stepB == 1) {
-                       for (size_t i = 0; i < n; i++) z[i] = f(x[i], y[i]);
-                   } else if (stepA == 1) {
-                       const In right = *y;
-                       for (size_t i = 0; i < n; i++) z[i] = f(x[i], right);
-                   } else {
-                       const In left = *x;
-                       for (size_t i = 0; i < n; i++) z[i] = f(left, y[i * stepB]);
+                   for (size_t left = n; left > 0;) {  // parts, between which the clock is seen
+                       const size_t part = std::min(left, size_t{1} << 15);
+                       mapRow(a + ia, b + ib, out + io, part, stepA, stepB, f);
+                       ia += part * stepA, ib += part * stepB, io += part, left -= part;
+                       c.spend(32 * part);
                    }
                });
 }

@@ -22,9 +22,12 @@ struct AxisView {
 
     /// line(first element) for each line along the axis; its elements are `inner` apart.
     template <class Line>
-    void forEachLine(Line line) const {
+    void forEachLine(const Context& c, Line line, size_t work = 16) const {
         for (size_t o = 0; o < outer; o++) {
-            for (size_t i = 0; i < inner; i++) line(o * size * inner + i);
+            for (size_t i = 0; i < inner; i++) {
+                line(o * size * inner + i);
+                c.spend(work * size);
+            }
         }
     }
 };
@@ -66,8 +69,8 @@ void prepareL2(Context& c) {
     c.setShape(0, c.shape(0));
 }
 
-void l2Float(const AxisView& view, const float* input, float* output) {
-    view.forEachLine([&](size_t first) {
+void l2Float(const Context& c, const AxisView& view, const float* input, float* output) {
+    view.forEachLine(c, [&](size_t first) {
         double sum = 0;
         for (size_t k = 0; k < view.size; k++) {
             const double value = input[first + k * view.inner];
@@ -90,7 +93,7 @@ void l2Quant(Context& c, const AxisView& view) {
     const int32_t zero = c.input(0).zeroPoint;
     const Tensor& to = c.output(0);
     const CodeRange range = codeRange(to.type);
-    view.forEachLine([&](size_t first) {
+    view.forEachLine(c, [&](size_t first) {
         int64_t sum = 0;
         for (size_t k = 0; k < view.size; k++) {
             const int64_t value = input[first + k * view.inner] - zero;
@@ -116,7 +119,7 @@ void executeL2(Context& c) {
     }
     FloatIo io(c);
     const float* input = io.in(0);
-    l2Float(view, input, io.out(0));
+    l2Float(c, view, input, io.out(0));
     io.finish();
 }
 
@@ -156,7 +159,7 @@ void executeLrn(Context& c) {
     FloatIo io(c);
     const float* input = io.in(0);
     float* output = io.out(0);
-    view.forEachLine([&](size_t first) {
+    view.forEachLine(c, [&](size_t first) {
         for (size_t k = 0; k < view.size; k++) {
             const size_t begin = k < radius ? 0 : k - radius;
             const size_t end = std::min(view.size, k + radius + 1);
@@ -168,7 +171,7 @@ void executeLrn(Context& c) {
             const size_t at = first + k * view.inner;
             output[at] = static_cast<float>(input[at] / std::pow(bias + alpha * sum, beta));
         }
-    });
+    }, 64 + std::min(radius, view.size));
     io.finish();
 }
 
@@ -202,6 +205,7 @@ void executeInstance(Context& c) {
     const auto forEach = [&](size_t b, size_t channel, auto visit) {
         for (size_t y = 0; y < layout.height; y++) {
             for (size_t x = 0; x < layout.width; x++) visit(layout.at(b, y, x, channel));
+            c.spend(16 * size_t{layout.width});
         }
     };
     for (size_t b = 0; b < layout.batch; b++) {

@@ -93,6 +93,7 @@ struct ArgExtreme {
                     if (better(slice[k * inner], slice[best * inner])) best = k;
                 }
                 *y++ = static_cast<int32_t>(best);
+                c.spend(16 * length);
             }
         }
     }
@@ -147,7 +148,8 @@ struct TopK {
         int32_t* order = c.scratch<int32_t>(length);
         for (size_t row = 0; row < rows; row++, x += length, values += k, indices += k) {
             for (size_t i = 0; i < length; i++) order[i] = static_cast<int32_t>(i);
-            std::partial_sort(order, order + k, order + length, [x](int32_t a, int32_t b) {
+            std::partial_sort(order, order + k, order + length, [&](int32_t a, int32_t b) {
+                c.spend(8);
                 if (above(x[a], x[b])) return true;
                 if (above(x[b], x[a])) return false;
                 return a > b;  // "the one with larger index appears first"

@@ -102,6 +102,7 @@ void fold(const Context& c, A* accumulators, Accumulate accumulate) {
                     for (size_t i = 0; i < count; i++) accumulate(to[i], x[i]);
                 }
                 x += count;
+                c.spend(4 * count);
             }
         }
     }

@@ -170,6 +170,7 @@ void nearest(Context& c) {
         for (size_t y = 0; y < images.outHeight; y++) {
             const T* row = input + (b * images.height + images.y.nearest(static_cast<int64_t>(y))) *
                                        images.width * images.channels;
+            c.spend(size_t{images.outWidth} * images.channels);
             for (size_t x = 0; x < images.outWidth; x++, output += images.channels) {
                 std::copy_n(row + columns[x], images.channels, output);
             }
@@ -202,6 +203,7 @@ void forEachPixel(Context& c, const T* input, Pixel pixel) {
             const Between row = between(images.y, static_cast<int64_t>(y));
             const T* upper = image + row.lower * rowSize;
             const T* lower = image + row.upper * rowSize;
+            c.spend(8 * size_t{images.outWidth} * images.channels);
             for (size_t x = 0; x < images.outWidth; x++, out += images.channels) {
                 const Between& column = columns[x];
                 const T* corners[4] = {upper + column.lower * images.channels,

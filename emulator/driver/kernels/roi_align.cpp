@@ -108,6 +108,7 @@ void execute(Context& c) {
                     for (int64_t sx = 0; v.inside && sx < xs.count; sx++) {
                         const Neighbours h =
                             neighbours(xs.at(static_cast<int64_t>(x), sx), map.width);
+                        c.spend(16 + 32 * size_t{map.channels});
                         if (!h.inside) continue;
                         for (size_t k = 0; k < map.channels; k++) {
                             const auto value = [&](size_t iy, size_t ix) {

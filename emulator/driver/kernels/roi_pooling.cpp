@@ -73,6 +73,7 @@ void pool(Context& c, T empty, Real real) {
                             if (!any || a > b || a != a) most = value;
                             any = true;
                         }
+                        c.spend(16 + 4 * (columns.last - columns.first));
                     }
                     output[to.at(i, y, x, k)] = most;
                 }

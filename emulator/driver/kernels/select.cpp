@@ -30,7 +30,9 @@ void choose(Context& c) {
     const T *x = c.in<T>(1), *y = c.in<T>(2);
     T* z = c.out<T>(0);
     const size_t count = c.output(0).count();
-    for (size_t i = 0; i < count; i++) z[i] = condition[i] != 0 ? x[i] : y[i];
+    c.forEachBlock(count, [&](size_t first, size_t end) {
+        for (size_t i = first; i < end; i++) z[i] = condition[i] != 0 ? x[i] : y[i];
+    });
 }
 
 template <class T>
@@ -42,9 +44,11 @@ void chooseQuantized(Context& c) {
     const Requantizer fromY(c.input(2).scale, c.output(0), ANEURALNETWORKS_FUSED_NONE);
     const int32_t zeroX = c.input(1).zeroPoint, zeroY = c.input(2).zeroPoint;
     const size_t count = c.output(0).count();
-    for (size_t i = 0; i < count; i++) {
-        z[i] = static_cast<T>(condition[i] != 0 ? fromX(x[i] - zeroX) : fromY(y[i] - zeroY));
-    }
+    c.forEachBlock(count, [&](size_t first, size_t end) {
+        for (size_t i = first; i < end; i++) {
+            z[i] = static_cast<T>(condition[i] != 0 ? fromX(x[i] - zeroX) : fromY(y[i] - zeroY));
+        }
+    });
 }
 
 void execute(Context& c) {

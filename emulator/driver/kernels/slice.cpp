@@ -257,6 +257,7 @@ void executeSplit(Context& c) {
     const size_t row = shape.countFrom(axis, shape.rank) / c.outputCount();
     const auto whole = static_cast<ptrdiff_t>(row * c.outputCount());
     for (size_t i = 0; i < c.outputCount(); i++) {
+        c.checkDeadline();
         StridedCopy copy;
         copy.dim(shape.countFrom(0, axis), whole, static_cast<ptrdiff_t>(row));
         copy.dim(row, 1, 1);

@@ -68,7 +68,10 @@ void forEachSlice(Context& c, Slice slice) {
     if (length == 0) return;
     double* work = c.scratch<double>(length);
     for (size_t o = 0; o < outer; o++) {
-        for (size_t i = 0; i < inner; i++) slice(o * length * inner + i, inner, length, work);
+        for (size_t i = 0; i < inner; i++) {
+            slice(o * length * inner + i, inner, length, work);
+            c.spend(32 * length);
+        }
     }
 }
 

@@ -16,6 +16,7 @@ void rearrange(Context& c, bool nchw, T fill, Source source) {
     T* output = c.out<T>(0);
     for (size_t b = 0; b < to.batch; b++) {
         for (size_t y = 0; y < to.height; y++) {
+            c.spend(16 * size_t{to.width} * to.channels);
             for (size_t x = 0; x < to.width; x++) {
                 for (size_t channel = 0; channel < to.channels; channel++) {
                     const std::optional<size_t> at = source(from, b, y, x, channel);

@@ -100,6 +100,7 @@ void execute(Context& c) {
                 for (size_t m = 0; m + 1 < kept; m++) pushed[m] = old[m + 1];
                 if (kept != 0) pushed[kept - 1] = static_cast<float>(newest);
             }
+            c.spend(rank * (inputs + 2 * kept));
             output[b * (filters / rank) + unit] = clampFloat(static_cast<float>(sum), range);
         }
     }

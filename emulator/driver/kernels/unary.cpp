@@ -112,7 +112,9 @@ void executeNot(Context& c) {
     const uint8_t* x = c.in<uint8_t>(0);
     uint8_t* y = c.out<uint8_t>(0);
     const size_t count = c.output(0).count();
-    for (size_t i = 0; i < count; i++) y[i] = x[i] == 0;
+    c.forEachBlock(count, [&](size_t first, size_t end) {
+        for (size_t i = first; i < end; i++) y[i] = x[i] == 0;
+    });
 }
 
 const Register registered({

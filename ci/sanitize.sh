@@ -14,9 +14,9 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 python=${PYTHON:-.venv/bin/python}
 build=$(realpath -m "${BUILD:-build}")
-rounds=400 short='' caught=() clean=()
+rounds=400 flags='-O1 -g1' short='' caught=() clean=()
 if [ "${1:-}" = --short ]; then
-    short=yes rounds=50
+    short=yes rounds=50 flags='-O0 -g1' # compiling is most of the time then
     shift
 fi
 [ $# -gt 0 ] || set -- thread address
@@ -30,7 +30,7 @@ generator=()
 
 compile() { # FOLDER SANITIZERS
     cmake -S emulator -B "$1" ${generator[@]+"${generator[@]}"} -DCMAKE_C_COMPILER=gcc \
-        -DCMAKE_CXX_COMPILER=g++ -DCMAKE_C_FLAGS="-O1 -g1" -DCMAKE_CXX_FLAGS="-O1 -g1" \
+        -DCMAKE_CXX_COMPILER=g++ -DCMAKE_C_FLAGS="$flags" -DCMAKE_CXX_FLAGS="$flags" \
         -DCMAKE_BUILD_TYPE=None -DNNAPI_TESTKIT_SANITIZE="$2" >/dev/null
     cmake --build "$1" --parallel 2 \
         --target neuralnetworks nnapi-stress nnapi-planted nnapi-runner >"$1.log" ||
@@ -121,7 +121,7 @@ tests() { # FOLDER: the driver's tests, Python loading the sanitizers first
 }
 
 for sanitizer in "$@"; do
-    folder=$build/sanitize-$sanitizer
+    folder=$build/sanitize-$sanitizer${short:+-short}
     case $sanitizer in
     thread)
         compile "$folder" thread

@@ -23,7 +23,7 @@ class Builder:
     """Collects the operands and operations of one graph.
 
     Methods return operand indexes. `subgraph` starts the builder of a graph that this model
-    refers to; finish it (`close`) before closing the graph that uses it.
+    refers to; complete it before `refer` takes it as it is then.
     """
 
     def __init__(self, parent: Builder | None = None) -> None:

@@ -25,7 +25,7 @@ from nnapi_testkit.session.memory import collect_rarely
 from nnapi_testkit.session.plan import Selection, available, select, within
 from nnapi_testkit.session.settings import STANDARD, OracleMode, Settings, Shard
 from nnapi_testkit.session.waivers import Waivers
-from nnapi_testkit.targets import each_device, kept
+from nnapi_testkit.targets import TargetError, each_device, fleet, kept
 
 __all__ = ["run"]
 
@@ -177,6 +177,9 @@ def _device(session: Session) -> dict[str, object]:
     try:
         return dict(session.describe())
     except KitError as error:
+        # What one device lacks for good another one of a fleet may have; alone it is the end.
+        if isinstance(error, TargetError) and len(fleet(session.settings.target)) == 1:
+            raise
         return {"error": str(error)}
 
 

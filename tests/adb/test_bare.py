@@ -289,7 +289,8 @@ def test_a_support_library_needs_nothing_of_the_systems_runtime(
     """That one is not asked for its devices: where it hangs, a support library still works."""
     device = start(environment={"TOY_ON_LIST": "hang"})
     path = str(device.root / "driver.so")
-    mine = replace(target(device), support_library=path)
+    short = replace(patience, services=0.2)
+    mine = replace(target(device), support_library=path, patience=short)
     with pytest.raises(TargetError, match=f"cannot load {path}"):
         mine.open()
     listings = [word for word in device.opened if "--list-devices" in word]

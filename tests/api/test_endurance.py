@@ -6,9 +6,6 @@ import ctypes
 import gc
 import mmap
 import os
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -86,6 +83,15 @@ def nothing_stays() -> Iterator[None]:
     assert after.mappings - before.mappings < 20  # the allocator maps what it keeps
     assert after.resident_kb - before.resident_kb < SLACK_KB
     assert after.allocated - before.allocated < LOST_BYTES
+
+
+def repeat(once: Callable[[int], None]) -> None:
+    """Calls it thousands of times; after the first hundreds nothing more may stay."""
+    for number in range(300):
+        once(number)
+    with nothing_stays():
+        for number in range(ROUNDS):
+            once(number)
 
 
 @dataclass
@@ -218,19 +224,10 @@ PATHS: dict[str, Callable[[Life, Execution, NDArray[np.float32]], None]] = {
 }
 
 
-def life(lib: Library, number: int) -> None:
-    """A model's whole life, by one of the paths that need nothing else."""
-    Life(lib, number).run(list(PATHS)[number % 4])
-
-
 @pytest.mark.parametrize("path", PATHS)
 def test_thousands_of_lives_leave_nothing(lib: Library, path: str, tmp_path: Path) -> None:
     """Compiled and executed again and again."""
-    for number in range(300):
-        Life(lib, number, str(tmp_path)).run(path)
-    with nothing_stays():
-        for number in range(ROUNDS):
-            Life(lib, number, str(tmp_path)).run(path)
+    repeat(lambda number: Life(lib, number, str(tmp_path)).run(path))
     assert len(list(tmp_path.iterdir())) == (4 if path == "cached" else 0)
 
 
@@ -241,7 +238,7 @@ def test_thousands_of_executions_leave_nothing(lib: Library, path: str) -> None:
     compilation = model.compile()
     number, out = np.full((2, 2), 3, np.float32), np.zeros((2, 2), np.float32)
 
-    def once() -> None:
+    def once(_: int) -> None:
         execution = Execution(compilation)
         for index in range(2):
             ok(execution.input(index, number))
@@ -251,18 +248,14 @@ def test_thousands_of_executions_leave_nothing(lib: Library, path: str) -> None:
         assert path == "missed" or (out == 6).all()
         execution.free()
 
-    for _ in range(300):
-        once()
-    with nothing_stays():
-        for _ in range(ROUNDS):
-            once()
+    repeat(once)
 
 
 def test_models_in_models_leave_nothing(lib: Library) -> None:
     """Referenced models are freed with the last that refers to them."""
     value, out = np.ones(2, np.float32), np.zeros(2, np.float32)
 
-    def once() -> None:
+    def once(_: int) -> None:
         yes, no = doubling(lib), constant_add(lib, 5)
         model = if_model(lib, yes, no)
         compilation = model.compile()
@@ -276,15 +269,11 @@ def test_models_in_models_leave_nothing(lib: Library) -> None:
         assert (out == 2).all()
         execution.free()
 
-    for _ in range(300):
-        once()
-    with nothing_stays():
-        for _ in range(ROUNDS):
-            once()
+    repeat(once)
 
 
 def test_refusals_leave_nothing(lib: Library) -> None:
-    def once() -> None:
+    def once(_: int) -> None:
         model = Model(lib)
         model.operand(0)
         refused(model.finish())
@@ -297,11 +286,7 @@ def test_refusals_leave_nothing(lib: Library) -> None:
         compilation.free()
         good.free()
 
-    for _ in range(300):
-        once()
-    with nothing_stays():
-        for _ in range(ROUNDS):
-            once()
+    repeat(once)
 
 
 def test_a_lost_descriptor_is_noticed() -> None:
@@ -347,92 +332,3 @@ def test_objects_may_go_in_any_order(lib: Library) -> None:
     ok(lib.Event_wait(event))
     lib.Event_free(event)
     assert (out == 2).all()
-
-
-CLIENT = """
-import sys
-sys.path.insert(0, sys.argv[2])
-from pathlib import Path
-from tests.api.test_endurance import life
-from tests.driver.capi import Library
-lib = Library(Path(sys.argv[1]))
-print("ready", flush=True)
-number = 0
-while number < int(sys.argv[3]):
-    life(lib, number)
-    number += 1
-print("right", flush=True)
-"""
-
-
-def client(library: Path, rounds: int) -> subprocess.Popen[str]:
-    """A process that uses the device; it says when it is ready, and that all came out right."""
-    root = Path(__file__).resolve().parents[2]
-    words = [sys.executable, "-c", CLIENT, str(library), str(root), str(rounds)]
-    return subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-
-
-@pytest.mark.parametrize("clients", [3])
-def test_a_killed_client_does_not_disturb_the_others(driver_library: Path, clients: int) -> None:
-    running = [client(driver_library, 400) for _ in range(clients)]
-    victim = client(driver_library, 10**9)
-    try:
-        for process in (*running, victim):
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        time.sleep(0.1)
-        assert victim.poll() is None
-        victim.kill()
-        assert victim.wait() == -9
-        for process in running:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "right\n"
-            assert process.wait(60) == 0
-    finally:
-        for process in (*running, victim):
-            process.kill()
-            process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
-
-
-def test_deadlines_hold_under_load(driver_library: Path, lib: Library) -> None:
-    """With other processes at work: no time ends in MISSED_DEADLINE, enough time in the answer."""
-    running = [client(driver_library, 300) for _ in range(3)]
-    missed = (
-        ResultCode.MISSED_DEADLINE_PERSISTENT,
-        ResultCode.MISSED_DEADLINE_TRANSIENT,
-    )
-    try:
-        for process in running:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        model = add_model(lib, (64, 64))
-        for number, priority in enumerate((90, 100, 110) * 5):
-            compilation = Compilation(model)
-            ok(lib.Compilation_setPriority(compilation.handle, priority))
-            ok(lib.Compilation_finish(compilation.handle))
-            execution = Execution(compilation)
-            a = np.full((64, 64), number, np.float32)
-            out = np.zeros((64, 64), np.float32)
-            ok(execution.input(0, a))
-            ok(execution.input(1, a))
-            ok(execution.output(0, out))
-            hurried = number % 2 == 0
-            nanoseconds = 1 if hurried else 60 * 10**9
-            ok(lib.Execution_setTimeout(execution.handle, nanoseconds))
-            if hurried:
-                assert execution.compute() in missed
-            else:
-                ok(execution.compute())
-                assert (out == 2 * number).all()
-        for process in running:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "right\n"
-            assert process.wait(60) == 0
-    finally:
-        for process in running:
-            process.kill()
-            process.wait()
-            if process.stdout is not None:
-                process.stdout.close()

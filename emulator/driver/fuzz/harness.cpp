@@ -41,9 +41,8 @@ void prepare() {
     static bool done = false;
     if (done) return;
     done = true;
-    char folder[] = "/tmp/api-fuzz-XXXXXX";
-    if (mkdtemp(folder) == nullptr) std::abort();
-    cacheFolder = folder;
+    cacheFolder = std::filesystem::temp_directory_path() / "api-fuzz-XXXXXX";
+    if (mkdtemp(cacheFolder.data()) == nullptr) std::abort();
     const std::string path = cacheFolder + "/devices";
     if (FILE* file = std::fopen(path.c_str(), "w")) {
         std::fputs(kDevices, file);
@@ -51,8 +50,8 @@ void prepare() {
     }
     setenv("NNAPI_REFERENCE_DEVICES", path.c_str(), 1);
     std::atexit([] {
-        const std::string remove = "rm -rf " + cacheFolder;
-        if (std::system(remove.c_str()) != 0) std::perror("rm");
+        std::error_code ignored;
+        std::filesystem::remove_all(cacheFolder, ignored);
     });
     for (size_t i = 0; i < kArena; i++) arena[0][i] = static_cast<uint8_t>(i * 2654435761u >> 13);
 }

@@ -70,7 +70,10 @@ first = {(ref.operation, ref.kind): ref.id for ref in reversed(case_index())}
 print(*first.values(), sep="\n")
 EOF
         )
-        [ ${#cases[@]} -gt 300 ] # no operation and no kind got lost
+        [ ${#cases[@]} -gt 300 ] || { # operations times kinds
+            echo "${#cases[@]} cases are no selection of the whole suite" >&2
+            return 1
+        }
     fi
     run "$1" "$1/libneuralnetworks.so" "$2" ${cases[@]+"${cases[@]}"}
     if ls "$2".* >/dev/null 2>&1; then
@@ -81,6 +84,13 @@ EOF
 }
 
 stress() { # FOLDER
+    local said
+    if ! said=$("$1/driver/stress/nnapi-stress" --threads 1 --rounds 1 2>&1); then
+        echo "$said" >&2
+        ! grep -q "unexpected memory mapping" <<<"$said" ||
+            echo "gcc's runtime cannot start: sysctl vm.mmap_rnd_bits=28, or setarch -R" >&2
+        return 1
+    fi
     "$1/driver/stress/nnapi-stress" --threads 6 --rounds "${rounds}" --cache "$scratch"
 }
 

@@ -58,6 +58,8 @@ def checkout(tmp_path: Path) -> Path:
     """A checkout without goldens in which the example declares its operation."""
     (tmp_path / "golden").mkdir()
     shutil.copy(ROOT / "nnapi.json", tmp_path)
+    # The devices of older feature levels are described in the package.
+    shutil.copytree(ROOT / "nnapi_testkit" / "data", tmp_path / "nnapi_testkit" / "data")
     # Pairs of operations need the others; this is the family that declares SQRT here.
     others = shutil.ignore_patterns("elementary.py", "__pycache__")
     shutil.copytree(ROOT / "op_tests", tmp_path / "op_tests", ignore=others)

@@ -165,10 +165,9 @@ def _value_type(expected: Expected) -> str:
             np.isfinite(value).all() and not np.signbit(value[value == 0]).any()
         ):
             continue
-        off = np.abs(back - value)
         same = (back == value) | (np.isnan(back) & np.isnan(value))
-        with np.errstate(invalid="ignore"):
-            if (same | (off <= bound * _LOSS)).all():
+        with np.errstate(invalid="ignore"):  # equal infinities
+            if (same | (np.abs(back - value) <= bound * _LOSS)).all():
                 return kind
     return _TYPES[-1]
 

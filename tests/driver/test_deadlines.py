@@ -77,8 +77,9 @@ def timed(compilation: Compilation, case: Case, seconds: float) -> tuple[int, fl
     return code, taken
 
 
-def test_every_operation_has_a_large_case() -> None:
-    assert set(big.BIG) | big.QUICK == set(catalog())
+def test_large_cases_are_of_operations() -> None:
+    """One without a large case is not measured: a new operation needs no line here to join."""
+    assert set(big.BIG) | big.QUICK <= set(catalog())
 
 
 @pytest.mark.parametrize("name", sorted(big.BIG))

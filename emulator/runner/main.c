@@ -8,7 +8,7 @@ static const char usage[] =
         "usage: nnapi-runner --library PATH... [--device NAME] [--serve] [--isolate]\n"
         "                    [--list-devices] [--memory-limit MB] [--load-deadline MS]\n"
         "                    [--cache-dir FOLDER] [--support-library]\n"
-        "                    [--journal FILE [--resume]]\n"
+        "                    [--journal FILE [--resume INDEX]]\n"
         "Reads a batch of cases (with --serve: batches, until the end) from standard input and\n"
         "writes results to standard output, both in the kit's wire format.\n";
 
@@ -43,8 +43,6 @@ int main(int argc, char** argv) {
             options.support_library = true;
         } else if (strcmp(name, "--list-devices") == 0) {
             options.list_devices = true;
-        } else if (strcmp(name, "--resume") == 0) {
-            options.resume = true;
         } else if (strcmp(name, "--library") == 0 && libraries == MAX_LIBRARIES) {
             return complain("too many libraries: ", argv[i + 1 < argc ? i + 1 : i]);
         } else {
@@ -55,12 +53,14 @@ int main(int argc, char** argv) {
                                                                    : NULL;
             uint32_t* value = strcmp(name, "--memory-limit") == 0    ? &options.memory_limit_mb
                               : strcmp(name, "--load-deadline") == 0 ? &options.load_deadline_ms
+                              : strcmp(name, "--resume") == 0        ? &options.resume_from
                                                                      : NULL;
             if (text == NULL && value == NULL) return complain("unknown option ", name);
             if (i + 1 == argc) return complain("no value for option ", name);
             i++;
             if (text != NULL) *text = argv[i];
             if (options.library[libraries] != NULL) libraries++;
+            options.resume = options.resume || value == &options.resume_from;
             if (value != NULL && !number(argv[i], value))
                 return complain("not a number: ", argv[i]);
         }

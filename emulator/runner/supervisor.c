@@ -596,7 +596,8 @@ static bool begin_journal(struct supervisor* s) {
     char error[ERROR_TEXT] = "";
     s->status = STATUS_SYSTEM;
     if (!write_output(s)) return false;
-    if (!journal_open(&s->journal, s->options->journal, s->options->resume, s->out_fd, error)) {
+    const uint32_t* from = s->options->resume ? &s->options->resume_from : NULL;
+    if (!journal_open(&s->journal, s->options->journal, from, s->out_fd, error)) {
         put_error(s, ERROR_SYSTEM, error);
         write_output(s);
         return false;

@@ -11,7 +11,8 @@ struct options {
     const char* device;    /* "" chooses the first */
     const char* cache_dir; /* or NULL */
     const char* journal;   /* file that keeps results until the kit has them, or NULL */
-    bool resume;           /* tell first what the file kept */
+    bool resume;           /* tell first what the file kept, */
+    uint32_t resume_from;  /* results from this index on */
     bool support_library;  /* `library` offers a table, not symbols */
     bool isolate;          /* a worker for each case */
     bool list_devices;     /* stop after the LIBRARY frame */

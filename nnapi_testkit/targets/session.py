@@ -34,6 +34,7 @@ __all__ = ["GRACE_SECONDS", "LOAD_SECONDS", "RunnerSession"]
 
 LOAD_SECONDS = 60.0  # what the runner itself allows a driver to load
 END_SECONDS = 5.0  # between the end of a runner's output and its own
+MOST_LOSSES = 3  # of a runner in one batch, while there is progress
 GRACE_SECONDS = 20.0  # how much later than the runner's own deadlines its silence is an error
 DEVICE_TYPES = {0: "unknown", 1: "other", 2: "cpu", 3: "gpu", 4: "accelerator"}
 
@@ -77,7 +78,8 @@ class RunnerSession:
         # The last batch: where its frames stand among its cases, and which could not be sent.
         self._positions: tuple[int, ...] = ()
         self._refused: dict[int, str] = {}
-        self._resume = False  # the next runner tells first what the lost one has kept
+        # The next runner tells first what the lost one has kept, from this frame on.
+        self._resume: int | None = None
         self._kept: dict[int, Result] = {}  # by frame of the last batch
         self._closed = False
         self.farewell: Bye | None = None
@@ -112,7 +114,8 @@ class RunnerSession:
         self._decoder = Decoder()
         self._messages.clear()
         self._hello = None
-        self._kept = {}
+        if self._resume is None:
+            self._kept = {}
         kept: Kept | None = None
         while True:
             message = self._receive(time.monotonic() + self._patience)
@@ -121,7 +124,7 @@ class RunnerSession:
             elif isinstance(message, Library):
                 self._library = message
                 return
-            elif isinstance(message, Kept) and kept is None and self._resume:
+            elif isinstance(message, Kept) and self._resume is not None:
                 kept = message
             elif isinstance(message, Result) and kept is not None:
                 if kept.batch_id == self._batch:
@@ -180,16 +183,18 @@ class RunnerSession:
             isolate: overrides the session's setting for this batch.
 
         Raises:
-            InfraError: the runner was lost twice, or stayed silent past every deadline.
+            InfraError: the runner was lost twice without a result between, or too often, or stayed
+                silent past every deadline.
             TargetError: the driver cannot be loaded any more.
         """
         alone = self._isolate if isolate is None else isolate
         done = first = 0  # `first`: of the batch that was sent last
-        lost = False
+        lost = (-1, 0)  # how far the cases were when the runner was lost last
+        losses = 0
         while done < len(cases):
             try:
                 if self._channel is None:
-                    self._reopen(lost)
+                    self._reopen(self._frames_done(done - first) if losses else None)
                     for result in self._kept_results(first, done):
                         yield result
                         done += 1
@@ -201,16 +206,24 @@ class RunnerSession:
                     done += 1
             except InfraError:
                 self._discard()
-                if lost:
+                losses += 1
+                if losses > MOST_LOSSES or lost == (done, len(self._kept)):
                     raise
-                lost = True
+                lost = (done, len(self._kept))
 
-    def _reopen(self, resume: bool) -> None:
+    def _reopen(self, resume: int | None) -> None:
         self._resume = resume
         try:
             self._open()
         finally:
-            self._resume = False
+            self._resume = None
+
+    def _frames_done(self, position: int) -> int:
+        """Return how many frames of the last batch have their results, with kept ones."""
+        count = sum(at < position for at in self._positions)
+        while count in self._kept:
+            count += 1
+        return count
 
     def _kept_results(self, first: int, done: int) -> Iterator[Result]:
         """Yield what the lost runner had ready, as results of the cases from `done` on.

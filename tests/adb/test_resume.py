@@ -62,6 +62,16 @@ def test_no_case_runs_twice_when_the_connection_breaks_between_results(
     assert once_each(executions, 100), counts(executions).most_common(3)
 
 
+def test_no_case_runs_twice_when_the_connection_breaks_three_times(
+    counted: Any_, target: Any_, cases: Any_, check: Any_, executions: Path
+) -> None:
+    device = counted(2)
+    with target(device).open() as runner:
+        device.mend(drop_after_results=30, times=3)
+        check(list(runner.run(cases(150))), 150)
+    assert once_each(executions, 150), counts(executions).most_common(3)
+
+
 @pytest.mark.parametrize("after", [3_000, 20_000, 60_001])
 def test_no_case_runs_twice_when_the_connection_breaks_in_the_middle_of_a_packet(
     counted: Any_, target: Any_, cases: Any_, check: Any_, executions: Path, after: int

@@ -368,14 +368,14 @@ def test_a_file_that_holds_no_results_is_begun_anew(
     journal = tmp_path / "results"
     words = ["--serve", "--library", native / "libtoy.so", "--journal", journal]
     for content in (b"", b"N", b"no frame at all" * 9, bytes(1 << 20)):
-        for more in ([], ["--resume"]):
+        for more in ([], ["--resume", "0"]):
             journal.write_bytes(content)
             told = _told(runner, *words, *more)
             assert [type(message) for message in told] == [Hello, Library, Bye], (content[:9], more)
     # A sound file whose last frame was cut off: what came before is told.
     kept = journal.read_bytes()
     journal.write_bytes(kept + kept[:-3])
-    told = _told(runner, *words, "--resume")
+    told = _told(runner, *words, "--resume", "0")
     assert [type(message) for message in told] == [Hello, Kept, Library, Bye]
 
 

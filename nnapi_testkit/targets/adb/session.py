@@ -76,8 +76,8 @@ class AdbSession(RunnerSession):
             self._log = LogWindow(lease.device)
         place = self._place
         words = ["--serve", "--cache-dir", place, "--journal", f"{place}/results"]
-        if self._resume:
-            words.append("--resume")
+        if self._resume is not None:
+            words += ["--resume", str(self._resume)]
         if self._nnapi_device:
             words += ["--device", self._nnapi_device]
         return lease.device.start(

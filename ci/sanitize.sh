@@ -52,7 +52,7 @@ planted() { # FOLDER DEFECT WORDS: reported from a program, and from the suite o
         return 1
     fi
     run "$1" "$1/driver/stress/libnnapi-planted.so" "$scratch/planted-$2" FLOOR >/dev/null || true
-    if ! cat "$scratch/planted-$2".* 2>/dev/null | grep -q "$3"; then
+    if ! grep -qs "$3" "$scratch/planted-$2".*; then
         echo "the suite did not notice the planted $2" >&2
         return 1
     fi

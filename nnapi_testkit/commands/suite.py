@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +142,7 @@ class SuitePlugin:
         self._device: dict[str, object] = {}
         self._facts: dict[str, object] | None = None
         self._waiting: list[CaseRef] = []
+        self._left_out: Counter[str] = Counter()
 
     # Collection.
 
@@ -235,12 +236,15 @@ class SuitePlugin:
         hook = item.ihook
         hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         try:
-            record = self._waivers.apply(self._record(item.ref))
+            if self._promised([item.ref]):
+                report = _report(item, self._waivers.apply(self._record(item.ref)))
+            else:
+                report = _left_out(item)
         except KitError as error:
             if self._worker is None:
                 pytest.exit(f"nnapi-testkit: {error}", returncode=int(Exit.ERROR))
-            record = _unjudged(item.ref, str(error), self.session.settings.target)
-        hook.pytest_runtest_logreport(report=_report(item, record))
+            report = _report(item, _lost(item.ref, str(error), self.session.settings.target))
+        hook.pytest_runtest_logreport(report=report)
         hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
 
@@ -253,14 +257,6 @@ class SuitePlugin:
         return within(refs, self._facts, forced=forced, older=older, empty=True)
 
     def _record(self, ref: CaseRef) -> Record:
-        if not self._promised([ref]):
-            what = ref.needs.replace("_", " ") or f"feature level {ref.level}"
-            message = f"needs {what}, which the device does not have"
-            if ref.broken and ref.broken.newer:
-                message = f"asks a device below feature level {ref.level}, which this is not"
-            return replace(
-                _unjudged(ref, message, self.session.settings.target), verdict=Verdict.UNSUPPORTED
-            )
         if self._waiting:
             self._stream = self.session.run(self._promised(self._waiting))
             self._waiting = []
@@ -281,8 +277,14 @@ class SuitePlugin:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Enter the record that a report carries; xdist's controller sees its workers' here."""
+        if self._worker is not None:
+            return
+        absent = getattr(report, "nnapi_left_out", None)
+        if absent is not None:
+            self._left_out[absent] += 1
+            self._planned -= bool(self._planned)
         line = getattr(report, "nnapi_record", None)
-        if line is None or self._worker is not None:
+        if line is None:
             return
         if self._first is None:
             self._first = time.time()
@@ -343,6 +345,8 @@ class SuitePlugin:
         terminalreporter.section("NNAPI conformance")
         if self.session.notice:
             terminalreporter.line(f"note: {self.session.notice}")
+        for absent, count in self._left_out.items():
+            terminalreporter.line(f"note: {count} cases {absent}")
         if self._config.getoption("nnapi_matrix"):
             for line in matrix_lines(self._ledger.cells.values()):
                 terminalreporter.line(line)
@@ -359,7 +363,7 @@ class SuitePlugin:
         )
 
 
-def _unjudged(ref: CaseRef, message: str, target: str) -> Record:
+def _lost(ref: CaseRef, message: str, target: str) -> Record:
     return Record(
         ref.id,
         ref.operation,
@@ -370,6 +374,30 @@ def _unjudged(ref: CaseRef, message: str, target: str) -> Record:
         target=target,
         kind=ref.kind,
         message=message,
+    )
+
+
+def _left_out(item: CaseItem) -> pytest.TestReport:
+    """Return the report of a case that the device was never asked: a skip without a record."""
+    ref = item.ref
+    if ref.broken and ref.broken.newer:
+        absent = "ask devices below a feature level, which this is not"
+    elif ref.needs:
+        absent = f"need {ref.needs.replace('_', ' ')}, which the target has not"
+    else:
+        absent = "need a newer feature level than the device has"
+    now = time.time()
+    return pytest.TestReport(
+        nodeid=item.nodeid,
+        location=item.location,
+        keywords={},
+        outcome="skipped",
+        longrepr=(str(item.path), 0, f"of those that {absent}"),
+        when="call",
+        duration=0.0,
+        start=now,
+        stop=now,
+        nnapi_left_out=absent,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,16 @@ def test_the_suite_on_the_reference_driver(run_pytest: Pytest, tmp_path: Path) -
     )
     assert one == two
     assert len(one) > 50
+
+
+@pytest.mark.parametrize("words", [[], ["-n", "2"], ["--nnapi-jobs", "2"]])
+def test_what_the_target_has_not_is_skipped_and_not_counted(
+    run_pytest: Pytest, tmp_path: Path, words: list[str]
+) -> None:
+    asked = ["--nnapi-suite", "--nnapi-operation", "ABS", "--nnapi-oracle", "golden"]
+    done = run_pytest(*asked, "--nnapi-report", "out", *words, world=False)
+    assert done.returncode == 0, done.stdout
+    assert "need hardware buffers, which the target has not" in done.stdout
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert outcome(done) == {"passed": summary["cases"], "skipped": 3}
+    assert set(summary["verdicts"]) == {"PASS"}

@@ -35,7 +35,7 @@
 #include <sys/syscall.h> /* SYS_memfd_create */
 #include <sys/wait.h>    /* waitpid */
 #include <time.h>        /* clock_gettime */
-#include <unistd.h>      /* read write close pipe2 fork dup2 ftruncate pread unlink syscall _exit getpagesize */
+#include <unistd.h>      /* read write close pipe2 fork dup2 ftruncate unlink syscall _exit getpagesize */
 #endif
 
 /* The NDK says __ANDROID__; a build with headers of our own is always one for Android. */

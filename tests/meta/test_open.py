@@ -73,7 +73,10 @@ def judged_outputs(name: str, case: Case, told: Answer) -> Iterator[tuple[int, O
     scratch = [output.opaque for output in op.outputs] if op.graphs is None else []
     for number, row in enumerate(told.sets):
         for position, (operand, expected) in enumerate(zip(outputs_of(case), row, strict=True)):
-            if position < len(scratch) and scratch[position]:
+            # A pair has the outputs of the operation twice.
+            twin = len(row) == 2 * len(scratch) and position >= len(scratch)
+            place = position - len(scratch) if twin else position
+            if place < len(scratch) and scratch[place]:
                 continue
             yield number, operand, expected
 

@@ -172,7 +172,6 @@ int clock_gettime(int clock, struct timespec* out);
 
 /* unistd.h */
 ssize_t read(int fd, void* to, size_t count);
-ssize_t pread(int fd, void* to, size_t count, off_t offset);
 ssize_t write(int fd, const void* from, size_t count);
 int close(int fd);
 int pipe2(int fds[2], int flags);

@@ -40,6 +40,7 @@ BOLDNESS = (1.0, 1.0, 0.75, 0.75, 0.5, 0.5, 0.3, 0.3)
 # Small samples stay small and large ones no larger than this many times.
 LEAST_LIMIT, GROWTH = 4096, 2
 _REALS = frozenset({"real", "FLOAT32", "FLOAT16"})
+INT32_MOST = 2**31 - 1
 
 
 class Dice:
@@ -273,4 +274,4 @@ def _nearby(value: Any, dice: Dice) -> Any:
     if not isinstance(value, int) or value == 0:
         return value
     other = value - 1 + dice.below(3)
-    return other if other * value > 0 else value
+    return other if other * value > 0 and other <= INT32_MOST else value

@@ -114,7 +114,8 @@ def fleet() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parts = {"streams": streams, "rate": rate, "fleet": fleet}
+    # The rate first: an adb server tries for a while to reach a device that has gone.
+    parts = {"rate": rate, "streams": streams, "fleet": fleet}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=sorted(parts))
     only = parser.parse_args(arguments).only

@@ -3,7 +3,7 @@
 #
 # PYTHON  the interpreter to begin with (3.10 or later)
 # ARGS    more arguments for `nnapi-testkit run` or pytest, as in make test ARGS='-k judge'
-# SUITE   more arguments for the suite of `make test`, as in make test SUITE='-k CONV_2D'
+# SUITE   more arguments for the suite of `make test`, as in make test SUITE='--nnapi-operation CONV_2D'
 PYTHON ?= python3
 ARGS ?=
 SUITE ?=
@@ -16,7 +16,7 @@ FLOOR := $(if $(strip $(ARGS)),,$(wildcard ci/floor.json))
 SUITE_FLOOR := $(if $(strip $(SUITE)),,$(wildcard ci/floor.json))
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CONSTRAINTS := -c ci/constraints.txt
-EXTRAS := torch,test,dev,android,litert,jumpstarter
+EXTRAS := torch,pt2e,test,dev,adb,docker,android,litert,jumpstarter
 NATIVE := CMakeLists.txt $(shell find emulator -type f \( -name '*.cpp' -o -name '*.c' \
 	-o -name '*.h' -o -name '*.map' -o -name '*.cmake' -o -name CMakeLists.txt \))
 
@@ -24,7 +24,7 @@ NATIVE := CMakeLists.txt $(shell find emulator -type f \( -name '*.cpp' -o -name
 .DELETE_ON_ERROR:
 
 conformance: build
-	$(BIN)/nnapi-testkit run --jobs 2 --report $(REPORT) $(addprefix --floor ,$(FLOOR)) $(ARGS)
+	$(BIN)/nnapi-testkit run --jobs 2 --report $(REPORT) --overwrite $(addprefix --floor ,$(FLOOR)) $(ARGS)
 
 # The suite against the reference driver first, then the project's own tests, a file of them on one
 # worker.
@@ -39,15 +39,20 @@ lint: build
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python ci/import_order.py
-	$(BIN)/python ci/generate_codes.py --check
-	$(BIN)/python ci/generate_operations.py --check
+	$(BIN)/python tools/import_order.py
+	$(BIN)/python tools/generate_codes.py --check
+	$(BIN)/python tools/generate_operations.py --check
 
 clean:
 	rm -rf build dist $(VENV)
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
+	@printf '\n%s\n' 'make conformance  judge the reference driver; report in build/report' \
+		'make test         the suite under the strict profile, then the project'"'"'s tests' \
+		'make build        virtual environment, driver and runner' \
+		'make lint         style, types, import order, generated files' \
+		'make clean        remove build, dist and the virtual environment'
 
 # The machine is looked at first: a missing compiler is one clear line, before any download.
 $(VENV)/tools.stamp: ci/constraints.txt

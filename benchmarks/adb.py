@@ -5,6 +5,9 @@
 
 * streams: adb streams opened after the start of a session for 500 cases, results included;
 * rate: cases a second through the whole engine (goldens as the oracle), over adb and on `host`;
+* first: seconds to the first verdict on a device that takes 200 ms for each command, against those
+  of the 19 commands, one after another, that a run once waited for (most of them asked and set up
+  twice, for facts and for cases);
 * fleet: 8 devices against 1, each of which sleeps 20 ms for a case, after the start.
 
 Devices are processes of their own, as real ones are.
@@ -17,7 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.judge.verdict import Verdict
@@ -26,12 +29,16 @@ from nnapi_testkit.session.engine import Session
 from nnapi_testkit.session.plan import available, within
 from nnapi_testkit.session.settings import OracleMode, Settings
 from nnapi_testkit.targets import fleet as fleet_of
-from nnapi_testkit.targets import parse_target
+from nnapi_testkit.targets import kept, parse_target
 
 OPERATIONS = ("ADD", "MUL", "CONV_2D", "SOFTMAX", "RELU", "MAX_POOL_2D")
 CASES = 500
 DEVICES = 8
 SLEEP = 0.02
+COMMAND = 0.2
+ONCE = (
+    19  # commands one after another: 9 to set up and start a runner, twice, and cleaning up between
+)
 REPEATS = 3
 
 
@@ -103,6 +110,29 @@ def rate() -> None:
     print(f"rate: adb over host {best_there / best_here:.2f} (at least 0.7)")
 
 
+def first_verdict(serial: str) -> float:
+    """Seconds of a run until its first verdict, the question for facts included."""
+    refs = chosen(20)
+    started = time.perf_counter()
+    with kept():
+        session = Session(settings(f"adb:{serial}"))
+        session.describe()
+        with closing(session.run(refs)) as records:
+            next(records)
+            return time.perf_counter() - started
+
+
+def first() -> None:
+    with device(f"command_seconds={COMMAND}") as serial:
+        with parse_target(f"adb:{serial}").open():
+            pass  # adb's own server has found it
+        took = first_verdict(serial)
+    print(
+        f"first: {took:.1f} s to the first verdict, of which it waits for commands of {COMMAND} s"
+    )
+    print(f"first: {took / (ONCE * COMMAND):.2f} of {ONCE} such commands (at most 0.5)")
+
+
 def fleet() -> None:
     refs = chosen(CASES)
     with ExitStack() as stack:
@@ -115,7 +145,7 @@ def fleet() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     # The rate first: an adb server tries for a while to reach a device that has gone.
-    parts = {"rate": rate, "streams": streams, "fleet": fleet}
+    parts = {"rate": rate, "streams": streams, "first": first, "fleet": fleet}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=sorted(parts))
     only = parser.parse_args(arguments).only

@@ -27,11 +27,21 @@ for python in "$builder" "$@"; do
     cd "$work/empty"
     bin="$work/venv/bin"
 
-    if "$bin/python" -c 'import torch' 2>/dev/null; then
-        echo "torch came along with the core dependencies" >&2
+    for extra in torch adbutils docker requests PIL onnx flatbuffers; do
+        if "$bin/python" -c "import $extra" 2>/dev/null; then
+            echo "$extra came along with the core dependencies" >&2
+            exit 1
+        fi
+    done
+    site=$("$bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+    # What pip brings into every environment, and the byte code that Python writes, are not ours.
+    size=$(du -cb --exclude=__pycache__ --exclude='pip*' --exclude='setuptools*' \
+        --exclude='pkg_resources*' --exclude='_distutils_hack*' "$site" | tail -1 | cut -f1)
+    echo "a base install: $((size / 1000000)) MB"
+    if [ "$size" -ge 100000000 ]; then
+        echo "a base install is promised to be under 100 MB" >&2
         exit 1
     fi
-    site=$("$bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
     for generic in op_tests golden tests emulator data ci; do
         if [ -e "$site/$generic" ]; then
             echo "the wheel installs a generic top-level name: $generic" >&2

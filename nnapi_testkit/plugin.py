@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from nnapi_testkit.options import OPTIONS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -24,68 +26,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("nnapi", "conformance of NNAPI drivers")
     add = group.addoption
     add("--nnapi-suite", action="store_true", help="collect the conformance suite")
-    add(
-        "--nnapi-target",
-        default="host",
-        metavar="TARGET",
-        help="host, lib:PATH or another registered target (default host)",
-    )
-    add(
-        "--nnapi-jobs",
-        type=int,
-        default=1,
-        metavar="N",
-        help="runner processes that one pytest process keeps busy (default 1)",
-    )
-    add(
-        "--nnapi-oracle",
-        choices=("auto", "live", "golden"),
-        default="auto",
-        help="who answers (default: live if torch is installed)",
-    )
-    add(
-        "--nnapi-profile",
-        choices=("strict", "standard", "cts"),
-        default="standard",
-        help="what counts as equal (default standard)",
-    )
-    add(
-        "--nnapi-operation",
-        action="append",
-        default=[],
-        metavar="OP",
-        help="only this operation (may be repeated)",
-    )
-    add(
-        "--nnapi-level",
-        "--nnapi-feature-level",
-        dest="nnapi_level",
-        type=int,
-        metavar="N",
-        help="only cases that need at most feature level N (default: the device's own)",
-    )
-    add("--nnapi-shard", metavar="I/N", help="part I of N of the cases")
-    add("--nnapi-seed", type=int, default=0, help="other data for the same cases")
-    add("--nnapi-isolate", action="store_true", help="a worker of its own for every case")
-    add("--nnapi-before-run", metavar="CMD", help="run this first: push a driver, restart it, ...")
-    add(
-        "--nnapi-driver-log",
-        action="store_true",
-        help="run failures once more with the driver's verbose log",
-    )
-    add("--nnapi-memory-limit", type=int, metavar="MB", help="what a worker may grow to")
-    add(
-        "--nnapi-report",
-        metavar="DIR",
-        help="write results.jsonl, summary.json, junit.xml and index.html",
-    )
-    add(
-        "--nnapi-floor",
-        metavar="FILE",
-        help="fail if fewer cases run or are compared than FILE expects",
-    )
-    add("--nnapi-waivers", metavar="FILE", help="TOML file of expected failures")
-    add("--nnapi-matrix", action="store_true", help="print the coverage matrix")
+    for option in OPTIONS:
+        more = {key: value for key, value in option.more.items() if key != "path"}
+        add(*option.flags(pytest=True), **more)
     add("--nnapi-services", default="", help=argparse.SUPPRESS)
 
 

@@ -1,6 +1,16 @@
 """ABS, NEG: element-wise, without rounding."""
 
-from nnapi_testkit.op import Choice, Op, Output, Sample, Tensor, cells, selected, unary
+from nnapi_testkit.op import (
+    NO_WORD_OF_EMPTY,
+    Choice,
+    Op,
+    Output,
+    Sample,
+    Tensor,
+    cells,
+    selected,
+    unary,
+)
 
 FORMS = {"ABS": (lambda torch, input: input.abs(), 4), "NEG": (lambda torch, input: -input, 3)}
 
@@ -17,7 +27,7 @@ def declare(name, reference, int32):
         # The sign of a zero is left open: |x| may be max(x, -x), and -x may be 0 - x.
         bound=selected(),
         samples=[
-            *unary(ranks=(1, 5)),
+            *unary(ranks=(1, 5), empty=NO_WORD_OF_EMPTY),
             Sample("wide", only=("int32",), input=Choice((5, 9), -(2**31) + 1, 2**31 - 1)),
         ],
     )

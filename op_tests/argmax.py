@@ -11,6 +11,7 @@ from nnapi_testkit.op import (
     exact,
     numeric,
     reread,
+    rule,
 )
 
 
@@ -50,6 +51,16 @@ def declare(name):
         axes={"axis": ("input", 0)},
         outputs=(Output(shape=removed, type="TENSOR_INT32"),),
         cells=numeric(3, 3, int32=3),
+        rules=(
+            rule(
+                "axis-not-empty",
+                "input axis",
+                "There is an element to choose.",
+                level=3,
+                open="No sentence of the documentation says so.",
+                none={"input": (4, 0), "axis": 1},
+            ),
+        ),
         reference=reference,
         bound=exact(),
         exempt=tied,

@@ -4,15 +4,18 @@ from nnapi_testkit.op import (
     Choice,
     Op,
     Output,
+    Quantized,
     Sample,
     Tensor,
     activation,
     aligned,
     broadcast,
     broadcast_pairs,
+    compatible,
     fused,
     numeric,
     rounded,
+    rule,
 )
 
 FORMS = {
@@ -31,6 +34,32 @@ def summands(s):
 WHOLE = Choice((2, 3, 4), -30000, 30000)
 
 
+RULES = (
+    compatible(),
+    rule(
+        "integers-have-no-activation",
+        "a activation",
+        "For TENSOR_INT32 the FuseCode is NONE.",
+        only=("int32",),
+        level=4,
+        relu={"activation": 1},
+        relu6={"activation": 3},
+    ),
+)
+PRODUCT = rule(
+    "scale-above-product",
+    "a b out",
+    "The output's scale is greater than the product of the inputs' scales.",
+    only=("quant8", "quant8_signed"),
+    equal={"a": Quantized(0.5), "b": Quantized(0.5), "out": Quantized(0.25)},
+    below={"a": Quantized(0.5), "b": Quantized(0.25), "out": Quantized(0.0625)},
+)
+
+
+def rules_of(name):
+    return (*RULES, PRODUCT) if name == "MUL" else RULES
+
+
 def declare(name, form, reach, float32, quant8):
     """One operation of the family; int32 knows no activation (FuseCode must be NONE)."""
 
@@ -44,6 +73,7 @@ def declare(name, form, reach, float32, quant8):
         batched=aligned("a", "b"),
         cells=numeric(float32, quant8, int32=4),
         ties=("b.0=a.0",),
+        rules=rules_of(name),
         reference=reference,
         bound=rounded(1, magnitude=summands if name == "SUB" else None),
         samples=[

@@ -8,11 +8,15 @@ from nnapi_testkit.op import (
     Reals,
     Sample,
     Tensor,
+    but,
     cells,
+    longer,
     plain,
     propagated,
+    rule,
+    sizes,
 )
-from nnapi_testkit.op.boxes import boxes, clipped, transformed
+from nnapi_testkit.op.families.boxes import boxes, clipped, transformed
 
 EIGHTH = (0.125, 0)
 
@@ -66,6 +70,36 @@ OP = Op(
         second="deltas",
     ),
     ties=("deltas.0=rois.0", "batches.0=rois.0"),
+    rules=(
+        *sizes(sample="batches", rois="boxes .", deltas="boxes .", batches="boxes"),
+        rule(
+            "four-coordinates",
+            "rois",
+            "A region is (x1, y1, x2, y2).",
+            five={"rois": longer("rois", 1)},
+        ),
+        rule(
+            "four-for-each-class",
+            "deltas",
+            "There are four deltas for each box and class.",
+            five={"deltas": longer("deltas", 1)},
+        ),
+        rule(
+            "two-image-sizes",
+            "image",
+            "Of an image height and width are given.",
+            three={"image": longer("image", 1)},
+        ),
+        rule(
+            "batch-in-images",
+            "batches image",
+            "A batch index is one of the images.",
+            one_beyond={"batches": but("batches", -1, 3)},
+            negative={"batches": but("batches", 0, -1)},
+            far={"batches": but("batches", -1, 2**31 - 1)},
+            sample="batches",
+        ),
+    ),
     reference=reference,
     fixed=frozenset("*"),
     bound=propagated("running error analysis of center, size and corners"),

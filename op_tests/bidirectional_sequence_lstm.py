@@ -2,8 +2,30 @@
 
 from dataclasses import replace
 
-from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, floats, propagated, timed_batch
-from nnapi_testkit.op.lstm import LAYER_NORM, NORMS, OPERANDS, SMALL, lstm_sample, step
+from nnapi_testkit.op import (
+    Op,
+    Output,
+    Sample,
+    Scalar,
+    Tensor,
+    floats,
+    later,
+    propagated,
+    refused_by_field,
+    rule,
+    sizes,
+    timed_batch,
+    together,
+)
+from nnapi_testkit.op.families.lstm import (
+    LAYER_NORM,
+    NORMS,
+    OPERANDS,
+    SMALL,
+    cell_rules,
+    lstm_sample,
+    step,
+)
 
 INPUT, *WEIGHTS = OPERANDS[:18]
 STATES, SCALARS = OPERANDS[18:20], OPERANDS[20:]
@@ -61,7 +83,7 @@ def sample(
 ):
     """Without `listed` the inputs of layer normalization are not omitted but left out."""
     lead = (time, batch) if major else (batch, time)
-    kept = {k: more.pop(k) for k in ("large",) if k in more}
+    kept = {k: more.pop(k) for k in ("large", "contest") if k in more}
     operands = {"x": (*lead, size), "aux": (*lead, aux) if link else None}
     for prefix, units in (("fw", fw), ("bw", bw)):
         width = aux if link == "parallel" and prefix == "bw" else size
@@ -82,6 +104,54 @@ def width(f, state):
     return f.shape(f"{state}_h_in")[1]
 
 
+SAMPLES = {"plain": "time-major", "peephole": "everything", "projection-bias": "projection"}
+AUX_SIZES = {f"{p}_a_{gate}": f"{p}units aux" for p in ("fw", "bw") for gate in "ifco"}
+AUX_WEIGHTS = " ".join(AUX_SIZES)
+JOINED = sizes(
+    sample="cross-linked",
+    x="time batch input",
+    aux="time batch aux",
+    fw_w_xf="fw_units input",
+    bw_w_xf="bw_units input",
+    **AUX_SIZES,
+)
+AUX_RULES = (
+    *(rule for rule in JOINED if "_w_x" not in rule.name),
+    rule(
+        "both-outputs",
+        "merge bw_out",
+        "Outputs that are not merged are two.",
+        sample="time-major",
+        one=dict.fromkeys(("bw_out", "fw_h_out", "fw_c_out", "bw_h_out", "bw_c_out")),
+    ),
+    rule(
+        "merged-width",
+        "out fw_h_in bw_h_in",
+        "A merged output is as wide as both.",
+        sample="merged",
+        forms=("",),
+        forward_alone={"out": (2, 3, 3)},
+    ),
+    together(
+        "auxiliary-weights-need-input",
+        "Auxiliary weights are for an auxiliary input.",
+        "cross-linked",
+        weights_alone="aux",
+    ),
+    together(
+        "auxiliary-weights-whole",
+        "Auxiliary weights of both directions are there or none are.",
+        "cross-linked",
+        forward_alone=" ".join(name for name in AUX_SIZES if name.startswith("bw")),
+        backward_alone=" ".join(name for name in AUX_SIZES if name.startswith("fw")),
+        without_gate="fw_a_c",
+    ),
+)
+SHORT = refused_by_field(
+    "short-list",
+    "Inputs of layer normalization that are left out at the end: optional by the header; deployed"
+    " devices take the full list, with those inputs omitted.",
+)
 OP = Op(
     name="BIDIRECTIONAL_SEQUENCE_LSTM",
     signatures=(
@@ -117,7 +187,13 @@ OP = Op(
     ),
     batched=timed_batch("x", "aux", "out", "bw_out", also="fw_h_in fw_c_in bw_h_in bw_c_in"),
     cells=floats(3),
+    rules=(
+        *cell_rules("fw_", SAMPLES, x=". batch input"),
+        *cell_rules("bw_", SAMPLES, x=". batch input"),
+        *AUX_RULES,
+    ),
     reference=reference,
+    later=(later(4, "An auxiliary input without weights links in parallel."),),
     bound=propagated("running error analysis of the equations, step by step"),
     fixed=frozenset({"time_major"}),
     samples=[
@@ -132,9 +208,11 @@ OP = Op(
         sample("cross-linked-cifg", 3, 1, 2, 2, 3, 3, "cross", merge=True, cifg=True),
         sample("parallel", 2, 2, 3, 3, 2, 4, "parallel"),
         sample("everything", 1, 3, 3, 9, 7, 2, "cross", norm=True, peephole=True, project=2),
-        sample("short-list", 2, 2, 4, 3, 2, listed=False),
+        sample("short-list", 2, 2, 4, 3, 2, listed=False, contest=SHORT),
         sample("sigmoid", 1, 3, 2, 2, 2, activation=6),
         sample("large", 2, 128, 3, 4, 3, large=True),
+        # A clip of the projection alone, which nearly all of it meets.
+        sample("projection-clipped", 2, 2, 2, 5, 4, project=3, proj_clip=0.01953125),
     ],
     ambiguity=(
         "With merged outputs the optional states follow the first output directly. Auxiliary"

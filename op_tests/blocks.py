@@ -1,6 +1,6 @@
 """DEPTH_TO_SPACE, SPACE_TO_DEPTH: blocks of pixels become channels and back."""
 
-from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, exact, layout, numeric
+from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, exact, layout, numeric, rule
 
 
 def to_space(torch, input, block):
@@ -42,6 +42,36 @@ PIXELS = {
 }
 
 
+RULES = {
+    "DEPTH_TO_SPACE": rule(
+        "block-divides-depth",
+        "input block",
+        "The depth is divisible by block_size * block_size.",
+        five={"input": (1, 2, 3, 5), "block": 2},
+        half={"input": (1, 2, 3, 6), "block": 2},
+        block_alone={"input": (1, 2, 3, 3), "block": 3},
+        far={"input": (1, 2, 3, 4), "block": 65536},
+    ),
+    "SPACE_TO_DEPTH": rule(
+        "block-divides-pixels",
+        "input block",
+        "Height and width are divisible by block_size.",
+        height={"input": (1, 5, 4, 2), "block": 2},
+        width={"input": (1, 4, 5, 2), "block": 2},
+        both={"input": (1, 2, 2, 2), "block": 3},
+        far={"input": (1, 4, 4, 2), "block": 2**30},
+    ),
+}
+
+
+def folds(f):
+    return f.shape("input")[3] % f["block"] ** 2 == 0
+
+
+def unfolds(f):
+    return all(size % f["block"] == 0 for size in f.shape("input")[1:3])
+
+
 def declare(name, reference, shape, fold):
     def sample(label, pixels, block):
         batch, height, width, depth = pixels
@@ -56,8 +86,10 @@ def declare(name, reference, shape, fold):
         outputs=(Output(shape=shape, like="input", spatial=True),),
         batched=("input",),
         cells=numeric(),
+        rules=(RULES[name],),
         reference=reference,
         bound=exact(),
+        valid=folds if fold else unfolds,
         samples=[sample(label, *row) for label, row in PIXELS.items()],
     )
 

@@ -1,7 +1,28 @@
 """BOX_WITH_NMS_LIMIT: boxes chosen greedily by score in each class, then the best of an image."""
 
-from nnapi_testkit.op import Given, Op, Output, Sample, Scalar, Tensor, plain, propagated
-from nnapi_testkit.op.boxes import EIGHTH, best, cells_with, clear, clusters, ranking
+from nnapi_testkit.op import (
+    Given,
+    Op,
+    Output,
+    Sample,
+    Scalar,
+    Tensor,
+    but,
+    longer,
+    plain,
+    propagated,
+    rule,
+    sizes,
+)
+from nnapi_testkit.op.families.boxes import (
+    EIGHTH,
+    best,
+    cells_with,
+    clear,
+    clusters,
+    ranking,
+    settled,
+)
 
 HARD, LINEAR, GAUSSIAN = 0, 1, 2
 
@@ -33,7 +54,7 @@ def chosen(torch, scores, boxes, low, least, kernel, threshold, sigma):
     waiting = {i: score for i, score in enumerate(scores.unbind(0)) if float(plain(score)) >= low}
     found = []
     while waiting:
-        values = {i: float(plain(score)) for i, score in waiting.items()}
+        values = {i: settled(float(plain(score))) for i, score in waiting.items()}
         top = max(values, key=values.__getitem__)
         # Equal scores of boxes that do not overlap: whichever goes first, both are kept.
         rest = [
@@ -62,6 +83,8 @@ def reference(
     sigma,
     nms_score_threshold,
 ):
+    if scores.shape[1] > 1 and (plain(scores)[:, 0] >= score_threshold).any():
+        raise ValueError("class 0 has scores: whether it is background is not documented")
     rows = []
     for image in batches.unique().tolist():
         members = (batches == image).nonzero()[:, 0]
@@ -103,16 +126,18 @@ def sample(
     sigma=0.5,
     least=0.05,
     seed=0,
+    shift=0.0,
     **more,
 ):
     """`counts`: boxes of each image."""
     count = sum(counts)
     scores = [[0.0, *row] for row in ranking(count, classes - 1, seed=seed)]
-    batches = [image for image, boxes in enumerate(counts) for _ in range(boxes)]
+    batches = [image for image, each in enumerate(counts) for _ in range(each)]
+    boxes = clusters(count, repeat=classes, seed=seed)
     return Sample(
         name,
         scores=Given(scores),
-        boxes=Given(clusters(count, repeat=classes, seed=seed)),
+        boxes=Given([[n + shift for n in row] for row in boxes]),
         batches=batches,
         score_threshold=low,
         limit=limit,
@@ -158,12 +183,12 @@ OP = Op(
             ),
             Tensor("boxes", "boxes", rank=(2, 2), quant=EIGHTH),
             Tensor("batches", "TENSOR_INT32", rank=(1, 1)),
-            Scalar("score_threshold", "FLOAT32", any_real=True),
+            Scalar("score_threshold", "real", any_real=True),
             Scalar("limit"),
             Scalar("kernel", allowed=(HARD, LINEAR, GAUSSIAN)),
-            Scalar("iou_threshold", "FLOAT32", any_real=True),
-            Scalar("sigma", "FLOAT32", any_real=True),
-            Scalar("nms_score_threshold", "FLOAT32", any_real=True),
+            Scalar("iou_threshold", "real", any_real=True),
+            Scalar("sigma", "real", any_real=True),
+            Scalar("nms_score_threshold", "real", any_real=True),
         ),
     ),
     outputs=(
@@ -181,6 +206,40 @@ OP = Op(
     ),
     cells=cells_with("boxes"),
     ties=("boxes.0=scores.0", "batches.0=scores.0"),
+    rules=(
+        *sizes(sample="hard", scores="boxes .", boxes="boxes .", batches="boxes"),
+        rule(
+            "four-for-each-class",
+            "scores boxes",
+            "There are four coordinates for each box and class.",
+            more={"boxes": longer("boxes", 1)},
+            fewer_classes={"scores": longer("scores", 1)},
+        ),
+        rule(
+            "corners-in-order",
+            "boxes",
+            "A box satisfies x1 <= x2 and y1 <= y2.",
+            horizontal={"boxes": but("boxes", (0, 2), 0.0)},
+            vertical={"boxes": but("boxes", (0, 3), 0.0)},
+        ),
+        rule(
+            "grouped-by-batch",
+            "batches",
+            "Boxes of one batch stand together.",
+            sample="images",
+            apart={"batches": but("batches", 0, 2)},
+            negative={"batches": but("batches", 0, -1)},
+        ),
+        rule(
+            "sigma-positive",
+            "kernel sigma",
+            "The sigma of gaussian NMS is positive.",
+            open="No sentence of the documentation says so.",
+            sample="gaussian",
+            zero={"sigma": 0.0},
+            negative={"sigma": -0.5},
+        ),
+    ),
     reference=reference,
     fixed=frozenset("*"),
     bound=propagated("running error analysis of overlaps and scores; rows in any order"),
@@ -197,6 +256,15 @@ OP = Op(
         sample("linear-cut", [9], 2, LINEAR, least=0.4, iou=0.2),
         sample("one-box", [1], 2, seed=3),
         sample("none-left", [4], 2, low=0.999),
+        sample(
+            "negative-coordinates",
+            [6, 5],
+            2,
+            rows=None,
+            shift=-90.0,
+            only=("float32", "float16"),
+            variations=(),
+        ),
         tied("ties", HARD),
         tied("ties-gaussian", GAUSSIAN),
     ],

@@ -1,9 +1,14 @@
 """CAST: values of one type as another, without regard to scale and zero point."""
 
 from nnapi_testkit.op import (
+    DOCUMENTED,
+    FIELD,
     Choice,
+    Contest,
+    Given,
     Op,
     Output,
+    Reading,
     Reals,
     Sample,
     Tensor,
@@ -43,11 +48,14 @@ def bound(s):
     """
     source, target = ends(s.facts["cell"])
     if source == target or s.facts["cell"].name in EXACT:
-        return exact()(s)[0]
+        return exact().error(s)[0]
     if not (source.startswith("float") and target in RANGE):
-        return rounded(1)(s)[0]
+        return rounded(1).error(s)[0]
     x, (y,) = s.args["input"], s.outputs
-    reach = x.abs() * s.reading.u if s.reading.relaxed else 0 * x
+    if not s.reading.relaxed:
+        return s.torch.zeros_like(y)
+    # An integer that the reading just reaches is reached, whatever the last place says.
+    reach = x.abs() * (s.reading.u * (1 + 2.0**-20))
     gaps = [(s.torch.trunc(x + e) - y).abs() for e in (-reach, reach)]
     scale = s.facts["outputs"][0].scale or 1.0
     return s.torch.maximum(*gaps) * scale
@@ -61,6 +69,22 @@ def outside(s):
         return (s.torch.zeros_like(y, dtype=s.torch.bool),)
     low, high = RANGE[target]
     return (~((y >= low) & (y <= high)),)
+
+
+def nothing(s):
+    """Every value is told."""
+    return tuple(s.torch.zeros_like(y, dtype=s.torch.bool) for y in s.outputs)
+
+
+SATURATED = Contest(
+    "integers-beyond-codes",
+    "An integer beyond the codes of QUANT8_ASYMM: no word of the header; deployed devices give the"
+    " nearest code.",
+    (
+        Reading(DOCUMENTED),
+        Reading(FIELD, lambda torch, input, cell: input.clamp(0, 255), exempt=nothing),
+    ),
+)
 
 
 def samples(cell):
@@ -82,6 +106,9 @@ def samples(cell):
         elif source == "int32":
             reach = 2**31 - 1 if target != "float16" and number % 2 else 3000
             sample.operands["input"] = Choice(shape, -reach, reach)
+    if cell.name == "int32>quant8":
+        beyond = Given([-(2**31), -300, -1, 0, 1, 254, 255, 256, 257, 1000, 2**31 - 1])
+        found.append(Sample("saturated", input=beyond, contest=SATURATED, variations=()))
     if cell.name == "bool8>bool8":
         found.append(Sample("any-nonzero", input=Choice((4, 9), 0, 255)))
     return found

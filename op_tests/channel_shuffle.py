@@ -1,6 +1,17 @@
 """CHANNEL_SHUFFLE: output[k * num_groups + g] = input[g * group_size + k] along an axis."""
 
-from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, axis_of, besides, exact, numeric
+from nnapi_testkit.op import (
+    Op,
+    Output,
+    Sample,
+    Scalar,
+    Tensor,
+    axis_of,
+    besides,
+    exact,
+    numeric,
+    rule,
+)
 
 
 def reference(torch, input, num_groups, axis):
@@ -21,8 +32,19 @@ OP = Op(
     outputs=(Output(like="input"),),
     batched=besides("axis"),
     cells=numeric(3, 3),
+    rules=(
+        rule(
+            "groups-divide-channels",
+            "input num_groups axis",
+            "The number of channels is divisible by the number of groups.",
+            five_into_two={"input": (1, 2, 3, 5), "num_groups": 2, "axis": 3},
+            negative_axis={"input": (4, 5, 2), "num_groups": 3, "axis": -2},
+            more_groups={"input": (2, 3), "num_groups": 6, "axis": 1},
+        ),
+    ),
     reference=reference,
     bound=exact(),
+    valid=lambda f: f.shape("input")[f["axis"]] % f["num_groups"] == 0,
     samples=[
         sample("depth", (1, 2, 3, 6), 2, 3),
         sample("rank2", (4, 9), 3, 1),

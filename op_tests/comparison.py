@@ -1,6 +1,7 @@
 """EQUAL, NOT_EQUAL, GREATER, GREATER_EQUAL, LESS, LESS_EQUAL: element-wise, broadcasting."""
 
 from nnapi_testkit.op import (
+    NO_WORD_OF_EMPTY,
     Choice,
     Op,
     Output,
@@ -9,6 +10,7 @@ from nnapi_testkit.op import (
     broadcast,
     broadcast_pairs,
     cells,
+    compatible,
     exact,
     reread,
 )
@@ -46,7 +48,7 @@ def samples(cell):
     else:
         ties = [("ties", Choice(few, 120, 127), Choice(few, 120, 127))]
     found = [
-        *broadcast_pairs(),
+        *broadcast_pairs(empty=NO_WORD_OF_EMPTY),
         *(Sample(name, a=a, b=b, like={"b": "a"}) for name, a, b in ties),
         Sample("shared-scale", a=(3, 33), b=(33,), like={"b": "a"}),
         Sample("rank5", a=(2, 1, 3, 2, 3), b=(2, 1, 2, 1)),
@@ -70,6 +72,7 @@ def declare(name):
         outputs=(Output(shape=broadcast("a", "b"), type="TENSOR_BOOL8"),),
         cells=cells("BOOL8:3 FLOAT16:3 FLOAT32:3 INT32:3 QUANT8_ASYMM:3 QUANT8_ASYMM_SIGNED:4"),
         ties=("b.0=a.0",),
+        rules=(compatible(),),
         reference=lambda torch, a, b: getattr(torch, NAMES[name])(a, b),
         bound=exact(),
         exempt=undecided,

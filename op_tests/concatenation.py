@@ -1,6 +1,16 @@
 """CONCATENATION: tensors one after another along an axis; quantized ones are rescaled."""
 
-from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, moved, numeric
+from nnapi_testkit.op import (
+    Op,
+    Output,
+    Sample,
+    Scalar,
+    Tensor,
+    later,
+    moved,
+    numeric,
+    rule,
+)
 
 SHARED = {"inputs": "inputs[0]", "out": "inputs[0]"}
 
@@ -34,6 +44,7 @@ def samples(cell):
         sample("five", 2, *((2, 3, 1) for _ in range(5))),
         sample("some-empty", 1, (2, 3, 4), (2, 0, 4), level=3),
         sample("empty", 0, (0, 3), (0, 3), level=3),
+        sample("of-64", 1, *((2, 1 + i % 3) for i in range(64)), variations=()),
         sample("large", 3, (2, 8, 9, 3), (2, 8, 9, 6), like=None, large=True),
     ]
 
@@ -43,7 +54,28 @@ OP = Op(
     signatures=((Tensor("inputs", many=True), Scalar("axis")),),
     outputs=(Output(shape=joined, span=lambda f: (-f.amplitude("inputs"), f.amplitude("inputs"))),),
     cells=numeric(),
+    rules=(
+        rule(
+            "axis-in-rank",
+            "inputs axis",
+            "The axis is one of the inputs' dimensions.",
+            above={"inputs": ((2, 3), (2, 4)), "axis": 2},
+            far_below={"inputs": ((2, 3), (2, 4)), "axis": -3},
+        ),
+        rule(
+            "other-dimensions-agree",
+            "inputs axis",
+            "All dimensions but the one of the axis are the same.",
+            last={"inputs": ((2, 3), (4, 4)), "axis": 0},
+            first={"inputs": ((2, 3), (3, 4)), "axis": 1},
+            rank={"inputs": ((2, 3), (2, 3, 1)), "axis": 1},
+            third={"inputs": ((2, 3), (2, 3), (1, 3)), "axis": 1},
+        ),
+    ),
     reference=lambda torch, inputs, axis: torch.cat(inputs, axis),
+    later=(
+        later(3, "Scales and zero points of quant8 tensors may differ; before, they are the same."),
+    ),
     bound=moved(),
     samples=samples,
     ambiguity="A negative axis is not mentioned and not tried.",

@@ -32,6 +32,13 @@ class Typed:
         else:
             b.operation(name, (x, y, b.constant("INT32", 0)), (out,))
 
+    def copy(self, b, x, out):
+        """`out` with the elements of x: an input of a graph cannot be its output."""
+        if self.is_bool:
+            b.operation("CAST", (x,), (out,))
+        else:
+            b.operation("MAXIMUM", (x, x), (out,))
+
     def binary(self, b, name, swap=False):
         """A subgraph of two inputs and the result of one operation on them."""
         graph = b.subgraph()
@@ -154,6 +161,39 @@ def counted(typed, *, limit=None, state=False, inner_if=False, unknown=False):
     return build
 
 
+def exchanged(typed):
+    """Four variables of one type and shape: one grows, two stay, two change places each time."""
+
+    def inputs(b):
+        return *(typed.input(b) for _ in range(4)), b.input("TENSOR_INT32", (1,))
+
+    def condition(b):
+        graph = b.subgraph()
+        counter = inputs(graph)[4]
+        end = graph.constant("TENSOR_INT32", [3])
+        graph.operation("LESS", (counter, end), (graph.output("TENSOR_BOOL8", (1,)),))
+        return b.refer(graph)
+
+    def body(b):
+        graph = b.subgraph()
+        grown, kept, first, second, counter = inputs(graph)
+        typed.combine(graph, "ADD", grown, kept, typed.output(graph))
+        for variable in (kept, second, first):
+            typed.copy(graph, variable, typed.output(graph))
+        one, none = graph.constant("TENSOR_INT32", [1]), graph.constant("INT32", 0)
+        after = graph.output("TENSOR_INT32", (1,))
+        graph.operation("ADD", (counter, one, none), (after,))
+        return b.refer(graph)
+
+    def build(b):
+        referred = condition(b), body(b)
+        operands = [*referred, *inputs(b)]
+        outputs = [typed.output(b) for _ in range(4)]
+        b.operation("WHILE", operands, outputs)
+
+    return build
+
+
 def while_graphs(cell):
     typed = Typed(cell)
 
@@ -172,6 +212,9 @@ def while_graphs(cell):
         GraphSample("all-groups", counted(typed, state=True), sets(3, state=True, limit=False)),
         GraphSample("if-inside", counted(typed, limit=2, inner_if=True), sets(0, 2)),
         GraphSample("unknown-output", counted(typed, limit=2, unknown=True), sets(0, 1)),
+        GraphSample(
+            "some-stay", exchanged(typed), tuple(Feed((SHAPE,) * 4, {4: [n]}) for n in (0, 1, 3))
+        ),
     ]
 
 

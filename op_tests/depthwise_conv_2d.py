@@ -4,14 +4,20 @@ from nnapi_testkit.op import (
     VALID,
     Op,
     Output,
+    Quantized,
     Scalar,
     both_paddings,
     convolution_cells,
     convolution_data,
     dot,
     fused,
+    later,
+    padded_within,
     paddings_for,
     products_span,
+    refused_by_field,
+    rule,
+    sizes,
     window_sample,
     windowed,
 )
@@ -42,6 +48,11 @@ def sample(name, input, kernel, multiplier, *window, **more):
     )
 
 
+BEYOND = refused_by_field(
+    "padding-beyond-filter",
+    "Explicit padding that is not smaller than the dilated filter: no word of the header, and"
+    " refused by deployed devices.",
+)
 OP = Op(
     name="DEPTHWISE_CONV_2D",
     signatures=both_paddings(
@@ -59,17 +70,86 @@ OP = Op(
     batched=("input",),
     cells=convolution_cells(),
     ties=("bias.0=filter.3",),
+    rules=(
+        rule(
+            "filter-has-elements",
+            "input filter",
+            "A window has elements.",
+            level=3,
+            open="No sentence of the documentation says so.",
+            none={"filter": (1, 0, 3, 3)},
+        ),
+        *sizes(sample="same", filter=". . . depth", bias="depth"),
+        rule(
+            "multiplier-times-depth",
+            "input filter multiplier",
+            "The filter's depth is the input's depth times the multiplier.",
+            multiplier={
+                "input": (1, 4, 5, 3),
+                "filter": (1, 2, 3, 3),
+                "bias": (3,),
+                "multiplier": 2,
+            },
+            depth={"input": (1, 4, 5, 2), "filter": (1, 2, 3, 3), "bias": (3,), "multiplier": 1},
+            not_whole={
+                "input": (1, 4, 5, 2),
+                "filter": (1, 2, 3, 5),
+                "bias": (5,),
+                "multiplier": 2,
+            },
+            fewer={"input": (1, 4, 5, 3), "filter": (1, 2, 3, 2), "bias": (2,), "multiplier": 1},
+        ),
+        rule(
+            "one-filter",
+            "filter",
+            "The filter's first dimension is 1.",
+            two={"filter": (2, 3, 3, 3)},
+        ),
+        rule(
+            "window-fits",
+            "input filter stride_w stride_h",
+            "The window fits into the padded input.",
+            tall={"input": (1, 2, 5, 3), "filter": (1, 3, 3, 3), "padding": VALID},
+            wide={"input": (1, 5, 2, 3), "filter": (1, 3, 3, 3), "padding": VALID},
+        ),
+        rule(
+            "dilated-window-fits",
+            "input filter dilation_w dilation_h",
+            "A dilated window fits into the padded input.",
+            sample="dilated",
+            tall={"input": (1, 4, 8, 2), "dilation_h": 3},
+            wide={"input": (1, 7, 3, 2), "dilation_w": 3},
+        ),
+        rule(
+            "dilations-together",
+            "dilation_w dilation_h",
+            "Both dilation factors are given, or neither.",
+            sample="dilated",
+            width_alone={"dilation_h": None},
+            height_alone={"dilation_w": None},
+        ),
+        rule(
+            "channels-of-output",
+            "filter",
+            "The channel dimension of a per-channel filter is that of the output's depth.",
+            only=("quant8/per_channel", "quant8_signed/per_channel"),
+            other={"filter": Quantized(channel_dim=2)},
+        ),
+    ),
     reference=reference,
+    later=(later(3, "Any scale of a quant8 output; before, more than the inputs' product."),),
     bound=dot(),
     fixed=frozenset({"multiplier"}),
-    valid=lambda f: f.shape("filter")[3] == f.shape("input")[3] * f["multiplier"],
+    valid=lambda f: (
+        f.shape("filter")[3] == f.shape("input")[3] * f["multiplier"] and padded_within(f)
+    ),
     samples=[
         sample("same", (1, 5, 6, 3), (3, 3), 1),
         sample("multiplier2", (2, 4, 5, 2), (2, 3), 2, (1, 1), VALID),
         sample("stride2", (1, 7, 6, 3), (3, 3), 1, (2, 2)),
         sample("kernel5", (1, 7, 8, 2), (5, 5), 1),
         sample("kernel7-stride2", (1, 9, 8, 2), (7, 7), 1, (2, 2), (3, 3, 3, 3)),
-        sample("explicit", (1, 4, 5, 2), (2, 3), 1, (1, 2), (1, 2, 3, 1)),
+        sample("explicit", (1, 4, 5, 2), (2, 3), 1, (1, 2), (1, 2, 1, 1)),
         sample("from-one-channel", (1, 4, 4, 1), (3, 2), 5, (1, 1), VALID),
         sample(
             "dilated",
@@ -85,5 +165,17 @@ OP = Op(
         sample("dilated-same", (1, 6, 5, 2), (3, 3), 2, nchw=True, dilation_w=1, dilation_h=2),
         sample("pointwise", (1, 3, 4, 6), (1, 1), 1),
         sample("large", (1, 12, 12, 8), (3, 3), 1, large=True),
+        # More channels than a driver keeps in one block or one register file.
+        sample("many-channels", (1, 1, 2, 1031), (1, 2), 1, large=True, variations=()),
+        sample(
+            "padding-beyond",
+            (1, 4, 5, 2),
+            (2, 3),
+            1,
+            (1, 2),
+            (1, 2, 3, 1),
+            contest=BEYOND,
+            variations=(),
+        ),
     ],
 )

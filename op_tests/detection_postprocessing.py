@@ -1,7 +1,20 @@
 """DETECTION_POSTPROCESSING: anchors moved by deltas, hard NMS, the best detections."""
 
-from nnapi_testkit.op import Given, Op, Output, Sample, Scalar, Tensor, floats, plain, propagated
-from nnapi_testkit.op.boxes import best, clusters, hard_nms, ranking
+from nnapi_testkit.op import (
+    Given,
+    Op,
+    Output,
+    Sample,
+    Scalar,
+    Tensor,
+    floats,
+    longer,
+    plain,
+    propagated,
+    rule,
+    sizes,
+)
+from nnapi_testkit.op.families.boxes import best, clusters, hard_nms, ranking
 
 SCALES = ("scale_y", "scale_x", "scale_h", "scale_w")
 
@@ -119,7 +132,7 @@ OP = Op(
             Tensor("scores", rank=(3, 3)),
             Tensor("deltas", rank=(3, 3)),
             Tensor("anchors", rank=(2, 2)),
-            *(Scalar(scale, "FLOAT32", any_real=True) for scale in SCALES),
+            *(Scalar(scale, "real", any_real=True) for scale in SCALES),
             Scalar("regular", "BOOL"),
             Scalar("most"),
             Scalar("each_anchor"),
@@ -137,6 +150,43 @@ OP = Op(
     ),
     cells=floats(3),
     ties=("deltas.0=scores.0", "anchors.0=scores.1"),
+    rules=(
+        *sizes(
+            sample="regular",
+            scores="batch anchors .",
+            deltas="batch anchors .",
+            anchors="anchors .",
+        ),
+        rule(
+            "scales-positive",
+            "scale_y scale_x scale_h scale_w",
+            "A scaling factor is positive.",
+            open="No sentence of the documentation says so.",
+            y={"scale_y": 0.0},
+            x={"scale_x": -1.0},
+            height={"scale_h": 0.0},
+            width={"scale_w": -1.0},
+        ),
+        rule(
+            "class-beside-background",
+            "scores",
+            "There is a class.",
+            open="No sentence of the documentation says so.",
+            none={"scores": (1, 9, 0)},
+        ),
+        rule(
+            "four-deltas",
+            "deltas",
+            "An encoded box has at least four values.",
+            three={"deltas": (1, 9, 3)},
+        ),
+        rule(
+            "anchors-of-four",
+            "anchors",
+            "An anchor has four values.",
+            five={"anchors": longer("anchors", 1)},
+        ),
+    ),
     reference=reference,
     fixed=frozenset("*"),
     bound=propagated("running error analysis of the boxes; scores bit for bit"),

@@ -13,15 +13,17 @@ from nnapi_testkit.op import (
     broadcast,
     broadcast_pairs,
     cells,
+    compatible,
     fused,
     rounded,
+    rule,
 )
 
 
 def reference(torch, a, b, activation, cell):
     if cell.name == "int32":
-        # int32 operands come as float64, whose quotient no rounding lifts over an integer.
-        return torch.floor(a / b)
+        # The floor of the exact quotient: rounding lifts no quotient over an integer.
+        return torch.div(a, b, rounding_mode="floor")
     return fused(torch, a / b, activation)
 
 
@@ -63,6 +65,17 @@ OP = Op(
     batched=aligned("a", "b"),
     cells=cells("FLOAT32:2 FLOAT16:3 INT32:4"),
     ties=("b.0=a.0",),
+    rules=(
+        compatible(),
+        rule(
+            "integers-have-no-activation",
+            "a activation",
+            "For TENSOR_INT32 the FuseCode is NONE.",
+            only=("int32",),
+            level=4,
+            relu={"activation": 1},
+        ),
+    ),
     reference=reference,
     by_cell=True,
     # A correctly rounded quotient is within u; one from a reciprocal within 2.5 u.

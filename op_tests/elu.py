@@ -1,6 +1,7 @@
 """ELU: max(0, x) + min(0, alpha * (exp(x) - 1))."""
 
 from nnapi_testkit.op import (
+    NO_WORD_OF_EMPTY,
     Op,
     Output,
     Sample,
@@ -33,7 +34,11 @@ ALPHAS = (1.0, 0.5, 2.0, 0.1)
 
 def samples(cell):
     """Every shape with one of the alphas."""
-    found = [*unary(ranks=(1, 5)), Sample("tall", input=(9, 1, 4)), Sample("flat", input=(2, 21))]
+    found = [
+        *unary(ranks=(1, 5), empty=NO_WORD_OF_EMPTY),
+        Sample("tall", input=(9, 1, 4)),
+        Sample("flat", input=(2, 21)),
+    ]
     for number, sample in enumerate(found):
         sample.operands["alpha"] = ALPHAS[number % 4]
     return found
@@ -46,7 +51,7 @@ OP = Op(
     batched=("input",),
     cells=cells("FLOAT16:4 FLOAT32:4"),
     reference=reference,
-    bound=bounded_by(bound, "6 u alpha for x < 0, u |y| else"),
+    bound=bounded_by(bound, "6 u alpha for x < 0, u |y| else", scalars=True),
     exempt=nan_operands(),
     samples=samples,
     ambiguity="max and min say nothing about NaN: what becomes of it is left open.",

@@ -34,5 +34,7 @@ OP = Op(
         sample("rank4", (2, 3, 2, 4), -5),
         sample("rank4-end", (2, 1, 3, 4), 4),
         sample("large", (16, 9, 10), 1, large=True),
+        sample("rank5", (2, 1, 3, 2, 2), 3),
+        sample("rank7", (2, 1, 2, 3, 1, 2, 2), -8),
     ],
 )

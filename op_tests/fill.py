@@ -5,7 +5,16 @@ The shape is an input: a model has to have one.
 
 import math
 
-from nnapi_testkit.op import Op, Output, Sample, Scalar, cells, exact, ints
+from nnapi_testkit.op import (
+    Op,
+    Output,
+    Sample,
+    Scalar,
+    cells,
+    exact,
+    ints,
+    rule,
+)
 
 VALUES = {"int32": (7, -3, 2**31 - 1, -(2**31), 0)}
 REAL = (1.5, -0.1, 65504.0, -math.inf, math.nan)
@@ -34,6 +43,22 @@ OP = Op(
         *cells("FLOAT32:4", value="FLOAT32"),
         *cells("FLOAT16:4", value="FLOAT16"),
         *cells("INT32:4", value="INT32"),
+    ),
+    rules=(
+        rule(
+            "output-rank",
+            "shape",
+            "The output has a rank that tensors have.",
+            open="The documentation names no highest rank.",
+            beyond={"shape": [1] * 65},
+        ),
+        rule(
+            "dimensions-not-negative",
+            "shape",
+            "The components of the shape are sizes.",
+            first={"shape": [-1, 3]},
+            both={"shape": [-2, -3]},
+        ),
     ),
     reference=reference,
     bound=exact(),

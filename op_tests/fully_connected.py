@@ -11,7 +11,10 @@ from nnapi_testkit.op import (
     cells,
     dot,
     fused,
+    later,
     products_span,
+    rule,
+    sizes,
 )
 
 
@@ -50,8 +53,29 @@ OP = Op(
         *cells("QUANT8_ASYMM:1 QUANT8_ASYMM_SIGNED:4", bias="TENSOR_INT32"),
     ),
     ties=("bias.0=filter.0",),
+    rules=(
+        *sizes(sample="rank2", filter="units .", bias="units"),
+        rule(
+            "input-size-positive",
+            "input filter",
+            "A row has elements.",
+            level=3,
+            open="No sentence of the documentation says so.",
+            none={"input": (3, 0), "filter": (4, 0)},
+        ),
+        rule(
+            "rows-of-input-size",
+            "input filter",
+            "The input divides into rows of the input size.",
+            longer={"input": (3, 5), "filter": (4, 4)},
+            half={"input": (1, 5), "filter": (4, 10)},
+            flattened={"input": (2, 2, 3, 1), "filter": (4, 5)},
+        ),
+    ),
     reference=reference,
+    later=(later(3, "Any scale of a quant8 output; before, more than the inputs' product."),),
     bound=dot(),
+    valid=lambda f: prod(f.shape("input")) % f.shape("filter")[1] == 0,
     samples=[
         sample("rank2", (3, 5), (4, 5)),
         sample("rank4", (2, 2, 3, 1), (5, 6)),
@@ -63,5 +87,15 @@ OP = Op(
         sample("long", (2, 300), (3, 300), skip=("float16",)),
         sample("empty", (0, 5), (3, 5), level=3),
         sample("large", (16, 24), (64, 24), large=True),
+        # More terms than products of the largest codes fit into 32 bits: drivers may count them,
+        # and sum in another way. The sum of these data fits.
+        sample(
+            "deepest",
+            (1, 33100),
+            (2, 33100),
+            large=True,
+            variations=(),
+            only=("quant8", "quant8_signed"),
+        ),
     ],
 )

@@ -2,6 +2,7 @@
 
 from nnapi_testkit.op import (
     Choice,
+    Given,
     Op,
     Output,
     Sample,
@@ -11,6 +12,7 @@ from nnapi_testkit.op import (
     exact,
     highest,
     numeric,
+    rule,
 )
 
 
@@ -45,6 +47,24 @@ OP = Op(
     axes={"axis": ("input", 0)},
     outputs=(Output(shape=gathered, like="input"),),
     cells=numeric(3, 3, int32=3),
+    rules=(
+        rule(
+            "output-rank",
+            "input indices",
+            "The output has a rank that tensors have.",
+            open="The documentation names no highest rank.",
+            beyond={"input": (1,) * 9, "axis": 0, "indices": Given([0], (1,) * 9)},
+        ),
+        rule(
+            "index-in-axis",
+            "input axis indices",
+            "An index lies in [0, n), n the size of the axis.",
+            one_beyond={"input": (3, 2), "axis": 0, "indices": [0, 3]},
+            last_axis={"input": (5, 3), "axis": 1, "indices": [0, 3, 1]},
+            negative={"input": (3, 2), "axis": 0, "indices": [-1, 0]},
+            far={"input": (3, 2), "axis": 0, "indices": [0, 2**31 - 1]},
+        ),
+    ),
     reference=reference,
     bound=exact(),
     valid=lambda f: highest(f["indices"]) < f.shape("input")[f["axis"]],

@@ -1,13 +1,28 @@
 """HASHTABLE_LOOKUP: slices of a tensor along its first dimension, by sorted keys."""
 
-from nnapi_testkit.op import Op, Output, Sample, Tensor, cells, exact, ints
+from struct import pack, unpack
+
+from nnapi_testkit.op import (
+    DOCUMENTED,
+    FIELD,
+    Contest,
+    Op,
+    Output,
+    Reading,
+    Sample,
+    Tensor,
+    cells,
+    exact,
+    ints,
+    rule,
+)
 
 
-def reference(torch, lookups, keys, values):
+def reference(torch, lookups, keys, values, zero=0.0):
     match = lookups[:, None] == keys[None, :]
     hits = match.any(1)
     found = torch.index_select(values, 0, match.to(torch.int64).argmax(1))
-    return torch.where(hits.reshape(-1, *[1] * (values.ndim - 1)), found, 0.0), hits.double()
+    return torch.where(hits.reshape(-1, *[1] * (values.ndim - 1)), found, zero), hits.double()
 
 
 def sample(name, lookups, keys, *shape, **more):
@@ -20,6 +35,18 @@ def quant(code, f):
     return (0.0175, 0 if missed else 113)
 
 
+# Where the zero point is not 0: the bytes of a miss are 0 in deployed devices.
+MISSED = (0.0175, 113)
+BYTE_ZERO = -113 * unpack("f", pack("f", 0.0175))[0]
+BYTES = Contest(
+    "miss-of-quant8",
+    "A miss has zero values by the header, which is the zero point; deployed devices give bytes of"
+    " 0.",
+    (
+        Reading(DOCUMENTED),
+        Reading(FIELD, lambda torch, **operands: reference(torch, **operands, zero=BYTE_ZERO)),
+    ),
+)
 OP = Op(
     name="HASHTABLE_LOOKUP",
     signatures=(
@@ -42,6 +69,22 @@ OP = Op(
     batched=("lookups",),
     cells=cells("FLOAT32:1 INT32:1 QUANT8_ASYMM:1"),
     ties=("keys.0=values.0",),
+    rules=(
+        rule(
+            "keys-in-order",
+            "keys",
+            "The keys are sorted in ascending order.",
+            descending={"lookups": [7, 0, 12], "keys": [12, 7, 0, -3], "values": (4, 4)},
+            one_apart={"lookups": [7, 0, 12], "keys": [-3, 7, 0, 12], "values": (4, 4)},
+        ),
+        rule(
+            "key-for-each-value",
+            "keys values",
+            "There are as many keys as values.",
+            fewer={"lookups": [7], "keys": [-3, 0, 7], "values": (4, 4)},
+            more={"lookups": [7], "keys": [-3, 0, 7, 12, 13], "values": (4, 4)},
+        ),
+    ),
     reference=reference,
     fixed=frozenset({"lookups", "keys"}),
     bound=exact(),
@@ -57,6 +100,17 @@ OP = Op(
         sample("repeated", [8, 8, 8, 2], [2, 8], 1),
         sample("beyond-both-ends", [-100, 100, 10], [-10, 0, 10], 6),
         sample("large", [k * 21 % 96 for k in range(40)], list(range(0, 96, 3)), 5, 6, large=True),
+        sample("rank5", [4, 2, 9], [2, 4, 9], 2, 3, 1, 2),
+        sample(
+            "missed-bytes",
+            [5, 1, 9, 0],
+            [0, 1, 4, 5, 8],
+            3,
+            only=("quant8",),
+            quants={"values": MISSED, "out": MISSED},
+            contest=BYTES,
+            variations=(),
+        ),
     ],
     ambiguity=(
         "Whether the zero values of a miss are real zeros or zero bytes: cases with misses have"

@@ -2,8 +2,22 @@
 
 import random
 
-from nnapi_testkit.op import Given, Op, Output, Sample, Tensor, layout, plain, propagated
-from nnapi_testkit.op.boxes import EIGHTH, boxes, cells_with
+from nnapi_testkit.op import (
+    Given,
+    Op,
+    Output,
+    Sample,
+    Tensor,
+    but,
+    layout,
+    longer,
+    plain,
+    propagated,
+    reread,
+    rule,
+    sizes,
+)
+from nnapi_testkit.op.families.boxes import EIGHTH, boxes, cells_with
 
 
 def reference(torch, heatmap, boxes):
@@ -14,7 +28,8 @@ def reference(torch, heatmap, boxes):
     rows = torch.arange(count * points)
 
     def at(dy, dx):
-        return maps[rows, (y + dy) * size + x + dx]
+        # Beyond the border is left open (`unclear`): some pixel that there is.
+        return maps[rows, (y + dy).clamp(0, size - 1) * size + (x + dx).clamp(0, size - 1)]
 
     top, slope_x, slope_y = at(0, 0), (at(0, 1) - at(0, -1)) * 0.5, (at(1, 0) - at(-1, 0)) * 0.5
     xx, yy = at(0, 1) - top * 2.0 + at(0, -1), at(1, 0) - top * 2.0 + at(-1, 0)
@@ -29,6 +44,20 @@ def reference(torch, heatmap, boxes):
     place_y = (step_y + (y + 0.5)).reshape(count, points) / size
     where = torch.stack((x1 + place_x * (x2 - x1), y1 + place_y * (y2 - y1)), 2)
     return score.reshape(count, points), where
+
+
+def unclear(s):
+    """Maps whose peak is at the border, where differences have no second pixel, or not alone."""
+    maps = s.args["heatmap"]
+    count, points, size, _ = maps.shape
+    rows = reread(s, maps.double()).reshape(count, points, -1)
+    best = rows.argmax(2)
+    top = rows.amax(2, keepdim=True)
+    slack = (rows.abs() + top.abs()) * (s.reading.u if s.reading.relaxed else 0.0)
+    open_ = ((top - rows <= slack).sum(2) != 1) | rows.isnan().any(2)
+    for place in (best // size, best % size):
+        open_ |= (place == 0) | (place == size - 1)
+    return open_, open_[..., None].expand(s.outputs[1].shape)
 
 
 def peaks(count, size, points):
@@ -76,9 +105,32 @@ OP = Op(
     batched=("heatmap", "boxes"),
     cells=cells_with("boxes"),
     ties=("boxes.0=heatmap.0",),
+    rules=(
+        *sizes(sample="points", heatmap="boxes size size .", boxes="boxes ."),
+        rule(
+            "size-of-two",
+            "heatmap",
+            "A heatmap has at least 2 pixels on a side.",
+            one={"heatmap": (2, 1, 1, 3), "boxes": Given([[0, 0, 8, 8], [1, 2, 30, 40]])},
+        ),
+        rule(
+            "four-coordinates",
+            "boxes",
+            "A box is (x1, y1, x2, y2).",
+            five={"boxes": longer("boxes", 1)},
+        ),
+        rule(
+            "corners-in-order",
+            "boxes",
+            "A box satisfies x1 <= x2 and y1 <= y2.",
+            horizontal={"boxes": but("boxes", (0, 2), 0.0)},
+            vertical={"boxes": but("boxes", (0, 3), 0.0)},
+        ),
+    ),
     reference=reference,
     fixed=frozenset("*"),
     bound=propagated("running error analysis of differences, expansion and position"),
+    exempt=unclear,
     samples=[
         sample("one", 1, 5, 1),
         sample("points", 2, 6, 3),
@@ -88,11 +140,19 @@ OP = Op(
         sample("odd", 3, 9, 2, (100, 33)),
         sample("many-points", 1, 5, 9),
         sample("large-map", 1, 14, 2, (200, 200)),
+        Sample(
+            "negative-coordinates",
+            only=("float32", "float16"),
+            variations=(),
+            heatmap=peaks(2, 5, 2),
+            boxes=Given([[-40.0, -24.5, -8.0, 7.5], [-64.0, 16.0, 0.0, 80.0]]),
+        ),
         sample("large", 32, 5, 32, (64, 96), large=True),
     ],
     ambiguity=(
         "The expansion uses central differences, the point between pixels is not limited, and"
         " pixel i is the part [i, i + 1] / heatmap_size of the box. Cases keep their peaks away"
-        " from the border, where the differences are not documented."
+        " from the border, where the differences are not documented; such a peak, or one of two"
+        " that are equal, is left open."
     ),
 )

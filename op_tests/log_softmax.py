@@ -2,7 +2,18 @@
 
 import math
 
-from nnapi_testkit.op import Op, Output, Reals, Sample, Scalar, Tensor, besides, bounded_by, floats
+from nnapi_testkit.op import (
+    Op,
+    Output,
+    Reals,
+    Sample,
+    Scalar,
+    Tensor,
+    besides,
+    bounded_by,
+    floats,
+    rule,
+)
 
 
 def reference(torch, input, beta, axis):
@@ -42,8 +53,17 @@ OP = Op(
     outputs=(Output(),),
     batched=besides("axis"),
     cells=floats(3),
+    rules=(
+        rule(
+            "beta-positive",
+            "beta",
+            "beta is the positive scaling factor of the exponent.",
+            negative={"beta": -1.0},
+            zero={"beta": 0.0},
+        ),
+    ),
     reference=reference,
-    bound=bounded_by(bound, "(8 max|z| + n + 6 + 4 log n + |y|) u"),
+    bound=bounded_by(bound, "(8 max|z| + n + 6 + 4 log n + |y|) u", scalars=True),
     exempt=overflowing,
     samples=[
         sample("rank2", (4, 7), 1.0, 1),

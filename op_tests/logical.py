@@ -1,6 +1,17 @@
 """LOGICAL_AND, LOGICAL_OR, LOGICAL_NOT: truth values; any byte but 0 is true."""
 
-from nnapi_testkit.op import Choice, Op, Output, Sample, Tensor, broadcast, cells, exact, unary
+from nnapi_testkit.op import (
+    Choice,
+    Op,
+    Output,
+    Sample,
+    Tensor,
+    broadcast,
+    cells,
+    compatible,
+    exact,
+    unary,
+)
 
 PAIRS = {
     "rank1": ((19,), (19,)),
@@ -16,6 +27,8 @@ PAIRS = {
 }
 SAMPLES = [Sample(name, a=a, b=b) for name, (a, b) in PAIRS.items()]
 SAMPLES.append(Sample("large", a=(2, 8, 9, 10), b=(2, 8, 9, 10), large=True))
+# A row that is too long for one part of 2^15 elements.
+SAMPLES.append(Sample("long-row", a=(33000,), b=(33000,), large=True))
 
 
 def declare(name, function):
@@ -26,6 +39,7 @@ def declare(name, function):
         outputs=(Output(shape=broadcast("a", "b")),),
         cells=cells("BOOL8:3"),
         ties=("b.0=a.0",),
+        rules=(compatible(),),
         reference=lambda torch, a, b: getattr(torch, function)(a, b),
         bound=exact(),
         samples=SAMPLES,

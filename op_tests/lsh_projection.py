@@ -2,8 +2,23 @@
 
 from dataclasses import replace
 
-from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, cells, exact
-from nnapi_testkit.op.farmhash import fingerprint64
+from nnapi_testkit.op import (
+    DOCUMENTED,
+    Contest,
+    Op,
+    Output,
+    Reading,
+    Sample,
+    Scalar,
+    Tensor,
+    cells,
+    exact,
+    later,
+    refused_by_field,
+    rule,
+    sizes,
+)
+from nnapi_testkit.op.families.farmhash import fingerprint64
 
 DEPRECATED, DENSE, SPARSE = 1, 2, 3
 STORED = {"float32": "<f4", "int32": "<i4", "quant8": "u1", "float16": "<f2"}
@@ -45,7 +60,22 @@ def exempt(s):
     return (open_.reshape(-1) if s.args["type"] == DENSE else open_.any(1),)
 
 
-def sample(name, hash, input, type, weighted=True, **more):
+WEIGHT = refused_by_field(
+    "weight",
+    "The weight is optional by the header; deployed devices want it with dense projections and"
+    " refuse it with sparse ones.",
+)
+WIDE = Contest(
+    "dense-beyond-32-bits",
+    "The header limits the bits of a function for sparse projections; Android's own reference"
+    " refuses more than 32 for dense ones too.",
+    (Reading("android", refuses=True), Reading(DOCUMENTED)),
+)
+
+
+def sample(name, hash, input, type, weighted=None, **more):
+    """Weighted as deployed devices have it, unless told."""
+    weighted = type == DENSE if weighted is None else weighted
     return Sample(
         name,
         hash=hash,
@@ -81,7 +111,30 @@ OP = Op(
         *cells("FLOAT32:1 INT32:1 QUANT8_ASYMM:1"),
         *(replace(cell, types=HALF) for cell in cells("FLOAT16:3")),
     ),
+    rules=(
+        *sizes(sample="dense", input="items .", weight="items"),
+        rule(
+            "signature-for-each-function",
+            "hash out",
+            "Sparse: there is one signature for each function.",
+            sample="sparse",
+            forms=("",),
+            more={"out": (6,)},
+            bits={"out": (20,)},
+        ),
+        rule(
+            "bits-of-a-word",
+            "hash type",
+            "Sparse: bits of a function and of the number of functions are at most 32.",
+            bits={"hash": (1, 33), "input": (3, 2), "weight": (3,), "type": SPARSE},
+            two_functions={"hash": (2, 32), "input": (3, 2), "weight": (3,), "type": SPARSE},
+            three_functions={"hash": (3, 31), "input": (3, 2), "weight": (3,), "type": SPARSE},
+        ),
+    ),
     reference=reference,
+    # Another type of projection may be of another feature level.
+    fixed=frozenset({"type"}),
+    later=(later(3, "Sparse projections add an offset for each hash function."),),
     bound=exact(),
     exempt=exempt,
     by_cell=True,
@@ -90,14 +143,19 @@ OP = Op(
         sample("dense", (4, 5), (3, 2), DENSE),
         sample("sparse", (5, 4), (9, 16), SPARSE),
         sample("deprecated", (6, 3), (5,), DEPRECATED),
-        sample("dense-unweighted", (3, 7), (4, 3), DENSE, False),
-        sample("sparse-unweighted", (7, 6), (2, 3, 2), SPARSE, False),
+        sample("dense-unweighted", (3, 7), (4, 3), DENSE, False, contest=WEIGHT),
+        sample("sparse-unweighted", (7, 6), (2, 3, 2), SPARSE),
         sample("one-item", (3, 8), (1, 9), DENSE),
         sample("one-function", (1, 10), (6,), SPARSE),
         sample("one-bit", (9, 1), (3,), SPARSE),
         sample("long-items", (3, 4), (2, 5, 4, 3), DEPRECATED),
         sample("middle-items", (4, 4), (3, 7), DENSE),
-        sample("large", (20, 50), (2, 13), DENSE, large=True),
+        sample("large", (40, 26), (2, 13), DENSE, large=True),
+        sample("sparse-weighted", (5, 4), (9, 16), SPARSE, True, contest=WEIGHT, variations=()),
+        sample(
+            "deprecated-weighted", (6, 3), (5,), DEPRECATED, True, contest=WEIGHT, variations=()
+        ),
+        sample("wide-dense", (3, 50), (2, 13), DENSE, contest=WIDE, variations=()),
     ],
     ambiguity=(
         "Fingerprint64 of the seed's four bytes (as float32) and the item's bytes; the first bit"

@@ -1,7 +1,13 @@
 """LSTM: one time step, with CIFG, peepholes, projection, layer normalization, clipping."""
 
-from nnapi_testkit.op import Op, Output, floats, propagated
-from nnapi_testkit.op.lstm import LAYER_NORM, OPERANDS, lstm_sample, step
+from nnapi_testkit.op import (
+    Op,
+    Output,
+    floats,
+    later,
+    propagated,
+)
+from nnapi_testkit.op.families.lstm import LAYER_NORM, OPERANDS, cell_rules, lstm_sample, step
 
 
 def scratch(f):
@@ -40,7 +46,9 @@ OP = Op(
         "h_in.0=x.0",
         "c_in.0=x.0",
     ),
+    rules=cell_rules(x="batch input"),
     reference=reference,
+    later=(later(3, "There is layer normalization."),),
     bound=propagated("running error analysis of the equations"),
     samples=[
         lstm_sample("plain", 2, 3, 4),
@@ -58,6 +66,8 @@ OP = Op(
         lstm_sample("sigmoid", 2, 3, 4, activation=6),
         lstm_sample("linear", 2, 3, 4, activation=0),
         lstm_sample("large", 128, 3, 8, large=True),
+        # A clip of the projection alone, which nearly all of it meets.
+        lstm_sample("projection-clipped", 3, 2, 5, project=3, proj_clip=0.01953125),
     ],
     ambiguity=(
         "Layer normalization divides by the standard deviation over the units; no epsilon is"

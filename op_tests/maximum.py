@@ -1,6 +1,7 @@
 """MAXIMUM, MINIMUM: the larger or smaller of two elements; quantized results are rescaled."""
 
 from nnapi_testkit.op import (
+    NO_WORD_OF_EMPTY,
     Op,
     Output,
     Sample,
@@ -9,6 +10,7 @@ from nnapi_testkit.op import (
     broadcast,
     broadcast_pairs,
     chosen,
+    compatible,
     nan_operands,
     numeric,
 )
@@ -30,11 +32,12 @@ def declare(name):
         batched=aligned("a", "b"),
         cells=numeric(3, 3, int32=3),
         ties=("b.0=a.0",),
+        rules=(compatible(),),
         reference=lambda torch, a, b: getattr(torch, name.lower())(a, b),
         bound=chosen(),
         exempt=nan_operands(),
         samples=[
-            *broadcast_pairs(),
+            *broadcast_pairs(empty=NO_WORD_OF_EMPTY),
             Sample("one-scale", a=(3, 5, 7), b=(5, 1), like=SHARED),
             Sample("one-scale-row", a=(1, 40), b=(2, 1), like=SHARED),
             Sample("rank5", a=(2, 1, 3, 2, 3), b=(3, 1, 1)),

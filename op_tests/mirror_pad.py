@@ -1,6 +1,17 @@
 """MIRROR_PAD: padding that mirrors a tensor at its border, without it (REFLECT) or with it."""
 
-from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, cells, exact, ints, padded
+from nnapi_testkit.op import (
+    Op,
+    Output,
+    Sample,
+    Scalar,
+    Tensor,
+    cells,
+    exact,
+    ints,
+    padded,
+    rule,
+)
 
 REFLECT, SYMMETRIC = 0, 1
 
@@ -37,6 +48,34 @@ OP = Op(
     outputs=(Output(shape=padded("input"), like="input"),),
     cells=cells("FLOAT16:7 FLOAT32:7 QUANT8_ASYMM:7 QUANT8_ASYMM_SIGNED:7 INT32:7"),
     ties=("paddings.0=rank(input)",),
+    rules=(
+        rule(
+            "paddings-not-negative",
+            "paddings",
+            "Elements are added, not taken away.",
+            before={"input": (3, 5), "mode": REFLECT, "paddings": [[-1, 2], [0, 3]]},
+            after={"input": (3, 5), "mode": REFLECT, "paddings": [[1, 2], [0, -1]]},
+        ),
+        rule(
+            "pair-for-each-dimension",
+            "input paddings",
+            "paddings has shape [rank, 2].",
+            fewer={"input": (3, 5), "mode": REFLECT, "paddings": [[1, 2]]},
+            more={"input": (3, 5), "mode": REFLECT, "paddings": [[1, 2], [0, 3], [0, 0]]},
+            three={"input": (3, 5), "mode": REFLECT, "paddings": [[1, 2, 0], [0, 3, 0]]},
+            flat={"input": (3, 3, 3, 3), "mode": REFLECT, "paddings": [[1, 2, 0, 3], [0, 1, 0, 0]]},
+        ),
+        rule(
+            "mirror-inside",
+            "input paddings mode",
+            "REFLECT adds at most one element less than a dimension has, SYMMETRIC as many.",
+            open="No sentence of the documentation says so.",
+            reflect_before={"input": (3, 5), "paddings": [[3, 0], [0, 0]], "mode": REFLECT},
+            reflect_after={"input": (3, 5), "paddings": [[0, 0], [0, 5]], "mode": REFLECT},
+            symmetric_before={"input": (3, 5), "paddings": [[4, 0], [0, 0]], "mode": SYMMETRIC},
+            symmetric_after={"input": (3, 5), "paddings": [[0, 0], [0, 6]], "mode": SYMMETRIC},
+        ),
+    ),
     reference=reference,
     bound=exact(),
     samples=[

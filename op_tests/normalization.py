@@ -3,6 +3,7 @@
 from typing import Any
 
 from nnapi_testkit.op import (
+    Given,
     Op,
     Output,
     Sample,
@@ -10,10 +11,12 @@ from nnapi_testkit.op import (
     Tensor,
     besides,
     floats,
+    later,
     layout,
     numeric,
     propagated,
     relative,
+    rule,
     same_as,
 )
 
@@ -69,10 +72,28 @@ def l2_open(s):
     return (((total > p.maximum) & total.isfinite() | lost).expand_as(y),)
 
 
+def zero_rows(s):
+    """Rows of zeros."""
+    total = squares(s).sum(s.args["axis"], keepdim=True)
+    return ((total == 0).expand_as(s.outputs[0]),)
+
+
+# Far beyond what samples hold, and far below where squares overflow in any type.
+HUGE = 64.0
+
+
 def lrn_open(s):
-    """Elements whose neighbours' squares overflow."""
-    sums = neighbours(s.torch, squares(s), s.args["radius"], s.args["axis"])
-    return (((1 + abs(s.args["alpha"])) * sums > s.precision.maximum) & sums.isfinite(),)
+    """Elements whose neighbours' squares overflow, and lines with elements beyond `HUGE`.
+
+    A sum that runs along the line, taking in one square and giving up another, keeps nothing of
+    small neighbours once a huge one has passed, and NaN once an infinite one has. Devices in the
+    field compute it so, and no word of the documentation says how the sum is made.
+    """
+    axis = s.args["axis"]
+    sums = neighbours(s.torch, squares(s), s.args["radius"], axis)
+    open_ = ((1 + abs(s.args["alpha"])) * sums > s.precision.maximum) & sums.isfinite()
+    whole = (~(s.args["input"].abs() <= HUGE)).any(axis, keepdim=True)
+    return (open_ | whole,)
 
 
 def lrn_terms(s):
@@ -96,6 +117,8 @@ SHAPES: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "single-depth": ((2, 2, 3, 1), {}),
     "large": ((2, 6, 7, 13), {"large": True}),
 }
+ROWS = Given([[[[0.0, 0.0, 0.0], [1.0, -2.0, 0.5]], [[0.0, 0.0, 0.0], [-1.5, 0.0, 0.0]]]])
+RANKS = "Tensors may have less than 4 dimensions."
 RADII = (1, 2, 0, 3, 1, 2, 4, 1, 2)
 LRN = ("bias", 1.5), ("alpha", 0.75), ("beta", 0.5)
 
@@ -110,7 +133,21 @@ OPS = [
         reference=l2,
         bound=relative(l2_terms, "(n/2 + 3) u |y|"),
         exempt=l2_open,
-        samples=[sample(name, shape, **more) for name, (shape, more) in SHAPES.items()],
+        later=(
+            later(
+                4,
+                "The result along an axis whose elements are all zeros is the logical zero;"
+                " before, it is undefined.",
+                zero_rows,
+            ),
+            later(3, RANKS),
+        ),
+        samples=[
+            *(sample(name, shape, **more) for name, (shape, more) in SHAPES.items()),
+            Sample("zero-rows", level=4, variations=(), input=ROWS),
+            Sample("zero-axis0", level=4, variations=(), input=ROWS, axis=0),
+            Sample("all-zeros", level=4, variations=(), input=Given([[[[0.0] * 3] * 2]])),
+        ],
     ),
     Op(
         name="LOCAL_RESPONSE_NORMALIZATION",
@@ -126,9 +163,19 @@ OPS = [
         outputs=(Output(shape=same_as("input")),),
         batched=besides("axis"),
         cells=floats(),
+        rules=(
+            rule(
+                "bias-not-zero",
+                "bias",
+                "The bias must not be zero.",
+                zero={"bias": 0.0},
+                negative_zero={"bias": -0.0},
+            ),
+        ),
         reference=local_response,
         bound=relative(lrn_terms, "((2 radius + 4) |beta| + 12) u |y|"),
         exempt=lrn_open,
+        later=(later(3, RANKS),),
         samples=[
             sample(name, shape, radius=radius, **dict(LRN), **more)
             for (name, (shape, more)), radius in zip(SHAPES.items(), RADII, strict=True)

@@ -1,6 +1,19 @@
 """PAD, PAD_V2: constants around a tensor: zero, or a given value."""
 
-from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, cells, exact, ints, numeric, padded
+from nnapi_testkit.op import (
+    Op,
+    Output,
+    Sample,
+    Scalar,
+    Tensor,
+    cells,
+    exact,
+    ints,
+    later,
+    numeric,
+    padded,
+    rule,
+)
 
 
 def reference(torch, input, paddings, value=0.0):
@@ -20,6 +33,7 @@ CASES = [
     ("single", (1, 1, 1, 1), [[1, 1], [1, 1], [1, 1], [1, 1]]),
     ("large", (2, 8, 9, 7), [[0, 0], [1, 2], [3, 0], [0, 1]]),
 ]
+PADDED = (later(3, "quant8 is padded with the logical zero; before, it is undefined."),)
 VALUES = (1.5, -0.75, 0.0, 2.0)
 VALUED = (
     *cells("FLOAT32:3", value="FLOAT32"),
@@ -46,6 +60,17 @@ def valued(cell):
     return found
 
 
+CODE = rule(
+    "value-is-code",
+    "value",
+    "What quantized tensors are padded with is one of their codes.",
+    only=("quant8", "quant8_signed"),
+    open="No sentence of the documentation says so.",
+    above={"value": 256},
+    below={"value": -129},
+)
+
+
 def declare(name, rows, samples, *value):
     """One of both."""
     return Op(
@@ -54,7 +79,27 @@ def declare(name, rows, samples, *value):
         outputs=(Output(shape=padded("input"), like="input"),),
         cells=rows,
         ties=("paddings.0=rank(input)",),
+        rules=(
+            *((CODE,) if value else ()),
+            rule(
+                "paddings-not-negative",
+                "paddings",
+                "Elements are added, not taken away.",
+                before={"input": (3, 5), "paddings": [[-1, 2], [0, 3]]},
+                after={"input": (3, 5), "paddings": [[1, 2], [0, -1]]},
+            ),
+            rule(
+                "pair-for-each-dimension",
+                "input paddings",
+                "paddings has shape [rank, 2].",
+                fewer={"input": (3, 5), "paddings": [[1, 2]]},
+                more={"input": (3, 5), "paddings": [[1, 2], [0, 3], [0, 0]]},
+                three={"input": (3, 5), "paddings": [[1, 2, 0], [0, 3, 0]]},
+                flat={"input": (3, 3, 3, 3), "paddings": [[1, 2, 0, 3], [0, 1, 0, 0]]},
+            ),
+        ),
         reference=reference,
+        later=() if value else PADDED,
         bound=exact(),
         samples=samples,
     )

@@ -2,6 +2,7 @@
 
 from nnapi_testkit.op import (
     VALID,
+    Given,
     Op,
     Output,
     Scalar,
@@ -15,6 +16,7 @@ from nnapi_testkit.op import (
     numeric,
     overflowing,
     paddings_for,
+    rule,
     selected,
     window_sample,
     windowed,
@@ -90,6 +92,56 @@ def sample(name, input, size, *window, **more):
     return window_sample(name, *window, input=input, filter_w=size[1], filter_h=size[0], **more)
 
 
+RULES = (
+    rule(
+        "window-meets-input",
+        "input filter_w filter_h pad_left pad_right pad_top pad_bottom",
+        "No window lies in the padding alone.",
+        open="No sentence of the documentation says so.",
+        left={"pad_left": 9},
+        bottom={"pad_bottom": 9},
+    ),
+    rule(
+        "window-fits",
+        "input filter_w filter_h padding",
+        "The window fits into the padded input.",
+        tall={"input": (2, 4, 5, 2), "filter_h": 5, "filter_w": 3, "padding": VALID},
+        wide={"input": (2, 4, 5, 2), "filter_h": 3, "filter_w": 6, "padding": VALID},
+    ),
+    rule(
+        "padded-window-fits",
+        "input filter_w filter_h pad_left pad_right pad_top pad_bottom",
+        "The window fits into the input with its explicit padding.",
+        tall={"filter_h": 7},
+        wide={"filter_w": 10},
+    ),
+)
+SAMPLES = (
+    sample("same", (1, 5, 6, 3), (3, 3)),
+    sample("valid", (2, 4, 5, 2), (2, 3), (1, 1), VALID),
+    sample("same-stride2", (1, 7, 6, 3), (2, 2), (2, 2)),
+    sample("explicit", (1, 5, 6, 2), (3, 4), (1, 2), (1, 2, 0, 1)),
+    sample("global", (1, 5, 4, 3), (5, 4), (1, 1), VALID),
+    sample("wide-stride", (1, 4, 9, 2), (1, 3), (3, 1), (0, 1, 0, 0)),
+    sample("unit", (2, 3, 3, 4), (1, 1)),
+    sample("tall", (1, 9, 2, 2), (5, 1), (1, 3), VALID),
+    sample("empty", (0, 4, 4, 2), (2, 2), level=3),
+    sample("window-over-256", (1, 17, 18, 1), (17, 16), (1, 1), VALID),
+    # 272 codes of 250, whose sum leaves 16 bits.
+    sample(
+        "codes-of-250",
+        Given([[[[250.0]] * 18] * 17]),
+        (17, 16),
+        (1, 1),
+        VALID,
+        only=("quant8",),
+        variations=(),
+        quants={"input": (1.0, 0)},
+    ),
+    sample("large", (1, 18, 18, 4), (3, 2), (1, 1), VALID, large=True),
+)
+
+
 def declare(name, reference, cells, bound, exempt):
     return Op(
         name=name,
@@ -105,23 +157,12 @@ def declare(name, reference, cells, bound, exempt):
         ),
         batched=("input",),
         cells=cells,
+        rules=RULES,
         reference=reference,
         bound=bound,
         exempt=exempt,
         valid=touching,
-        samples=[
-            sample("same", (1, 5, 6, 3), (3, 3)),
-            sample("valid", (2, 4, 5, 2), (2, 3), (1, 1), VALID),
-            sample("same-stride2", (1, 7, 6, 3), (2, 2), (2, 2)),
-            sample("explicit", (1, 5, 6, 2), (3, 4), (1, 2), (1, 2, 0, 1)),
-            sample("global", (1, 5, 4, 3), (5, 4), (1, 1), VALID),
-            sample("wide-stride", (1, 4, 9, 2), (1, 3), (3, 1), (0, 1, 0, 0)),
-            sample("unit", (2, 3, 3, 4), (1, 1)),
-            sample("tall", (1, 9, 2, 2), (5, 1), (1, 3), VALID),
-            sample("empty", (0, 4, 4, 2), (2, 2), level=3),
-            sample("window-over-256", (1, 17, 18, 1), (17, 16), (1, 1), VALID),
-            sample("large", (1, 18, 18, 4), (3, 2), (1, 1), VALID, large=True),
-        ],
+        samples=SAMPLES,
         ambiguity="sum(1) in the average counts the elements inside the image, not the padding.",
     )
 

@@ -1,6 +1,7 @@
 """POW: base to the power of exponent, broadcasting."""
 
 from nnapi_testkit.op import (
+    NO_WORD_OF_EMPTY,
     Choice,
     Given,
     Op,
@@ -12,6 +13,7 @@ from nnapi_testkit.op import (
     bounded_by,
     broadcast,
     broadcast_pairs,
+    compatible,
     floats,
 )
 
@@ -52,11 +54,12 @@ OP = Op(
     batched=aligned("base", "exponent"),
     cells=floats(3),
     ties=("exponent.0=base.0",),
+    rules=(compatible("base", "exponent"),),
     reference=lambda torch, base, exponent: torch.pow(base, exponent),
     bound=bounded_by(bound, "(3 + |e| (4 |log b| + 3/2)) u |y|"),
     exempt=strange,
     samples=[
-        *broadcast_pairs("base", "exponent"),
+        *broadcast_pairs("base", "exponent", empty=NO_WORD_OF_EMPTY),
         Sample("whole", base=Reals((3, 1, 5), -2.5, -0.5), exponent=Choice((4, 1), -3, 3)),
         Sample("powers", base=SPREAD, exponent=Given([[2.0], [3.0]])),
         Sample("rank5", base=(2, 1, 3, 2, 3), exponent=(3, 1, 1)),

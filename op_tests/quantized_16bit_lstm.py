@@ -1,6 +1,17 @@
 """QUANTIZED_16BIT_LSTM: one time step of an LSTM with 16-bit internal state."""
 
-from nnapi_testkit.op import Op, Output, Reals, Sample, Tensor, cells, held, propagated
+from nnapi_testkit.op import (
+    Op,
+    Output,
+    Reals,
+    Sample,
+    Tensor,
+    cells,
+    computed_otherwise,
+    held,
+    propagated,
+    sizes,
+)
 
 GATES = "ifco"
 UNIT, STATE = (1 / 128, 128), (2.0**-11, 0)
@@ -10,22 +21,52 @@ PRODUCT, GATE = 2.0**-12, 2.0**-15
 
 
 def reference(torch, x, c_in, h_in, **w):
+    """The columns are crossed: recurrent weights first, input first."""
+    joined = torch.cat((x, h_in), 1)
+
+    def total(name):
+        weights = torch.cat((w[f"w_h{name}"], w[f"w_x{name}"]), 1)
+        return torch.matmul(joined, weights.t()) + w[f"b_{name}"]
+
+    return cell(torch, c_in, total)
+
+
+def documented(torch, x, c_in, h_in, **w):
+    """Input weights take the input, recurrent weights the state."""
+
+    def total(name):
+        products = torch.matmul(x, w[f"w_x{name}"].t()) + torch.matmul(h_in, w[f"w_h{name}"].t())
+        return products + w[f"b_{name}"]
+
+    return cell(torch, c_in, total)
+
+
+def cell(torch, c_in, total):
+    """The new state and the output, from what `total` gives for each gate."""
+
     def gate(name, function):
-        total = torch.matmul(x, w[f"w_x{name}"].t()) + torch.matmul(h_in, w[f"w_h{name}"].t())
-        return held(function(held(total + w[f"b_{name}"], PRODUCT)), GATE)
+        return held(function(held(total(name), PRODUCT)), GATE)
 
     enter, forget, out = (gate(name, torch.sigmoid) for name in "ifo")
     # Both products of the new state may be rounded before they are added.
-    cell = held(forget * c_in + enter * gate("c", torch.tanh), STATE[0] / 2)
-    cell = torch.clamp(cell, min=-16.0, max=16 - STATE[0])
-    return cell, out * held(torch.tanh(held(cell, STATE[0] / 2)), GATE)
+    fresh = held(forget * c_in + enter * gate("c", torch.tanh), STATE[0] / 2)
+    fresh = torch.clamp(fresh, min=-16.0, max=16 - STATE[0])
+    return fresh, out * held(torch.tanh(held(fresh, STATE[0] / 2)), GATE)
+
+
+CROSSED = computed_otherwise(
+    "gate-columns",
+    "W_x x + W_h h by the header; deployed devices multiply [W_h, W_x] by [x, h].",
+    documented,
+)
 
 
 def sample(name, batch, size, units, reach=2.0, **more):
     shapes = {f"w_x{g}": (units, size) for g in GATES}
     shapes |= {f"w_h{g}": (units, units) for g in GATES} | {f"b_{g}": (units,) for g in GATES}
     state = Reals((batch, units), -reach, reach)
-    return Sample(name, x=(batch, size), c_in=state, h_in=(batch, units), **shapes, **more)
+    shapes |= {"x": (batch, size), "h_in": (batch, units)}
+    return Sample(name, c_in=state, contest=CROSSED, **shapes, **more)
 
 
 SHARED = [f"w_{part}{gate}" for part in "xh" for gate in GATES]
@@ -55,6 +96,14 @@ OP = Op(
         Output("out", lambda f: f.shape("h_in"), quant={"TENSOR_QUANT8_ASYMM": UNIT}),
     ),
     cells=cells("QUANT8_ASYMM:3"),
+    rules=sizes(
+        x="batch input",
+        c_in="batch units",
+        h_in="batch units",
+        **{f"w_x{gate}": "units input" for gate in GATES},
+        **{f"w_h{gate}": "units units" for gate in GATES},
+        **{f"b_{gate}": "units" for gate in GATES},
+    ),
     reference=reference,
     bound=propagated("error analysis of the equations with 16-bit intermediate results"),
     samples=[
@@ -70,7 +119,8 @@ OP = Op(
         sample("large", 128, 4, 8, large=True),
     ],
     ambiguity=(
-        "The equations are those of LSTM without peephole, projection and clipping; how the"
+        "In deployed devices recurrent weights meet the first columns of [input, state]. The"
+        " equations are those of LSTM without peephole, projection and clipping; how the"
         " 16-bit intermediate results are kept is not documented."
     ),
 )

@@ -1,24 +1,51 @@
 """QUANTIZED_LSTM: one time step of an LSTM with 8-bit data and 16-bit state."""
 
-from nnapi_testkit.op import Op, Output, Reals, Sample, Scalar, Tensor, cells, held, propagated
-from nnapi_testkit.op.lstm import GATE_WEIGHTS, normalized
+from struct import pack, unpack
+
+from nnapi_testkit.op import (
+    Choice,
+    Op,
+    Output,
+    Reals,
+    Sample,
+    Scalar,
+    Tensor,
+    cells,
+    computed_otherwise,
+    held,
+    propagated,
+    refused_by_documentation,
+    rule,
+)
+from nnapi_testkit.op.families.lstm import GATE_WEIGHTS, cell_rules, normalized
 
 GATES = "ifco"
-STATE, OUT = (2.0**-11, 0), (1 / 110, 7)
+
+
+def single(value):
+    """As float32 keeps it."""
+    return unpack("f", pack("f", value))[0]
+
+
+STATE, OUT, X = (2.0**-11, 0), (single(1 / 110), 0), (1 / 64, -5)
+NORM_WEIGHT = 2.0**-15
+WEIGHT = {f"w_x{gate}": single(0.0041 + 0.0003 * i) for i, gate in enumerate(GATES)}
 # What a driver may keep between steps: products in 16 bits (2^-12; before a normalization with
 # the documented scale), normalized values in 2^-10, gates in 2^-15. One step for each.
 PRODUCT, NORMAL, GATE = 2.0**-12, 2.0**-10, 2.0**-15
 
 
-def reference(torch, x, h_in, c_in, cell_clip, proj_clip, hidden_zero, hidden_scale, **w):
+def compute(torch, x, h_in, c_in, cell_clip, proj_clip, hidden_zero, hidden_scale, bias_of, **w):
+    """One step; `bias_of` gives the real value of a gate's bias."""
+
     def gate(name, cell=None):
         total = torch.matmul(x, w[f"w_x{name}"].t()) + torch.matmul(h_in, w[f"w_h{name}"].t())
         if cell is not None and w[f"w_c{name}"] is not None:
             total = total + cell * w[f"w_c{name}"]
         if w[f"n_{name}"] is None:
-            return held(total + w[f"b_{name}"], PRODUCT)
+            return held(total + bias_of(name), PRODUCT)
         scaled = held(normalized(torch, held(total, w[f"scale_{name}"])), NORMAL)
-        return held(scaled * w[f"n_{name}"] + w[f"b_{name}"], PRODUCT)
+        return held(scaled * w[f"n_{name}"] + bias_of(name), PRODUCT)
 
     forget = held(torch.sigmoid(gate("f", c_in)), GATE)
     enter = 1.0 - forget if w["w_xi"] is None else held(torch.sigmoid(gate("i", c_in)), GATE)
@@ -41,6 +68,41 @@ def reference(torch, x, h_in, c_in, cell_clip, proj_clip, hidden_zero, hidden_sc
     return out, cell, out
 
 
+def declared(operands):
+    """Gate biases by the scale of input times weights, as the header has it."""
+    return lambda name: operands[f"b_{name}"]
+
+
+def normal(operands):
+    """Gate biases as deployed devices have them: added after normalization, in steps of
+    2^-10 of the scale of its weights; left out where there is none."""
+
+    def bias(name):
+        if operands[f"n_{name}"] is None:
+            return 0.0
+        step = X[0] * WEIGHT[f"w_x{name}"]
+        return operands[f"b_{name}"] / step * (NORM_WEIGHT * 2.0**-10)
+
+    return bias
+
+
+def hidden(torch, out, hidden_zero, hidden_scale):
+    """The output's real value where its codes are those of the hidden state: they are of the
+    hidden scale, with its zero point taken off."""
+    return (out / hidden_scale - hidden_zero - OUT[1]) * OUT[0]
+
+
+def reference(torch, **operands):
+    out, cell, _ = compute(torch, **operands, bias_of=normal(operands))
+    if operands["w_proj"] is None:
+        out = hidden(torch, out, operands["hidden_zero"], operands["hidden_scale"])
+    return out, cell, out
+
+
+def documented(torch, **operands):
+    return compute(torch, **operands, bias_of=declared(operands))
+
+
 def sample(
     name,
     batch,
@@ -54,13 +116,19 @@ def sample(
     norm=False,
     clips=(0.0, 0.0),
     reach=2.0,
+    biased=False,
+    hidden=None,
     **more,
 ):
+    """On agreed ground unless `biased` or `hidden` says otherwise: no gate has a bias, and the
+    hidden state has the quantization of the output."""
     out = project or units
     vector = (units,)
+    nothing = Choice(vector, 0, 0)
+    zero, scale = hidden or (0, OUT[0])
     shapes = {f"w_x{g}": (units, size) for g in GATES} | {f"w_h{g}": (units, out) for g in GATES}
     shapes |= {f"w_c{g}": vector if peephole else None for g in "ifo"}
-    shapes |= {f"b_{g}": vector for g in GATES}
+    shapes |= {f"b_{g}": vector if biased else nothing for g in GATES}
     shapes |= {f"n_{g}": Reals(vector, 0.5, 0.9) if norm else None for g in GATES}
     shapes |= {"w_proj": (project, units) if project else None}
     shapes |= {"b_proj": (project,) if bias else None} | {f"scale_{g}": 2.0**-12 for g in GATES}
@@ -73,8 +141,8 @@ def sample(
         c_in=Reals((batch, units), -reach, reach),
         cell_clip=clips[0],
         proj_clip=clips[1],
-        hidden_zero=-3,
-        hidden_scale=1 / 120,
+        hidden_zero=zero,
+        hidden_scale=scale,
         **shapes,
         **more,
     )
@@ -101,12 +169,35 @@ def bias(name, factors, optional=False):
     )
 
 
+BIASED = computed_otherwise(
+    "gate-biases",
+    "Without layer normalization gate biases are added by the header; deployed devices leave them"
+    " out.",
+    documented,
+)
+SCALED = computed_otherwise(
+    "layer-norm-biases",
+    "With layer normalization a bias has the scale of input times weights by the header, that of"
+    " its weights times 2^-10 in deployed devices.",
+    documented,
+)
+HIDDEN = computed_otherwise(
+    "hidden-quantization",
+    "Without a projection the outputs have their own quantization by the header; in deployed"
+    " devices they are codes of the hidden scale, its zero point taken off.",
+    documented,
+)
+UNSCALED = refused_by_documentation(
+    "bias-scale-of-0",
+    "A bias has the scale of input times weights by the header; deployed devices take 0 too.",
+)
+NO_SCALES = {f"b_{gate}": (0.0, 0) for gate in GATES}
 OP = Op(
     name="QUANTIZED_LSTM",
     signatures=(
         (
-            Tensor("x", rank=(2, 2)),
-            *(matrix(f"w_x{g}", 0.0041 + 0.0003 * i, g == "i") for i, g in enumerate(GATES)),
+            Tensor("x", rank=(2, 2), quant=ours(*X)),
+            *(matrix(f"w_x{g}", WEIGHT[f"w_x{g}"], g == "i") for g in GATES),
             *(matrix(f"w_h{g}", 0.0053 - 0.0003 * i, g == "i") for i, g in enumerate(GATES)),
             *(weight(f"w_c{g}") for g in "ifo"),
             *(bias(f"b_{g}", ("x", f"w_x{g}"), g == "i") for g in GATES),
@@ -134,6 +225,35 @@ OP = Op(
     ),
     batched=("x", "h_in", "c_in"),
     cells=cells("QUANT8_ASYMM_SIGNED:4"),
+    rules=(
+        *cell_rules(x="batch input"),
+        rule(
+            "clips-not-negative",
+            "cell_clip proj_clip",
+            "A clipping threshold is 0, for none, or positive.",
+            sample="clipped",
+            cell={"cell_clip": -0.5},
+            projection={"proj_clip": -0.25},
+        ),
+        rule(
+            "scales-positive",
+            "scale_i scale_f scale_c scale_o",
+            "The scale of what layer normalization takes is positive.",
+            sample="layer-norm",
+            input={"scale_i": 0.0},
+            forget={"scale_f": -1.0},
+            cell={"scale_c": 0.0},
+            output={"scale_o": -1.0},
+        ),
+        rule(
+            "hidden-scale-positive",
+            "hidden_scale",
+            "The scale of the hidden state is positive.",
+            sample="projection",
+            zero={"hidden_scale": 0.0},
+            negative={"hidden_scale": -1.0},
+        ),
+    ),
     reference=reference,
     bound=propagated("error analysis of the equations with 8- and 16-bit intermediate results"),
     # One that does not cover [-1, 1] saturates or not: intermediate results are not documented.
@@ -145,7 +265,7 @@ OP = Op(
         sample("cifg-peephole", 3, 2, 2, cifg=True, peephole=True),
         sample("projection", 2, 3, 5, project=2),
         sample("projection-bias", 3, 2, 4, project=4, bias=True),
-        sample("clipped", 2, 3, 4, clips=(0.5, 0.25), project=3),
+        sample("clipped", 2, 3, 4, clips=(0.5, 0.25), project=3, bias=True),
         sample("no-clips", 2, 3, 3, clips=(None, None)),
         sample("layer-norm", 2, 3, 6, norm=True),
         sample("layer-norm-cifg", 3, 2, 5, norm=True, cifg=True, peephole=True),
@@ -153,11 +273,35 @@ OP = Op(
         sample("far-state", 3, 2, 4, reach=15.0),
         sample("one-unit", 4, 5, 1),
         sample("large", 128, 4, 8, large=True),
+        # A clip of the projection alone, which nearly all of it meets.
+        sample("projection-clipped", 3, 2, 5, clips=(0.0, 0.03125), project=3),
+        sample("biases", 2, 3, 4, biased=True, contest=BIASED, variations=()),
+        sample("biases-cifg", 3, 4, 3, cifg=True, biased=True, contest=BIASED, variations=()),
+        sample("norm-biases", 2, 3, 6, norm=True, biased=True, contest=SCALED, variations=()),
+        sample(
+            "norm-biases-cifg",
+            3,
+            2,
+            5,
+            norm=True,
+            cifg=True,
+            project=3,
+            bias=True,
+            biased=True,
+            contest=SCALED,
+            variations=(),
+        ),
+        sample("hidden", 2, 3, 4, hidden=(-3, 1 / 120), contest=HIDDEN, variations=()),
+        sample("hidden-narrow", 3, 2, 5, hidden=(9, 1 / 300), contest=HIDDEN, variations=()),
+        sample("unscaled", 2, 3, 4, quants=NO_SCALES, contest=UNSCALED, variations=()),
+        sample(
+            "unscaled-norm", 2, 3, 6, norm=True, quants=NO_SCALES, contest=UNSCALED, variations=()
+        ),
     ],
     ambiguity=(
-        "A clip of 0 clips nothing, as in LSTM. Biases have the scale of input and weights with"
-        " layer normalization too, and output state and cell state keep their input's scale. The"
-        " hidden scale is that of the projection's input; without a projection it means nothing."
-        " Intermediate results may be rounded, to the documented scales where there are any."
+        "A clip of 0 clips nothing, as in LSTM. Cell state keeps its scale. The hidden scale"
+        " is that of the projection's input; without a projection deployed devices give codes of"
+        " it. They scale biases in their own way, or leave them out. Intermediate results may be"
+        " rounded, to the documented scales where there are any."
     ),
 )

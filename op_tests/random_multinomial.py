@@ -1,12 +1,23 @@
 """RANDOM_MULTINOMIAL: independent draws of classes by unnormalized log-probabilities."""
 
-from nnapi_testkit.op import Op, Output, Reals, Sample, Scalar, Tensor, floats, ints, propagated
+from nnapi_testkit.op import (
+    Op,
+    Output,
+    Reals,
+    Sample,
+    Scalar,
+    Tensor,
+    floats,
+    ints,
+    propagated,
+    rule,
+)
 
 
 def reference(torch, logits, count, seeds):
     weights = torch.exp(logits)
-    law = weights / weights.sum(1, keepdim=True)
-    return law[:, None, :].expand(-1, count, -1)
+    distribution = weights / weights.sum(1, keepdim=True)
+    return distribution[:, None, :].expand(-1, count, -1)
 
 
 def sample(name, logits, count, seeds=(37, 42), **more):
@@ -20,6 +31,22 @@ OP = Op(
         Output("out", lambda f: (f.shape("logits")[0], f["count"]), "TENSOR_INT32", kind="draws"),
     ),
     cells=floats(3),
+    rules=(
+        rule(
+            "class-to-draw",
+            "logits",
+            "There is a class to draw.",
+            open="No sentence of the documentation says so.",
+            none={"logits": (2, 0)},
+        ),
+        rule(
+            "two-seeds",
+            "seeds",
+            "The seeds have shape [2].",
+            one={"seeds": [37]},
+            three={"seeds": [37, 42, 1]},
+        ),
+    ),
     reference=reference,
     bound=propagated(
         "counts of classes and of neighbouring pairs by Chernoff's bound, one false alarm in 1e9"

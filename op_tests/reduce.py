@@ -3,6 +3,7 @@
 import functools
 
 from nnapi_testkit.op import (
+    ARITHMETIC,
     Choice,
     Op,
     Output,
@@ -39,7 +40,10 @@ def prod_bound(s):
     (least,) = s.run(lambda x: x.abs().clamp(max=1))
     count = s.args["input"].numel() / max(1, y.numel()) * (2 if p.relaxed else 1)
     bound = y.abs() * (count * p.u * 1.01) + p.tiny
-    return s.torch.where((least < p.tiny) & (y != 0), bound + y.abs(), bound)
+    # A product that is just the smallest normal number is not flushed, nor is just the largest
+    # one infinite (`prod_open`), whatever the last place says.
+    flushed = least < p.tiny * (1 - ARITHMETIC)
+    return s.torch.where(flushed & (y != 0), bound + y.abs(), bound)
 
 
 def prod_open(s):
@@ -48,7 +52,8 @@ def prod_open(s):
     (most,) = s.run(lambda x: x.abs().nan_to_num(1.0, 1.0).clamp(min=1))
     (least,) = s.run(lambda x: x.abs().nan_to_num(1.0, 1.0).clamp(max=1))
     special = ~s.outputs[0].isfinite()
-    return ((most > p.maximum) | (special & (least < p.tiny) & (least > 0)),)
+    flushed = (least < p.tiny * (1 - ARITHMETIC)) & (least > 0)
+    return ((most > p.maximum * (1 + ARITHMETIC)) | (special & flushed),)
 
 
 def prod_exempt(s):

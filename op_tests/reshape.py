@@ -2,7 +2,16 @@
 
 import math
 
-from nnapi_testkit.op import Op, Output, Sample, Tensor, exact, ints, numeric
+from nnapi_testkit.op import (
+    Op,
+    Output,
+    Sample,
+    Tensor,
+    exact,
+    ints,
+    numeric,
+    rule,
+)
 
 
 def reshaped(f):
@@ -20,8 +29,40 @@ OP = Op(
     signatures=((Tensor("input"), ints("shape")),),
     outputs=(Output(shape=reshaped, like="input"),),
     cells=numeric(int32=6),
+    rules=(
+        rule(
+            "elements-kept",
+            "input shape",
+            "The number of elements stays the same.",
+            fewer={"input": (2, 3), "shape": [2, 2]},
+            more={"input": (2, 3), "shape": [4, 2]},
+            no_size_fits={"input": (2, 3), "shape": [4, -1]},
+            beyond_32_bits={"input": (2, 3), "shape": [65536, 65536]},
+            beyond_64_bits={"input": (2, 3), "shape": [2**30, 2**30, 2**30, 6]},
+        ),
+        rule(
+            "one-open-dimension",
+            "shape",
+            "At most one component is the special value -1.",
+            two={"input": (2, 3), "shape": [-1, -1]},
+        ),
+        rule(
+            "no-other-negative",
+            "shape",
+            "Other components are sizes.",
+            minus_two={"input": (2, 3), "shape": [-2, -3]},
+            least={"input": (2, 3), "shape": [-(2**31), 3]},
+        ),
+        rule(
+            "rank-in-range",
+            "shape",
+            "The output has rank 1 to 4.",
+            five={"input": (2, 3), "shape": [1, 1, 1, 2, 3]},
+        ),
+    ),
     reference=lambda torch, input, shape: input.reshape(shape.tolist()),
     bound=exact(),
+    valid=lambda f: math.prod(reshaped(f)) == math.prod(f.shape("input")),
     samples=[
         sample("flatten", (2, 3, 4), [-1]),
         sample("rank4-to-2", (2, 3, 5, 2), [6, 10]),

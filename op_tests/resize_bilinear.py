@@ -3,7 +3,17 @@
 from math import floor
 from struct import pack, unpack
 
-from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, bounded_by, layout, numeric
+from nnapi_testkit.op import (
+    Op,
+    Output,
+    Sample,
+    Scalar,
+    Tensor,
+    bounded_by,
+    layout,
+    numeric,
+    rule,
+)
 
 FLAGS = (
     layout(),
@@ -14,17 +24,20 @@ INPUT = Tensor("input", rank=(4, 4), spatial=True)
 
 
 def neighbours(torch, size, out, align_corners, half_pixel_centers):
-    """For each output row the two input rows it lies between, and its share of the second."""
-    i = torch.arange(out, dtype=torch.float64)
+    """For each output row the two input rows it lies between, and its share of the second.
+
+    The position is a fraction of integers: which row is below it is exact.
+    """
+    i = torch.arange(out)
     if align_corners and out > 1:
-        at = i * (size - 1) / (out - 1)
+        at, unit = i * (size - 1), out - 1
     elif half_pixel_centers:
-        at = (i + 0.5) * size / out - 0.5
+        at, unit = (2 * i + 1) * size - out, 2 * out
     else:
-        at = i * size / out
-    at = at.clamp(0, size - 1)
-    low = at.floor().long()
-    return low, (low + 1).clamp(max=size - 1), at - low
+        at, unit = i * size, out
+    at = at.clamp(0, (size - 1) * unit)
+    low = at // unit
+    return low, (low + 1).clamp(max=size - 1), (at - low * unit).double() / unit
 
 
 def blended(torch, input, mix, align_corners, half_pixel_centers, target):
@@ -95,6 +108,33 @@ OP = Op(
     outputs=(Output(shape=shape, like="input", spatial=True),),
     batched=("input",),
     cells=numeric(quant8=3),
+    rules=(
+        rule(
+            "one-way-to-align",
+            "align_corners half_pixel_centers",
+            "If one of align_corners and half_pixel_centers is true, the other is false.",
+            level=4,
+            both={"align_corners": True, "half_pixel_centers": True},
+        ),
+        rule(
+            "input-has-pixels",
+            "input width height",
+            "There is a pixel to take.",
+            level=3,
+            open="No sentence of the documentation says so.",
+            no_width={"input": (1, 2, 0, 2)},
+            no_height={"input": (1, 0, 3, 2)},
+        ),
+        rule(
+            "scale-positive",
+            "scale_w scale_h",
+            "A scale gives a size of at least 1.",
+            level=3,
+            width_zero={"scale_w": 0.0},
+            height_negative={"scale_h": -1.0},
+            too_small={"scale_w": 0.1},
+        ),
+    ),
     reference=reference,
     bound=bounded_by(error, "(12 size + 6) u max|x|"),
     exempt=open_elements,
@@ -113,6 +153,7 @@ OP = Op(
         sample("nchw-any-nonzero", (1, 3, 4, 2), 4, 5, nchw=255, level=3),
         sample("to-one-pixel", (1, 5, 4, 2), 1, 1),
         sample("from-one-pixel", (2, 1, 1, 3), 3, 2),
+        sample("scale-rounds-down", (1, 2, 3, 2), 1.75, 1.5, level=3),
         sample("large", (1, 9, 8, 5), 15, 17, large=True),
     ],
 )

@@ -3,7 +3,21 @@
 from math import floor
 from struct import pack, unpack
 
-from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, exact, layout, numeric
+from nnapi_testkit.op import (
+    DOCUMENTED,
+    FIELD,
+    Contest,
+    Op,
+    Output,
+    Reading,
+    Sample,
+    Scalar,
+    Tensor,
+    exact,
+    layout,
+    numeric,
+    rule,
+)
 
 FLAGS = (
     layout(),
@@ -34,6 +48,29 @@ def reference(torch, input, align_corners, half_pixel_centers, **target):
     flags = bool(align_corners), bool(half_pixel_centers)
     input = input.index_select(2, sources(torch, input.shape[2], rows, *flags))
     return input.index_select(3, sources(torch, input.shape[3], columns, *flags))
+
+
+def single_sources(torch, size, out, align_corners, half_pixel_centers):
+    """The input row for each output row in single precision, each step rounded."""
+    i = torch.arange(out, dtype=torch.float32)
+    assert not align_corners
+    rows = ((i + 0.5) if half_pixel_centers else i) / out * size
+    return rows.floor().long().clamp(0, size - 1)
+
+
+def single(torch, input, align_corners, half_pixel_centers, **target):
+    rows, columns = sizes(target, *input.shape[2:])
+    flags = bool(align_corners), bool(half_pixel_centers)
+    input = input.index_select(2, single_sources(torch, input.shape[2], rows, *flags))
+    return input.index_select(3, single_sources(torch, input.shape[3], columns, *flags))
+
+
+POSITIONS = Contest(
+    "positions-in-float32",
+    "Positions are exact by the header; deployed devices compute them in single precision: of 983"
+    " rows to 1966, number 502 is a copy of 251 or of 250.",
+    (Reading(DOCUMENTED), Reading(FIELD, single)),
+)
 
 
 def sizes(values, height, width):
@@ -70,6 +107,33 @@ OP = Op(
     outputs=(Output(shape=shape, like="input", spatial=True),),
     batched=("input",),
     cells=numeric(float32=3, quant8=3),
+    rules=(
+        rule(
+            "one-way-to-align",
+            "align_corners half_pixel_centers",
+            "If one of align_corners and half_pixel_centers is true, the other is false.",
+            level=4,
+            both={"align_corners": True, "half_pixel_centers": True},
+        ),
+        rule(
+            "input-has-pixels",
+            "input width height",
+            "There is a pixel to take.",
+            level=3,
+            open="No sentence of the documentation says so.",
+            no_width={"input": (1, 2, 0, 2)},
+            no_height={"input": (1, 0, 3, 2)},
+        ),
+        rule(
+            "scale-positive",
+            "scale_w scale_h",
+            "A scale gives a size of at least 1.",
+            level=3,
+            width_zero={"scale_w": 0.0},
+            height_negative={"scale_h": -1.0},
+            too_small={"scale_w": 0.1},
+        ),
+    ),
     reference=reference,
     bound=exact(),
     valid=lambda f: not (f.get("align_corners") and f.get("half_pixel_centers")),
@@ -89,7 +153,13 @@ OP = Op(
         sample("to-one-pixel", (1, 5, 4, 2), 1, 1),
         sample("same-size", (1, 3, 4, 2), 3, 4),
         sample("empty", (0, 2, 3, 2), 4, 4),
+        sample("scale-rounds-down", (1, 2, 3, 2), 1.75, 1.5),
         sample("large", (1, 9, 8, 5), 15, 17, large=True),
+        sample("many-rows", (1, 983, 1, 1), 1966, 1, contest=POSITIONS, variations=()),
+        sample(
+            "many-columns", (1, 1, 983, 1), 1, 1966, nchw=True, contest=POSITIONS, variations=()
+        ),
+        sample("one-element", (1, 3, 2, 1), 1, 1, large=True),
     ],
     ambiguity="Ties of aligned corners (exactly between two pixels) go to the larger index.",
 )

@@ -1,6 +1,15 @@
 """REVERSE: one dimension in reverse order."""
 
-from nnapi_testkit.op import Op, Output, Sample, Tensor, cells, exact, ints
+from nnapi_testkit.op import (
+    Op,
+    Output,
+    Sample,
+    Tensor,
+    cells,
+    exact,
+    ints,
+    rule,
+)
 
 
 def sample(name, input, axis, **more):
@@ -12,6 +21,21 @@ OP = Op(
     signatures=((Tensor("input", rank=(1, 8)), ints("axis")),),
     outputs=(Output(like="input"),),
     cells=cells("FLOAT16:7 FLOAT32:7 QUANT8_ASYMM:7 QUANT8_ASYMM_SIGNED:7 INT32:7"),
+    rules=(
+        rule(
+            "axis-in-rank",
+            "input axis",
+            "The axis lies in [0, n), n the rank.",
+            above={"input": (4, 7), "axis": [2]},
+            negative={"input": (4, 7), "axis": [-1]},
+        ),
+        rule(
+            "one-axis",
+            "axis",
+            "The axis has shape [1].",
+            two={"input": (4, 7), "axis": [0, 1]},
+        ),
+    ),
     reference=lambda torch, input, axis: torch.flip(input, axis.tolist()),
     bound=exact(),
     samples=[

@@ -10,6 +10,7 @@ from nnapi_testkit.op import (
     floats,
     fused,
     propagated,
+    sizes,
     timed_batch,
 )
 
@@ -76,6 +77,13 @@ OPS = [
             "bias.0=weights.0",
             "state.1=weights.0",
         ),
+        rules=sizes(
+            input="batch input",
+            weights="units input",
+            recurrent="units units",
+            bias="units",
+            state="batch units",
+        ),
         reference=single,
         bound=BOUND,
         samples=[
@@ -110,6 +118,13 @@ OPS = [
             "recurrent.0=weights.0",
             "bias.0=weights.0",
             "state.1=weights.0",
+        ),
+        rules=sizes(
+            input="batch . input",
+            weights="units input",
+            recurrent="units units",
+            bias="units",
+            state="batch units",
         ),
         reference=sequence,
         bound=BOUND,

@@ -2,8 +2,26 @@
 
 from math import ceil
 
-from nnapi_testkit.op import Choice, Op, Output, Sample, Scalar, overflowing, plain, propagated
-from nnapi_testkit.op.boxes import boxes, cells_with, regions
+from nnapi_testkit.op import (
+    DOCUMENTED,
+    FIELD,
+    Choice,
+    Contest,
+    Given,
+    Op,
+    Output,
+    Reading,
+    Sample,
+    Scalar,
+    but,
+    longer,
+    overflowing,
+    plain,
+    propagated,
+    rule,
+    sizes,
+)
+from nnapi_testkit.op.families.boxes import boxes, cells_with, regions
 
 
 def weights(torch, first, last, bins, count, length, tent):
@@ -12,7 +30,8 @@ def weights(torch, first, last, bins, count, length, tent):
     A sample at y is (1 - |y - j|) of pixel j if that is positive; `tent` is told |y - j|.
     """
     size = last - first
-    count = count or ceil(float(plain(size)) / bins)
+    # A size that is a whole number of samples stays one, whatever the last place says.
+    count = count or ceil(float(plain(size)) / bins - 2.0**-20)
     at = (torch.arange(bins * count, dtype=torch.float64) + 0.5) / (count * bins)
     y = torch.clamp(size * at + first, min=0.0, max=length - 1.0)
     far = torch.abs(y[:, None] - torch.arange(length, dtype=torch.float64))
@@ -53,7 +72,8 @@ def edges(s):
     if not odd.any():
         return (open_,)
     found = []
-    slack = 8 * s.reading.u * max(odd.shape[2:])
+    # No distance of the suite's regions is just 1 + slack, where the last place would decide.
+    slack = 8.01 * s.reading.u * max(odd.shape[2:])
     for roi, batch in zip(a["rois"], a["batches"].tolist(), strict=True):
         most, least = (
             rows @ odd[batch] @ columns.t()
@@ -62,8 +82,28 @@ def edges(s):
                 for n in (1 + slack, 1 - slack)
             )
         )
-        found.append(most != least)
+        found.append(most > least + 2.0**-20)
     return (open_ | torch.stack(found),)
+
+
+def widened(torch, input, rois, batches, **a):
+    """Regions are at least one pixel in size, and pixels beyond the edge are those of the edge."""
+    least = torch.tensor([a["ratio_w"], a["ratio_h"]], dtype=torch.float64)
+    ends = torch.maximum(plain(rois)[:, 2:], plain(rois)[:, :2] + least)
+    return reference(torch, input, torch.cat((plain(rois)[:, :2], ends), 1), batches, **a)
+
+
+def everything(s):
+    """All is open."""
+    return tuple(s.torch.ones_like(y, dtype=s.torch.bool) for y in s.outputs)
+
+
+EDGE = Contest(
+    "beyond-the-edge",
+    "Sampling points beyond the right or lower edge: no word of the header; deployed devices take"
+    " the pixel of the edge, for regions below a pixel too.",
+    (Reading(DOCUMENTED, exempt=everything), Reading(FIELD, widened)),
+)
 
 
 def sample(
@@ -104,6 +144,55 @@ OP = Op(
     ),
     batched=("rois", "batches"),
     cells=cells_with("rois"),
+    rules=(
+        *sizes(sample="adaptive", rois="regions four", batches="regions"),
+        rule(
+            "four-coordinates",
+            "rois",
+            "A region is (x1, y1, x2, y2).",
+            five={"rois": longer("rois", 1)},
+        ),
+        rule(
+            "batch-in-input",
+            "input batches",
+            "A batch index is one of the input's batches.",
+            one_beyond={"batches": but("batches", -1, 1)},
+            negative={"batches": but("batches", 0, -1)},
+            far={"batches": but("batches", -1, 2**31 - 1)},
+        ),
+        rule(
+            "corners-in-order",
+            "rois",
+            "A region satisfies x1 <= x2 and y1 <= y2.",
+            horizontal={"rois": but("rois", (0, 2), 0.0)},
+            vertical={"rois": but("rois", (0, 3), 0.0)},
+        ),
+        rule(
+            "map-has-pixels",
+            "input",
+            "There is a pixel to take.",
+            open="No sentence of the documentation says so.",
+            no_width={"input": (1, 6, 0, 2)},
+            no_height={"input": (1, 0, 8, 2)},
+        ),
+        rule(
+            "regions-finite",
+            "rois",
+            "A region is finite.",
+            only=("float32", "float16"),
+            open="No sentence of the documentation says so.",
+            infinite={"rois": but("rois", (0, 2), float("inf"))},
+            below={"rois": but("rois", (0, 1), float("-inf"))},
+        ),
+        rule(
+            "ratios-positive",
+            "ratio_h ratio_w",
+            "The ratio of image to feature map is positive.",
+            zero_height={"ratio_h": 0.0},
+            negative_width={"ratio_w": -1.0},
+            negative_height={"ratio_h": -2.0},
+        ),
+    ),
     reference=reference,
     fixed=frozenset({"input", "rois", "batches", "ratio_h", "ratio_w"}),
     bound=propagated("running error analysis of sample positions, tents and means"),
@@ -131,6 +220,20 @@ OP = Op(
             samples_w=2,
         ),
         sample("large", (2, 10, 12, 4), 10, (5, 6), (2.0, 2.0), (2, 2), large=True),
+        Sample(
+            "beyond-the-edge",
+            input=(1, 5, 6, 2),
+            rois=Given([[3.0, 2.0, 6.0, 5.0], [5.5, 4.5, 5.75, 4.75], [0.0, 0.0, 6.0, 5.0]]),
+            batches=[0, 0, 0],
+            out_height=2,
+            out_width=3,
+            ratio_h=1.0,
+            ratio_w=1.0,
+            samples_h=2,
+            samples_w=2,
+            contest=EDGE,
+            variations=(),
+        ),
     ],
     ambiguity=(
         "Pixel i lies at coordinate i, and a ratio divides image coordinates. Regions are at"

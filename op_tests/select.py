@@ -1,6 +1,15 @@
 """SELECT: x where the condition is true, y elsewhere; quantized results are rescaled."""
 
-from nnapi_testkit.op import Choice, Op, Output, Sample, Tensor, moved, numeric
+from nnapi_testkit.op import (
+    Choice,
+    Op,
+    Output,
+    Sample,
+    Tensor,
+    moved,
+    numeric,
+    rule,
+)
 
 SHARED = {"y": "x", "out": "x"}
 
@@ -26,6 +35,17 @@ OP = Op(
     outputs=(Output(shape=lambda f: f.shape("x"), span=reach),),
     cells=numeric(3, 3, int32=3),
     ties=("x.0=condition.0", "y.0=condition.0"),
+    rules=(
+        rule(
+            "shapes-agree",
+            "condition x y",
+            "All three inputs have the same shape.",
+            second={"condition": (2, 3), "x": (2, 4), "y": (2, 3)},
+            third={"condition": (2, 3), "x": (2, 3), "y": (3, 3)},
+            no_broadcast={"condition": (2, 3), "x": (2, 3), "y": (2, 1)},
+            rank={"condition": (3,), "x": (2, 3), "y": (2, 3)},
+        ),
+    ),
     reference=lambda torch, condition, x, y: torch.where(condition, x, y),
     bound=moved(),
     samples=[

@@ -1,6 +1,18 @@
 """SOFTMAX: exp((x - max) * beta) over its sum along an axis; quantized outputs have 1/256."""
 
-from nnapi_testkit.op import Op, Output, Reals, Sample, Scalar, Tensor, besides, bounded_by, numeric
+from nnapi_testkit.op import (
+    Op,
+    Output,
+    Reals,
+    Sample,
+    Scalar,
+    Tensor,
+    besides,
+    bounded_by,
+    later,
+    numeric,
+    rule,
+)
 
 FIXED = {"TENSOR_QUANT8_ASYMM": (1 / 256, 0), "TENSOR_QUANT8_ASYMM_SIGNED": (1 / 256, -128)}
 
@@ -46,8 +58,18 @@ OP = Op(
     outputs=(Output(quant=FIXED),),
     batched=besides("axis"),
     cells=numeric(),
+    rules=(
+        rule(
+            "beta-positive",
+            "beta",
+            "beta is the positive scaling factor of the exponent.",
+            negative={"beta": -1.0},
+            zero={"beta": 0.0},
+        ),
+    ),
     reference=reference,
-    bound=bounded_by(bound, "(4 beta (|x| + |max|) + n + 8) u |y|"),
+    later=(later(3, "Tensors may have other ranks than 2 and 4."),),
+    bound=bounded_by(bound, "(4 beta (|x| + |max|) + n + 8) u |y|", scalars=True),
     samples=[
         sample("rank2", (3, 7)),
         sample("rank4", (2, 3, 2, 5), 0.5),

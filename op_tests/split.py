@@ -1,6 +1,6 @@
 """SPLIT: equal parts of a tensor along an axis."""
 
-from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, exact, numeric
+from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, exact, numeric, rule
 
 
 def part(f):
@@ -31,6 +31,7 @@ OP = Op(
     cells=numeric(3, 3, int32=3),
     reference=reference,
     bound=exact(),
+    valid=lambda f: f.shape("input")[f["axis"]] % f["num_splits"] == 0,
     samples=[
         sample("columns", (4, 9), 1, 3),
         sample("rows", (6, 5), 0, 2),
@@ -42,7 +43,17 @@ OP = Op(
         sample("batch", (6, 2, 3, 2), 0, 3),
         sample("rank5", (2, 4, 1, 3, 2), 1, 2),
         sample("ones", (1, 7, 1), 1, 7),
+        sample("into-64", (2, 64), 1, 64, variations=()),
         sample("large", (4, 18, 5, 9), 1, 3, large=True),
     ],
+    rules=(
+        rule(
+            "splits-divide-axis",
+            "input num_splits",
+            "The axis divides into num_splits equal parts.",
+            five_into_two={"input": (5, 3), "axis": 0, "num_splits": 2},
+            last={"input": (2, 3, 7), "axis": -1, "num_splits": 3},
+        ),
+    ),
     ambiguity="A negative axis is not mentioned and not tried.",
 )

@@ -1,6 +1,15 @@
 """SQUEEZE: dimensions of size 1 removed: those listed, or all."""
 
-from nnapi_testkit.op import Op, Output, Sample, Tensor, exact, ints, numeric
+from nnapi_testkit.op import (
+    Op,
+    Output,
+    Sample,
+    Tensor,
+    exact,
+    ints,
+    numeric,
+    rule,
+)
 
 
 def kept(shape, axes):
@@ -22,6 +31,22 @@ OP = Op(
     signatures=((Tensor("input"), ints("axes", optional=True)),),
     outputs=(Output(shape=lambda f: kept(f.shape("input"), f["axes"]), like="input"),),
     cells=numeric(2, 2),
+    rules=(
+        rule(
+            "dimensions-are-1",
+            "input axes",
+            "A dimension that is squeezed is 1.",
+            first={"input": (2, 1, 3), "axes": [0]},
+            last={"input": (2, 1, 3), "axes": [1, 2]},
+        ),
+        rule(
+            "axes-in-rank",
+            "input axes",
+            "The axes are dimensions of the input.",
+            above={"input": (1, 1, 3), "axes": [3]},
+            far_below={"input": (1, 1, 3), "axes": [-4]},
+        ),
+    ),
     reference=reference,
     bound=exact(),
     valid=lambda f: all(n >= 0 and f.shape("input")[int(n)] == 1 for n in f["axes"] or ()),

@@ -1,6 +1,17 @@
 """STRIDED_SLICE: every stride-th element from begin to end, with masks."""
 
-from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, exact, ints, numeric
+from nnapi_testkit.op import (
+    Op,
+    Output,
+    Sample,
+    Scalar,
+    Tensor,
+    exact,
+    ints,
+    numeric,
+    refused_by_field,
+    rule,
+)
 
 
 def picks(shape, begin, end, strides, begin_mask, end_mask):
@@ -45,6 +56,11 @@ def sample(name, input, begin, end, strides, masks=(0, 0, 0), **more):
     )
 
 
+BACKWARDS = refused_by_field(
+    "shrunk-backwards",
+    "A negative stride in a dimension that is shrunk, the slice having size 1 as it should:"
+    " computed, or refused by deployed devices.",
+)
 OP = Op(
     name="STRIDED_SLICE",
     signatures=(
@@ -57,6 +73,33 @@ OP = Op(
     outputs=(Output(shape=sliced, like="input"),),
     cells=numeric(2, 2),
     ties=("begin.0=rank(input)", "end.0=rank(input)", "strides.0=rank(input)"),
+    rules=(
+        rule(
+            "stride-not-zero",
+            "strides",
+            "A stride is not zero.",
+            first={"strides": [0, 1]},
+            last={"strides": [1, 0]},
+        ),
+        rule(
+            "shrunk-slice-of-one",
+            "begin end shrink_axis_mask",
+            "A dimension that is shrunk is a slice of size 1.",
+            two={"input": (5, 7), "begin": [1, 2], "end": [3, 6], "shrink_axis_mask": 1},
+            none={"input": (5, 7), "begin": [1, 2], "end": [1, 6], "shrink_axis_mask": 1},
+            outside={"input": (5, 7), "begin": [5, 2], "end": [6, 6], "shrink_axis_mask": 1},
+        ),
+        rule(
+            "entry-for-each-dimension",
+            "input begin end strides",
+            "begin, end and strides have as many entries as the input has dimensions.",
+            fewer={"begin": [1], "end": [4], "strides": [1]},
+            more={"begin": [1, 2, 0], "end": [4, 6, 1], "strides": [1, 1, 1]},
+            begin={"begin": [1]},
+            end={"end": [4]},
+            strides={"strides": [1]},
+        ),
+    ),
     reference=reference,
     bound=exact(),
     samples=[
@@ -76,6 +119,16 @@ OP = Op(
         sample("rank4-shrink", (2, 3, 4, 5), [1, 0, 0, 4], [2, 3, 4, 5], [1, 1, 2, 1], (4, 2, 9)),
         sample("one-element", (4, 4, 4), [3, 0, 2], [4, 1, 3], [1, 5, 1]),
         sample("large", (4, 12, 10, 6), [0, 1, 9, 0], [4, 11, 0, 6], [1, 1, -1, 1], large=True),
+        sample(
+            "shrink-backwards",
+            (3, 4, 5),
+            [2, 1, 3],
+            [1, 3, 1],
+            [-1, 1, -1],
+            (0, 0, 1),
+            contest=BACKWARDS,
+            variations=(),
+        ),
     ],
     ambiguity="Indexes outside a dimension, and negative ones, are not described and not tried.",
 )

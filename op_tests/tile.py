@@ -1,6 +1,15 @@
 """TILE: a tensor repeated along its dimensions."""
 
-from nnapi_testkit.op import Op, Output, Sample, Tensor, exact, ints, numeric
+from nnapi_testkit.op import (
+    Op,
+    Output,
+    Sample,
+    Tensor,
+    exact,
+    ints,
+    numeric,
+    rule,
+)
 
 
 def tiled(f):
@@ -17,6 +26,28 @@ OP = Op(
     outputs=(Output(shape=tiled, like="input"),),
     cells=numeric(3, 3, int32=3),
     ties=("multiples.0=rank(input)",),
+    rules=(
+        rule(
+            "multiples-not-negative",
+            "multiples",
+            "A dimension is repeated, not taken away.",
+            first={"input": (3, 4), "multiples": [-1, 2]},
+            both={"input": (3, 4), "multiples": [-1, -2]},
+        ),
+        rule(
+            "entry-for-each-dimension",
+            "input multiples",
+            "multiples has as many entries as the input has dimensions.",
+            fewer={"input": (3, 4), "multiples": [2]},
+            more={"input": (3, 4), "multiples": [1, 2, 2]},
+        ),
+        rule(
+            "output-countable",
+            "input multiples",
+            "A dimension of the output fits 31 bits.",
+            far={"input": (3, 4), "multiples": [2**30, 1]},
+        ),
+    ),
     reference=lambda torch, input, multiples: input.repeat(*multiples.tolist()),
     bound=exact(),
     samples=[

@@ -9,7 +9,9 @@ from nnapi_testkit.op import (
     Scalar,
     Tensor,
     numeric,
+    ordering,
     reread,
+    rule,
     selected,
 )
 
@@ -20,8 +22,9 @@ def shape(f):
 
 def reference(torch, input, k):
     """Of equal values the one with the larger index comes first: sort the reversed row."""
-    values, order = input.flip(-1).sort(dim=-1, descending=True, stable=True)
-    return values[..., :k], (input.shape[-1] - 1 - order)[..., :k]
+    order = ordering(torch, input).flip(-1).sort(dim=-1, descending=True, stable=True).indices
+    order = (input.shape[-1] - 1 - order)[..., :k]
+    return input.gather(-1, order), order
 
 
 def open_order(s):
@@ -70,6 +73,15 @@ OP = Op(
     # Which of two equal codes comes first is a matter of rounding once they are real.
     unpaired=frozenset({"real"}),
     cells=numeric(3, 3, int32=3),
+    rules=(
+        rule(
+            "k-in-last-dimension",
+            "input k",
+            "There are k elements along the last dimension.",
+            one_more={"input": (2, 3), "k": 4},
+            far={"input": (5, 3), "k": 2**31 - 1},
+        ),
+    ),
     reference=reference,
     bound=selected(),
     exempt=open_order,

@@ -1,6 +1,15 @@
 """TRANSPOSE: dimension i of the output is dimension perm[i] of the input."""
 
-from nnapi_testkit.op import Op, Output, Sample, Tensor, exact, ints, numeric
+from nnapi_testkit.op import (
+    Op,
+    Output,
+    Sample,
+    Tensor,
+    exact,
+    ints,
+    numeric,
+    rule,
+)
 
 
 def permuted(f):
@@ -24,6 +33,24 @@ OP = Op(
     outputs=(Output(shape=permuted, like="input"),),
     cells=numeric(2, 2),
     ties=("perm.0=rank(input)",),
+    rules=(
+        rule(
+            "permutation",
+            "input perm",
+            "perm is a permutation of the dimensions.",
+            twice={"input": (2, 2), "perm": [0, 0]},
+            twice_of_three={"input": (2, 3, 3), "perm": [0, 2, 2]},
+            above={"input": (2, 3), "perm": [0, 2]},
+            negative={"input": (2, 3), "perm": [-1, 0]},
+        ),
+        rule(
+            "entry-for-each-dimension",
+            "input perm",
+            "perm has as many entries as the input has dimensions.",
+            fewer={"input": (2, 3, 4), "perm": [1, 0]},
+            more={"input": (2, 3), "perm": [1, 0, 2]},
+        ),
+    ),
     reference=reference,
     bound=exact(),
     samples=[

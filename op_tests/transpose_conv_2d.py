@@ -5,6 +5,7 @@ from nnapi_testkit.op import (
     VALID,
     Op,
     Output,
+    Quantized,
     activation,
     convolution_cells,
     convolution_data,
@@ -13,10 +14,12 @@ from nnapi_testkit.op import (
     ints,
     layout,
     products_span,
+    rule,
     same_padding,
+    sizes,
     window_sample,
 )
-from nnapi_testkit.op.window import PADDING, PADS, STRIDES
+from nnapi_testkit.op.families.window import PADDING, PADS, STRIDES
 
 TAIL = (*STRIDES, activation(), layout(optional=False))
 
@@ -101,6 +104,57 @@ OP = Op(
     batched=("input",),
     cells=convolution_cells(float32=3, quant8=3),
     ties=("filter.3=input.3", "bias.0=filter.0"),
+    rules=(
+        rule(
+            "filter-has-elements",
+            "input filter",
+            "A window and the input have elements.",
+            level=3,
+            open="No sentence of the documentation says so.",
+            none={"filter": (3, 0, 3, 2)},
+            no_pixels={"input": (1, 0, 5, 2)},
+        ),
+        *sizes(sample="explicit", input=". . . depth", filter="units . . depth", bias="units"),
+        rule(
+            "shape-of-output",
+            "input filter output_shape padding stride_w stride_h",
+            "The output shape agrees with the input, the strides and the padding scheme.",
+            batch={"output_shape": [2, 5, 8, 2]},
+            depth={"output_shape": [1, 5, 8, 3]},
+            height={"output_shape": [1, 9, 8, 2]},
+            width={"output_shape": [1, 5, 5, 2]},
+            valid={"output_shape": [1, 5, 8, 2], "padding": VALID},
+        ),
+        rule(
+            "shape-positive",
+            "output_shape",
+            "The output has pixels.",
+            zero={"output_shape": [1, 0, 8, 2]},
+            negative={"output_shape": [1, 5, -8, 2]},
+        ),
+        rule(
+            "four-sizes",
+            "output_shape",
+            "The output shape has four values.",
+            three={"output_shape": [5, 8, 2]},
+            five={"output_shape": [1, 1, 5, 8, 2]},
+        ),
+        rule(
+            "padding-leaves-output",
+            "input filter pad_left pad_right pad_top pad_bottom",
+            "The padding takes less than the whole output.",
+            sample="explicit",
+            width={"pad_left": 5, "pad_right": 6},
+            height={"pad_top": 9},
+        ),
+        rule(
+            "channels-of-output",
+            "filter",
+            "The channel dimension of a per-channel filter is that of the output's depth.",
+            only=("quant8/per_channel", "quant8_signed/per_channel"),
+            other={"filter": Quantized(channel_dim=3)},
+        ),
+    ),
     reference=reference,
     bound=dot(),
     valid=valid,
@@ -115,6 +169,16 @@ OP = Op(
         sample("gaps", (1, 3, 3, 2), (2, 1, 2, 2), (3, 2), (0, 0, 0, 0)),
         sample("same-stride1", (1, 4, 5, 1), (3, 3, 2, 1), output_shape=[1, 4, 5, 3]),
         sample("large", (1, 9, 8, 4), (8, 3, 3, 4), (2, 2), (1, 1, 1, 1), large=True),
+        # More channels than a driver keeps in one block or one register file.
+        sample(
+            "many-channels",
+            (1, 1, 2, 3),
+            (1031, 1, 1, 3),
+            (1, 1),
+            (0, 0, 0, 0),
+            large=True,
+            variations=(),
+        ),
     ],
     ambiguity=(
         "With NCHW the order of the implicit form's output shape is not said: no case gives it."

@@ -2,8 +2,23 @@
 
 from dataclasses import replace
 
-from nnapi_testkit.op import Op, Output, Scalar, floats, propagated, timed_batch
-from nnapi_testkit.op.lstm import LAYER_NORM, NORMS, OPERANDS, lstm_sample, step
+from nnapi_testkit.op import (
+    Op,
+    Output,
+    Scalar,
+    floats,
+    propagated,
+    refused_by_field,
+    timed_batch,
+)
+from nnapi_testkit.op.families.lstm import (
+    LAYER_NORM,
+    NORMS,
+    OPERANDS,
+    cell_rules,
+    lstm_sample,
+    step,
+)
 
 
 def reference(torch, x, h_in, c_in, cell_clip, proj_clip, activation_g, time_major, **weights):
@@ -23,6 +38,11 @@ def sample(name, time, batch, size, units, major, listed=True, **more):
     return lstm_sample(name, batch, size, units, x=shape, time_major=major, **more)
 
 
+SHORT = refused_by_field(
+    "short-list",
+    "Inputs of layer normalization that are left out at the end: optional by the header; deployed"
+    " devices take the full list, with those inputs omitted.",
+)
 OP = Op(
     name="UNIDIRECTIONAL_SEQUENCE_LSTM",
     signatures=(
@@ -41,6 +61,9 @@ OP = Op(
     ),
     batched=timed_batch("x", "out", also="h_in c_in h_out c_out"),
     cells=floats(3),
+    rules=cell_rules(
+        samples={"plain": "time-major", "projection-bias": "projection"}, x=". batch input"
+    ),
     reference=reference,
     bound=propagated("running error analysis of the equations, step by step"),
     fixed=frozenset({"time_major"}),
@@ -53,10 +76,12 @@ OP = Op(
         sample("clipped", 3, 2, 2, 3, False, cell_clip=0.375, project=3, proj_clip=0.25),
         sample("layer-norm", 2, 3, 2, 8, False, norm=True, project=1),
         sample("everything", 1, 3, 3, 9, True, norm=True, peephole=True, project=2, bias=True),
-        sample("short-list", 3, 2, 4, 3, True, listed=False),
+        sample("short-list", 3, 2, 4, 3, True, listed=False, contest=SHORT),
         sample("one-step", 1, 2, 3, 3, False),
         sample("sigmoid", 2, 1, 3, 4, False, activation=6),
         sample("large", 2, 128, 3, 4, False, large=True),
+        # A clip of the projection alone, which nearly all of it meets.
+        sample("projection-clipped", 3, 2, 2, 5, False, project=3, proj_clip=0.01953125),
     ],
     ambiguity=(
         "No types are given for the clips; cases give them LSTM's, and a driver that takes FLOAT32"

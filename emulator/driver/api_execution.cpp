@@ -56,7 +56,7 @@ NNAPI_EXPORT int ANeuralNetworksExecution_setInputFromMemory(
     return guarded(__func__, [&] {
         requireNotNull(execution, "execution");
         requireNotNull(memory, "memory");
-        execution->object->setInput(index, type, memory->object, offset, length);
+        execution->object->setFromMemory(false, index, type, memory->object, offset, length);
     });
 }
 
@@ -76,7 +76,7 @@ NNAPI_EXPORT int ANeuralNetworksExecution_setOutputFromMemory(
     return guarded(__func__, [&] {
         requireNotNull(execution, "execution");
         requireNotNull(memory, "memory");
-        execution->object->setOutput(index, type, memory->object, offset, length);
+        execution->object->setFromMemory(true, index, type, memory->object, offset, length);
     });
 }
 

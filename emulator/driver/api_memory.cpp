@@ -1,6 +1,7 @@
 // The C API: memory objects and memory descriptors.
 
 #include "handles.h"
+#include "readings.h"
 
 using namespace nnapi;
 
@@ -10,6 +11,10 @@ void addRole(ANeuralNetworksMemoryDesc* desc, const ANeuralNetworksCompilation* 
              bool output, uint32_t index, float frequency) {
     requireNotNull(desc, "desc");
     requireNotNull(compilation, "compilation");
+    // Reading: the documentation asks for a finished compilation and names no code.
+    if (followsField() && !compilation->object->finished()) {
+        fail(ANEURALNETWORKS_BAD_DATA, "the compilation is not finished");
+    }
     compilation->object->requireFinished();
     desc->object.addRole({compilation->object, output, index}, frequency);
 }
@@ -42,7 +47,7 @@ NNAPI_EXPORT int ANeuralNetworksMemory_createFromDesc(const ANeuralNetworksMemor
         requireNotNull(memory, "memory");
         *memory = nullptr;
         requireNotNull(desc, "desc");
-        *memory = new ANeuralNetworksMemory{Memory::fromDesc(desc->object)};
+        *memory = new ANeuralNetworksMemory{desc->object.make()};
     });
 }
 

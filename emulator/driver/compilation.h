@@ -25,6 +25,7 @@ public:
 
     /// Refuses with BAD_STATE unless `finish` was called, with BAD_DATA if it refused.
     void requireFinished() const;
+    bool finished() const { return state_ == State::FINISHED; }
     /// Timeouts and timing need exactly one chosen device; refuses with BAD_DATA otherwise.
     void requireOneDevice(const char* what) const;
 

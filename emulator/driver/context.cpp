@@ -1,15 +1,52 @@
 #include "context.h"
 
+#include "readings.h"
+
 namespace nnapi {
 
 void Context::refuse(const char* rule) const {
-    fail(ANEURALNETWORKS_BAD_DATA, "%s: %s", name_, rule);
+    fail(refusalAtExecution(), "%s: %s", name_, rule);
+}
+
+void Context::refuse(Ref ref, const char* rule) const {
+    fail(refusalAtExecution(), "%s: input %u %s", name_, ref.index, rule);
+}
+
+void Context::rank(Ref ref, uint32_t least, uint32_t most, When) const {
+    const auto rank = rankOf(ref);
+    if (!rank || (*rank >= least && *rank <= most)) return;
+    fail(refusalAtExecution(), "%s: input %u must have rank %u to %u, not %u", name_, ref.index,
+         least, most, *rank);
+}
+
+void Context::dim(Ref ref, uint32_t axis, uint32_t size, When) const {
+    const auto given = dimOf(ref, axis);
+    if (given && *given != size) refuse(ref, "has a wrong dimension");
+}
+
+void Context::sameDim(Ref a, uint32_t axisA, Ref b, uint32_t axisB, When) const {
+    const auto first = dimOf(a, axisA), second = dimOf(b, axisB);
+    if (first && second && *first != *second) refuse(b, "has a dimension that does not match");
+}
+
+void Context::sameRank(std::initializer_list<Ref> refs, When) const {
+    for (Ref ref : refs) {
+        const auto rank = rankOf(ref);
+        if (rank && *rank != rankOf(*refs.begin())) refuse(ref, "differs in rank");
+    }
+}
+
+void Context::sameShape(std::initializer_list<Ref> refs) const {
+    for (Ref ref : refs) {
+        if (ref.output) continue;
+        if (shape(ref.index) != shape(refs.begin()->index)) refuse(ref, "differs in shape");
+    }
 }
 
 int32_t Context::integer(size_t i, int32_t least, int32_t most) const {
     const int32_t value = scalar<int32_t>(i);
     if (value < least || value > most) {
-        fail(ANEURALNETWORKS_BAD_DATA, "%s: input %zu must be in [%d, %d], not %d", name_, i,
+        fail(refusalAtExecution(), "%s: input %zu must be in [%d, %d], not %d", name_, i,
              least, most, value);
     }
     return value;
@@ -22,7 +59,7 @@ void Context::setShape(size_t i, const Shape& shape) {
             fits = (*declared)[axis] == 0 || (*declared)[axis] == shape[axis];
         }
         if (!fits) {
-            fail(ANEURALNETWORKS_BAD_DATA, "%s: output %zu has other dimensions than declared",
+            fail(refusalAtExecution(), "%s: output %zu has other dimensions than declared",
                  name_, i);
         }
     }

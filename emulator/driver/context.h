@@ -4,11 +4,14 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <initializer_list>
+#include <optional>
 #include <span>
 
 #include "arena.h"
 #include "deadline.h"
 #include "half.h"
+#include "ref.h"
 #include "tensor.h"
 
 namespace nnapi {
@@ -60,12 +63,48 @@ public:
         return type(i) == FLOAT16 ? toFloat(scalar<Half>(i)) : scalar<float>(i);
     }
     float real(size_t i, float absent) const { return has(i) ? real(i) : absent; }
-    /// An INT32 scalar that must lie in [least, most]: refuses with BAD_DATA otherwise.
+    /// An INT32 scalar that must lie in [least, most]: refuses otherwise.
     int32_t integer(size_t i, int32_t least, int32_t most) const;
     /// An INT32 scalar holding a FuseCode.
     int32_t activation(size_t i) const { return integer(i, 0, 3); }
 
-    /// `prepare` calls this once for each output. Refuses with BAD_DATA what contradicts the
+    // --- what OpView has by the same names, so that one text states a rule for both ----------
+    // Of inputs everything is known here; of outputs nothing, `setShape` looks at those.
+    bool has(Ref ref) const { return !ref.output && has(size_t{ref.index}); }
+    Type typeOf(Ref ref) const { return type(ref.index); }
+    std::optional<uint32_t> rankOf(Ref ref, When = When::LATER) const {
+        if (ref.output) return std::nullopt;
+        return shape(ref.index).rank;
+    }
+    std::optional<uint32_t> dimOf(Ref ref, uint32_t axis, When = When::LATER) const {
+        if (ref.output || axis >= shape(ref.index).rank) return std::nullopt;
+        return shape(ref.index)[axis];
+    }
+    void rank(Ref ref, uint32_t least, uint32_t most, When = When::LATER) const;
+    void rank(Ref ref, uint32_t exactly, When = When::LATER) const { rank(ref, exactly, exactly); }
+    void dim(Ref ref, uint32_t axis, uint32_t size, When = When::LATER) const;
+    void sameDim(Ref a, uint32_t axisA, Ref b, uint32_t axisB, When = When::LATER) const;
+    void sameRank(std::initializer_list<Ref> refs, When = When::LATER) const;
+    void sameShape(std::initializer_list<Ref> refs) const;
+    std::optional<int32_t> intOf(Ref ref) const {
+        if (!has(ref)) return std::nullopt;
+        return scalar<int32_t>(ref.index);
+    }
+    std::span<const int32_t> intsOf(Ref ref) const {
+        return {in<int32_t>(ref.index), input(ref.index).count()};
+    }
+    std::optional<float> realValue(Ref ref) const {
+        if (!has(ref)) return std::nullopt;
+        return real(ref.index);
+    }
+    std::optional<bool> flagOf(Ref ref) const { return flag(ref.index); }
+    void integer(Ref ref, int32_t least, int32_t most) const {
+        if (has(ref)) integer(ref.index, least, most);
+    }
+    void activation(Ref ref) const { integer(ref, 0, 3); }
+    void paddingScheme(Ref ref) const { integer(ref, 1, 2); }
+
+    /// `prepare` calls this once for each output. Refuses what contradicts the
     /// dimensions that the model or the caller gave, with OUT_OF_MEMORY 2^31 bytes and more: the
     /// dimensions may be any numbers, their product need not fit anywhere.
     void setShape(size_t i, const Shape& shape);
@@ -105,14 +144,15 @@ public:
         return static_cast<const T*>(packed_);
     }
 
-    void require(bool holds, const char* rule) const {
+    void require(bool holds, const char* rule, When = When::LATER) const {
         if (!holds) refuse(rule);
     }
-    /// Refuses with BAD_DATA: the values or shapes at hand break a documented rule.
+    /// The values or shapes at hand break a documented rule; see `refusalAtExecution`.
     [[noreturn]] void refuse(const char* rule) const;
 
 private:
     friend class Executor;
+    [[noreturn]] void refuse(Ref ref, const char* rule) const;
 
     int32_t code_ = 0;
     bool relaxed_ = false;

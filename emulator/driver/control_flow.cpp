@@ -1,6 +1,7 @@
-// IF and WHILE at ANeuralNetworksModel_finish: the signatures of the referenced models.
+// IF and WHILE: the signatures of the referenced models.
 
 #include "model.h"
+#include "readings.h"
 
 namespace nnapi {
 namespace {
@@ -9,13 +10,15 @@ const char* nameOf(const Operation& operation) {
     return operation.code == ANEURALNETWORKS_IF ? "IF" : "WHILE";
 }
 
-/// Same type and quantization; same rank and dimensions where both are specified.
-void requireAgreement(const Operand& a, const Operand& b, const char* operation) {
+/// Same type and quantization; with `dimensions`, same rank and dimensions where both are
+/// specified.
+void requireAgreement(const Operand& a, const Operand& b, const char* operation, bool dimensions) {
     const auto refuse = [&](const char* what) {
         fail(ANEURALNETWORKS_BAD_DATA, "%s: an operand of a referenced model differs in %s",
              operation, what);
     };
     if (a.type != b.type) refuse("type");
+    if (!dimensions) return;
     if (a.scale != b.scale) refuse("scale");
     if (a.zeroPoint != b.zeroPoint) refuse("zero point");
     if ((a.channels != nullptr) != (b.channels != nullptr)) refuse("per-channel parameters");
@@ -31,24 +34,29 @@ void requireAgreement(const Operand& a, const Operand& b, const char* operation)
 
 class ControlFlow {
 public:
-    ControlFlow(std::span<const Operand> operands, const Operation& operation)
-        : operands_(operands), operation_(operation), name_(nameOf(operation)) {}
+    ControlFlow(std::span<const Operand> operands, const Operation& operation, bool finished)
+        : operands_(operands), operation_(operation), name_(nameOf(operation)),
+          finished_(finished) {}
 
     void require(bool holds, const char* rule) const {
         if (!holds) fail(ANEURALNETWORKS_BAD_DATA, "%s: %s", name_, rule);
     }
     const Operand& input(size_t i) const { return operands_[operation_.inputs[i]]; }
     const Operand& output(size_t i) const { return operands_[operation_.outputs[i]]; }
-    const Model& model(size_t i) const {
+    /// The model that an input refers to; null where it may still be given one.
+    const Model* model(size_t i) const {
         require(input(i).type == MODEL, "input must be a MODEL");
-        return *input(i).subgraph;
+        return input(i).subgraph.get();
+    }
+    void agree(const Operand& a, const Operand& b) const {
+        requireAgreement(a, b, name_, finished_);
     }
     /// The model's inputs against the operation's inputs from `first` on.
     void inputsAgree(const Model& model, size_t first) const {
         require(model.inputs().size() == operation_.inputs.size() - first,
                 "a referenced model has another number of inputs");
         for (size_t i = 0; i < model.inputs().size(); i++) {
-            requireAgreement(model.operands()[model.inputs()[i]], input(first + i), name_);
+            agree(model.operands()[model.inputs()[i]], input(first + i));
         }
     }
     static const Operand& modelOutput(const Model& model, size_t i) {
@@ -59,38 +67,44 @@ public:
         require(operation_.inputs.size() >= 3, "needs a condition and two models");
         const Operand& condition = input(0);
         require(condition.type == TENSOR_BOOL8, "the condition must be TENSOR_BOOL8");
-        require(condition.lifetime != Lifetime::OMITTED, "the condition must not be omitted");
-        require(condition.rankKnown && condition.shape == Shape{1},
+        // Reading: a condition without a value is refused at the execution.
+        require(followsField() || condition.lifetime != Lifetime::OMITTED,
+                "the condition must not be omitted");
+        require(!finished_ || (condition.rankKnown && condition.shape == Shape{1}),
                 "the condition must have shape [1]");
         for (size_t branch : {1, 2}) {
-            const Model& chosen = model(branch);
+            const Model* given = model(branch);
+            if (given == nullptr) continue;
+            const Model& chosen = *given;
             inputsAgree(chosen, 3);
             require(chosen.outputs().size() == operation_.outputs.size(),
                     "a referenced model has another number of outputs");
             for (size_t i = 0; i < operation_.outputs.size(); i++) {
-                requireAgreement(modelOutput(chosen, i), output(i), name_);
+                agree(modelOutput(chosen, i), output(i));
             }
         }
     }
 
     void validateWhile() const {
         require(operation_.inputs.size() >= 3, "needs two models and at least one operand");
-        const Model& condition = model(0);
-        const Model& body = model(1);
+        const Model* first = model(0);
+        const Model* second = model(1);
+        if (first == nullptr || second == nullptr) return;
+        const Model &condition = *first, &body = *second;
         inputsAgree(condition, 2);
         inputsAgree(body, 2);
         require(condition.outputs().size() == 1, "the condition model must have one output");
         const Operand& verdict = modelOutput(condition, 0);
         require(verdict.type == TENSOR_BOOL8, "the condition model must output TENSOR_BOOL8");
-        require(verdict.rankKnown && verdict.shape == Shape{1},
+        require(!finished_ || (verdict.rankKnown && verdict.shape == Shape{1}),
                 "the condition model's output must have shape [1]");
         const size_t kept = operation_.outputs.size();
         const size_t carried = body.outputs().size();
         require(carried >= kept, "the body model has too few outputs");
         require(body.inputs().size() >= carried, "the body model has too many outputs");
         for (size_t i = 0; i < carried; i++) {
-            requireAgreement(modelOutput(body, i), input(2 + i), name_);
-            if (i < kept) requireAgreement(modelOutput(body, i), output(i), name_);
+            agree(modelOutput(body, i), input(2 + i));
+            if (i < kept) agree(modelOutput(body, i), output(i));
         }
     }
 
@@ -98,12 +112,14 @@ private:
     std::span<const Operand> operands_;
     const Operation& operation_;
     const char* name_;
+    bool finished_;
 };
 
 }  // namespace
 
-void validateControlFlow(std::span<const Operand> operands, const Operation& operation) {
-    const ControlFlow view(operands, operation);
+void validateControlFlow(std::span<const Operand> operands, const Operation& operation,
+                         bool finished) {
+    const ControlFlow view(operands, operation, finished);
     if (operation.code == ANEURALNETWORKS_IF) {
         view.validateIf();
     } else {

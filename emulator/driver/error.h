@@ -1,5 +1,5 @@
 // Refusals: one exception type carries an NNAPI result code from wherever a rule is broken to the
-// C entry point, which turns it into a return value (guard.h). Nothing else is thrown on purpose.
+// C entry point, which turns it into a return value (handles.h). Nothing else is thrown on purpose.
 #pragma once
 
 #include <exception>
@@ -31,7 +31,8 @@ public:
 /// Throws a Refusal with a printf-style message, kept for the log (see `logRefusal`).
 [[noreturn]] [[gnu::format(printf, 2, 3)]] void fail(int code, const char* format, ...);
 
-/// Writes one line to standard error when the environment variable NNAPI_TESTKIT_LOG is set.
+/// Writes one line when the environment variable NNAPI_TESTKIT_LOG is set: to standard error, or to
+/// the file it names by a path.
 void logRefusal(const char* where, int code, const char* message) noexcept;
 
 /// A line of that log for what is no refusal: where a compilation came from, how it was divided.

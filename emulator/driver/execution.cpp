@@ -4,6 +4,8 @@
 #include <cstring>
 #include <new>
 
+#include "readings.h"
+
 namespace nnapi {
 
 Execution::Execution(std::shared_ptr<const Compilation> compilation)
@@ -33,6 +35,10 @@ Execution::Argument& Execution::argument(std::vector<Argument>& list, int32_t in
     if (index < 0 || static_cast<size_t>(index) >= list.size()) {
         fail(ANEURALNETWORKS_BAD_DATA, "no argument %d", index);
     }
+    // Reading: the documentation does not say what setting an argument again does.
+    if (followsField() && list[index].set) {
+        fail(ANEURALNETWORKS_BAD_STATE, "argument %d is set already", index);
+    }
     return list[index];
 }
 
@@ -42,6 +48,26 @@ Execution::Argument Execution::Argument::none(Operand operand) {
     result.operand = std::move(operand);
     return result;
 }
+
+namespace {
+
+/// Reading: "all other properties of the type must be the same as specified in the model", so a
+/// type must not take back a rank or a dimension that the model gives.
+void requireAsSpecified(const Operand& given, const Operand& model) {
+    if (!model.rankKnown) return;
+    if (!given.rankKnown) {
+        fail(ANEURALNETWORKS_BAD_DATA, "the type leaves the rank open, which is %u in the model",
+             model.shape.rank);
+    }
+    for (uint32_t axis = 0; axis < model.shape.rank; axis++) {
+        if (model.shape[axis] != 0 && axis < given.shape.rank && given.shape[axis] == 0) {
+            fail(ANEURALNETWORKS_BAD_DATA, "the type leaves dimension %u open, which is %u in the model",
+                 axis, model.shape[axis]);
+        }
+    }
+}
+
+}  // namespace
 
 /// A set argument, from the model's operand and the type given with it.
 Execution::Argument Execution::makeArgument(const Argument& old, bool output,
@@ -59,6 +85,7 @@ Execution::Argument Execution::makeArgument(const Argument& old, bool output,
             given.zeroPoint != result.operand.zeroPoint) {
             fail(ANEURALNETWORKS_BAD_DATA, "the type differs from the model's in more than dimensions");
         }
+        if (followsField()) requireAsSpecified(given, result.operand);
         mergeDimensions(result.operand, given);
     }
     result.length = length;
@@ -66,6 +93,12 @@ Execution::Argument Execution::makeArgument(const Argument& old, bool output,
 }
 
 namespace {
+
+void requireBuffer(const void* buffer, size_t length) {
+    if (buffer == nullptr && length != 0) {
+        fail(ANEURALNETWORKS_UNEXPECTED_NULL, "buffer is null, length is not 0");
+    }
+}
 
 /// The rule on `length` for an operand whose dimensions are all known.
 void checkLength(const Operand& operand, size_t length, bool padding) {
@@ -75,51 +108,49 @@ void checkLength(const Operand& operand, size_t length, bool padding) {
     }
 }
 
-void requireWhole(size_t offset, size_t length) {
-    if (offset != 0 || length != 0) {
-        fail(ANEURALNETWORKS_BAD_DATA, "device memory is used whole: offset and length 0");
-    }
-}
-
-void requireSpecified(const Operand& operand) {
-    if (!operand.fullySpecified()) {
-        fail(ANEURALNETWORKS_BAD_DATA, "an input needs all its dimensions");
-    }
-}
-
 }  // namespace
+
+void Execution::checkBytes(const Argument& given, bool output) const {
+    const bool specified = given.operand.fullySpecified();
+    if (!output && !specified) fail(ANEURALNETWORKS_BAD_DATA, "an input needs all its dimensions");
+    if (specified) checkLength(given.operand, given.length, padding_);
+}
+
+void Execution::set(Argument& slot, Argument given) {
+    slot = std::move(given);
+    anySet_ = true;
+}
+
+void Execution::setFromMemory(bool output, int32_t index, const ANeuralNetworksOperandType* type,
+                              std::shared_ptr<Memory> memory, size_t offset, size_t length) {
+    Argument& slot = argument(output ? outputs_ : inputs_, index);
+    Argument given = makeArgument(slot, output, type, length);
+    if (memory->isDevice()) {
+        memory->requireRole(compilation_.get(), output, static_cast<uint32_t>(index));
+        if (offset != 0 || length != 0) {
+            fail(ANEURALNETWORKS_BAD_DATA, "device memory is used whole: offset and length 0");
+        }
+        if (output) mergeDimensions(given.operand, memory->operand());
+    } else {
+        checkBytes(given, output);
+        given.data = memory->region(offset, length, output ? Memory::WRITE : Memory::READ);
+    }
+    given.memory = std::move(memory);
+    set(slot, std::move(given));
+}
 
 void Execution::setInput(int32_t index, const ANeuralNetworksOperandType* type,
                          const void* buffer, size_t length) {
     Argument& slot = argument(inputs_, index);
+    requireBuffer(buffer, length);
     if (buffer == nullptr) {
-        if (length != 0) fail(ANEURALNETWORKS_UNEXPECTED_NULL, "buffer is null, length is not 0");
-        slot = Argument::none(slot.operand);
-    } else {
-        Argument given = makeArgument(slot, false, type, length);
-        requireSpecified(given.operand);
-        checkLength(given.operand, length, padding_);
-        given.data = const_cast<void*>(buffer);  // only ever read
-        slot = std::move(given);
+        if (followsField()) makeArgument(slot, false, type, length);  // refuses a wrong type
+        return set(slot, Argument::none(slot.operand));
     }
-    anySet_ = true;
-}
-
-void Execution::setInput(int32_t index, const ANeuralNetworksOperandType* type,
-                         std::shared_ptr<Memory> memory, size_t offset, size_t length) {
-    Argument& slot = argument(inputs_, index);
     Argument given = makeArgument(slot, false, type, length);
-    if (memory->isDevice()) {
-        memory->requireRole(compilation_.get(), false, static_cast<uint32_t>(index));
-        requireWhole(offset, length);
-    } else {
-        requireSpecified(given.operand);
-        checkLength(given.operand, length, padding_);
-        given.data = memory->region(offset, length, Memory::READ);
-    }
-    given.memory = std::move(memory);
-    slot = std::move(given);
-    anySet_ = true;
+    checkBytes(given, false);
+    given.data = const_cast<void*>(buffer);  // only ever read
+    set(slot, std::move(given));
 }
 
 bool Execution::mayOmitOutput(int32_t index) const {
@@ -136,40 +167,18 @@ bool Execution::mayOmitOutput(int32_t index) const {
 void Execution::setOutput(int32_t index, const ANeuralNetworksOperandType* type, void* buffer,
                           size_t length) {
     Argument& slot = argument(outputs_, index);
-    if (buffer == nullptr) {
-        if (length != 0) fail(ANEURALNETWORKS_UNEXPECTED_NULL, "buffer is null, length is not 0");
-        Argument given = makeArgument(slot, true, type, 0);
-        if (mayOmitOutput(index)) {
-            given = Argument::none(slot.operand);
-        } else if (given.operand.fullySpecified()) {
-            fail(ANEURALNETWORKS_BAD_DATA, "output %d is not optional", index);
-        }
-        // Reading: an output that may turn out empty can have a buffer of no bytes.
-        slot = std::move(given);
-    } else {
-        Argument given = makeArgument(slot, true, type, length);
-        if (given.operand.fullySpecified()) checkLength(given.operand, length, padding_);
-        given.data = buffer;
-        slot = std::move(given);
-    }
-    anySet_ = true;
-}
-
-void Execution::setOutput(int32_t index, const ANeuralNetworksOperandType* type,
-                          std::shared_ptr<Memory> memory, size_t offset, size_t length) {
-    Argument& slot = argument(outputs_, index);
+    requireBuffer(buffer, length);
     Argument given = makeArgument(slot, true, type, length);
-    if (memory->isDevice()) {
-        memory->requireRole(compilation_.get(), true, static_cast<uint32_t>(index));
-        requireWhole(offset, length);
-        mergeDimensions(given.operand, memory->operand());
-    } else {
-        if (given.operand.fullySpecified()) checkLength(given.operand, length, padding_);
-        given.data = memory->region(offset, length, Memory::WRITE);
+    if (buffer != nullptr) {
+        checkBytes(given, true);
+    } else if (mayOmitOutput(index)) {
+        given = Argument::none(slot.operand);
+    } else if (given.operand.fullySpecified()) {
+        fail(ANEURALNETWORKS_BAD_DATA, "output %d is not optional", index);
     }
-    given.memory = std::move(memory);
-    slot = std::move(given);
-    anySet_ = true;
+    // Reading: an output that may turn out empty can have a buffer of no bytes.
+    given.data = buffer;
+    set(slot, std::move(given));
 }
 
 void Execution::enablePadding(bool enable) {

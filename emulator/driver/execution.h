@@ -17,12 +17,11 @@ public:
 
     void setInput(int32_t index, const ANeuralNetworksOperandType* type, const void* buffer,
                   size_t length);
-    void setInput(int32_t index, const ANeuralNetworksOperandType* type,
-                  std::shared_ptr<Memory> memory, size_t offset, size_t length);
     void setOutput(int32_t index, const ANeuralNetworksOperandType* type, void* buffer,
                    size_t length);
-    void setOutput(int32_t index, const ANeuralNetworksOperandType* type,
-                   std::shared_ptr<Memory> memory, size_t offset, size_t length);
+    /// An input or output (`output`) in a memory object.
+    void setFromMemory(bool output, int32_t index, const ANeuralNetworksOperandType* type,
+                       std::shared_ptr<Memory> memory, size_t offset, size_t length);
     void enablePadding(bool enable);
     void setReusable(bool reusable);
     void setMeasureTiming(bool measure);
@@ -77,6 +76,9 @@ private:
     Argument& argument(std::vector<Argument>& list, int32_t index);
     Argument makeArgument(const Argument& old, bool output,
                           const ANeuralNetworksOperandType* type, size_t length) const;
+    /// The rules on an argument's dimensions and length, where its bytes are the caller's.
+    void checkBytes(const Argument& given, bool output) const;
+    void set(Argument& slot, Argument given);
     bool mayOmitOutput(int32_t index) const;
     int run(const Deadline& deadline);
     int runPlan(const Plan& plan, Workspace& workspace, const Deadline& deadline);

@@ -4,17 +4,19 @@
 #include <memory>
 #include <new>
 
+#include "readings.h"
+
 namespace nnapi {
 namespace {
 
-/// Refuses with BAD_DATA a shape that contradicts the declared dimensions (null: anything goes).
+/// Refuses a shape that contradicts the declared dimensions (null: anything goes).
 void requireFit(const Shape& shape, const Shape* declared, const char* what) {
     if (declared == nullptr) return;
     bool fits = declared->rank == shape.rank;
     for (uint32_t i = 0; fits && i < shape.rank; i++) {
         fits = (*declared)[i] == 0 || (*declared)[i] == shape[i];
     }
-    if (!fits) fail(ANEURALNETWORKS_BAD_DATA, "%s has other dimensions than declared", what);
+    if (!fits) fail(refusalAtExecution(), "%s has other dimensions than declared", what);
 }
 
 }  // namespace
@@ -107,6 +109,9 @@ void Executor::allocate(Slot& slot, std::span<OutputBinding> outputs) {
 
 void Executor::runKernel(const Step& step, Slot* frame, std::span<OutputBinding> outputs) {
     const Operation& operation = *step.operation;
+    if (!operation.refusal.empty()) {
+        fail(refusalAtExecution(), "%s", operation.refusal.c_str());
+    }
     const auto mark = workspace_.arena.mark();
     const auto inputs = array<Tensor*>(operation.inputs.size());
     const auto results = array<Tensor*>(operation.outputs.size());
@@ -114,7 +119,7 @@ void Executor::runKernel(const Step& step, Slot* frame, std::span<OutputBinding>
     for (size_t i = 0; i < inputs.size(); i++) {
         inputs[i] = &frame[operation.inputs[i]].tensor;
         if (inputs[i]->omitted && (i >= 64 || (operation.optionalInputs >> i & 1) == 0)) {
-            fail(ANEURALNETWORKS_BAD_DATA, "%s: input %zu must not be omitted",
+            fail(refusalAtExecution(), "%s: input %zu must not be omitted",
                  operation.kernel->name, i);
         }
     }
@@ -170,7 +175,7 @@ void Executor::runIf(const Step& step, Slot* frame, std::span<OutputBinding> out
     const auto mark = workspace_.arena.mark();
     const Tensor& condition = frame[operation.inputs[0]].tensor;
     if (condition.omitted || condition.count() != 1) {
-        fail(ANEURALNETWORKS_BAD_DATA, "IF: the condition must have one element");
+        fail(refusalAtExecution(), "IF: the condition must have one element");
     }
     const bool chosen = *condition.as<uint8_t>() != 0;
     const auto inputs = array<Tensor>(operation.inputs.size() - 3);
@@ -198,7 +203,7 @@ bool Executor::runCondition(const Plan& plan, std::span<const Tensor> inputs) {
     verdict.capacity = 1;
     run(plan, inputs, {&verdict, 1});
     if (verdict.value.block != nullptr || verdict.value.tensor.count() != 1) {
-        fail(ANEURALNETWORKS_BAD_DATA, "WHILE: the condition must have one element");
+        fail(refusalAtExecution(), "WHILE: the condition must have one element");
     }
     return value != 0;
 }
@@ -233,7 +238,7 @@ void Executor::runWhile(const Step& step, Slot* frame, std::span<OutputBinding> 
             workspace_.pool.release(owned[i]);
             continue;
         }
-        if (state[i].omitted) fail(ANEURALNETWORKS_BAD_DATA, "WHILE: an output has no value");
+        if (state[i].omitted) fail(refusalAtExecution(), "WHILE: an output has no value");
         Slot& slot = frame[operation.outputs[i]];
         if (owned[i] == nullptr) {  // no iteration: the initial value is copied
             requireFit(state[i].shape, slot.declared, "WHILE: an output");

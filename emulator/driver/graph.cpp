@@ -7,6 +7,7 @@
 #include "device.h"
 #include "kernels/kernel.h"
 #include "model.h"
+#include "readings.h"
 
 namespace nnapi {
 namespace {
@@ -16,7 +17,7 @@ constexpr int kOperationLevels[] = {NNAPI_OPERATIONS(NNAPI_LEVEL)};
 constexpr int kTypeLevels[] = {NNAPI_OPERAND_TYPES(NNAPI_LEVEL)};
 #undef NNAPI_LEVEL
 static_assert(std::size(kOperationLevels) == kOperationCount, "one row for each code, in order");
-static_assert(std::size(kTypeLevels) == kTypeCount, "one row for each code, in order");
+static_assert(std::size(kTypeLevels) == kDocumentedTypes, "one row for each code, in order");
 
 }  // namespace
 
@@ -116,31 +117,56 @@ void Model::validateOperations() {
             fail(ANEURALNETWORKS_BAD_DATA, "operation %d has no outputs", operation.code);
         }
         operation.kernel = findKernel(operation.code);
-        if (operation.isControlFlow()) {
-            validateControlFlow(operands_, operation);
-            operation.level = 4;
-            operation.supported = true;
-            for (uint32_t input : operation.inputs) {
-                const auto& model = operands_[input].subgraph;
-                if (model && !model->supported()) operation.supported = false;
-            }
-        } else if (operation.kernel != nullptr) {
-            OpView view(operands_, operation, operation.kernel->name);
-            operation.kernel->validate(view);
-            view.requireInputs();
-            operation.supported = true;
-        }
+        validateOperation(operation);
         supported_ = supported_ && operation.supported;
         findDevices(operation);
         devices_ &= operation.devices;
     }
 }
 
+/// When the operation is added: counts and types.
+void Model::validateSignature(Operation& operation) const {
+    const Kernel* kernel = findKernel(operation.code);
+    if (operation.isControlFlow()) {
+        validateControlFlow(operands_, operation, false);
+    } else if (kernel != nullptr) {
+        OpView view(operands_, operation, kernel->name, Stage::SIGNATURE);
+        kernel->validate(view);
+    }
+}
+
+void Model::validateOperation(Operation& operation) const {
+    if (operation.isControlFlow()) {
+        validateControlFlow(operands_, operation, true);
+        operation.level = 4;
+        operation.supported = true;
+        for (uint32_t input : operation.inputs) {
+            const auto& model = operands_[input].subgraph;
+            if (model && !model->supported()) operation.supported = false;
+        }
+        return;
+    }
+    if (operation.kernel == nullptr) return;
+    // Before anything is refused, the level of this use and the optional inputs are noted.
+    if (followsField()) validateSignature(operation);
+    try {
+        OpView view(operands_, operation, operation.kernel->name);
+        operation.kernel->validate(view);
+        view.requireInputs();
+    } catch (const Refusal& refusal) {
+        if (!followsField()) throw;
+        operation.refusal = refusal.what();
+    }
+    operation.supported = true;
+}
+
 /// The level of this use, which the kernel has raised for its signature, and who claims it.
 void Model::findDevices(Operation& operation) const {
+    if (operation.code == kOemOperation) return;
     operation.level = std::max(operation.level, kOperationLevels[operation.code]);
     for (const auto* list : {&operation.inputs, &operation.outputs}) {
         for (uint32_t index : *list) {
+            if (operands_[index].type >= kDocumentedTypes) continue;
             operation.level = std::max(operation.level, kTypeLevels[operands_[index].type]);
         }
     }

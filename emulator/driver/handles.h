@@ -14,7 +14,7 @@
 #include "error.h"
 #include "event.h"
 #include "execution.h"
-#include "memory.h"
+#include "memory_desc.h"
 #include "model.h"
 
 #define NNAPI_EXPORT extern "C" __attribute__((visibility("default")))

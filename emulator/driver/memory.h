@@ -1,4 +1,4 @@
-// Memory objects: mapped file descriptors, and device memory made from a descriptor.
+// Memory objects: mapped file descriptors, and device memory.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "arena.h"
-#include "model.h"
+#include "operand.h"
 
 namespace nnapi {
 
@@ -22,29 +22,6 @@ struct MemoryRole {
     bool operator==(const MemoryRole&) const = default;
 };
 
-/// What ANeuralNetworksMemoryDesc collects.
-class MemoryDesc {
-public:
-    /// Refuses with BAD_STATE once finished, BAD_DATA for a bad index, frequency, repetition or
-    /// an operand that does not agree with the roles so far.
-    void addRole(MemoryRole role, float frequency);
-    void setDimensions(std::span<const uint32_t> dimensions);
-    void finish();
-
-    bool finished() const { return finished_; }
-    const std::vector<MemoryRole>& roles() const { return roles_; }
-    /// Type, quantization and the dimensions that all roles and setDimensions agree on.
-    const Operand& operand() const { return operand_; }
-
-private:
-    void requireUnfinished() const;
-
-    bool finished_ = false;
-    bool hasDimensions_ = false;
-    std::vector<MemoryRole> roles_;
-    Operand operand_;  // before the first role: only dimensions
-};
-
 class Memory {
 public:
     enum Access : int { READ = 1, WRITE = 2 };
@@ -52,8 +29,8 @@ public:
     /// Maps a file; see ANeuralNetworksMemory_createFromFd. Refuses with BAD_DATA for bad
     /// arguments, UNMAPPABLE where mmap fails.
     static std::shared_ptr<Memory> fromFd(size_t size, int protection, int fd, size_t offset);
-    /// Device memory for the roles of a finished descriptor.
-    static std::shared_ptr<Memory> fromDesc(const MemoryDesc& desc);
+    /// Device memory for these roles; `operand` is what they agree on.
+    static std::shared_ptr<Memory> forRoles(std::vector<MemoryRole> roles, Operand operand);
     /// ANeuralNetworksMemory_copy.
     static void copy(const Memory& from, Memory& to);
 

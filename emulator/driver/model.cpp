@@ -5,104 +5,9 @@
 #include <cstring>
 
 #include "memory.h"
+#include "readings.h"
 
 namespace nnapi {
-namespace {
-
-// No tensor above this size: real ones do not come near, and sums of sizes cannot overflow.
-constexpr uint64_t kMaxTensorBytes = uint64_t{1} << 32;
-
-void checkQuantization(const Operand& operand) {
-    const auto requireScale = [&] {
-        if (!(operand.scale > 0) || !std::isfinite(operand.scale)) {
-            fail(ANEURALNETWORKS_BAD_DATA, "%s needs a scale above 0", typeName(operand.type));
-        }
-    };
-    const auto requireZeroPoint = [&](int32_t least, int32_t most) {
-        if (operand.zeroPoint < least || operand.zeroPoint > most) {
-            fail(ANEURALNETWORKS_BAD_DATA, "%s needs a zero point in [%d, %d]",
-                 typeName(operand.type), least, most);
-        }
-    };
-    switch (operand.type) {
-        case TENSOR_QUANT8_ASYMM:
-            requireScale();
-            return requireZeroPoint(0, 255);
-        case TENSOR_QUANT8_ASYMM_SIGNED:
-            requireScale();
-            return requireZeroPoint(-128, 127);
-        case TENSOR_QUANT16_ASYMM:
-            requireScale();
-            return requireZeroPoint(0, 65535);
-        case TENSOR_QUANT8_SYMM:
-        case TENSOR_QUANT16_SYMM:
-            requireScale();
-            return requireZeroPoint(0, 0);
-        case TENSOR_INT32:  // a bias has a scale
-            if (!(operand.scale >= 0) || !std::isfinite(operand.scale)) {
-                fail(ANEURALNETWORKS_BAD_DATA, "TENSOR_INT32 with a negative scale");
-            }
-            return requireZeroPoint(0, 0);
-        default:
-            if (operand.scale != 0) {
-                fail(ANEURALNETWORKS_BAD_DATA, "%s has no scale", typeName(operand.type));
-            }
-            return requireZeroPoint(0, 0);
-    }
-}
-
-}  // namespace
-
-bool Operand::fullySpecified() const {
-    return rankKnown && std::find(shape.begin(), shape.end(), 0u) == shape.end();
-}
-
-Operand makeOperand(const ANeuralNetworksOperandType& type) {
-    if (type.type < 0 || type.type >= kTypeCount) {
-        fail(ANEURALNETWORKS_BAD_DATA, "unknown operand type %d", type.type);
-    }
-    Operand operand;
-    operand.type = static_cast<Type>(type.type);
-    operand.scale = type.scale;
-    operand.zeroPoint = type.zeroPoint;
-    if (!isTensor(operand.type)) {
-        if (type.dimensionCount != 0) {
-            fail(ANEURALNETWORKS_BAD_DATA, "%s must not have dimensions", typeName(operand.type));
-        }
-    } else if (type.dimensionCount == 0) {
-        operand.rankKnown = false;
-    } else {
-        if (type.dimensions == nullptr) {
-            fail(ANEURALNETWORKS_UNEXPECTED_NULL, "dimensions are null");
-        }
-        uint64_t bytes = elementSize(operand.type);
-        for (uint32_t i = 0; i < type.dimensionCount; i++) {
-            operand.shape.push(type.dimensions[i]);
-            if (type.dimensions[i] != 0) bytes *= type.dimensions[i];
-            if (bytes >= kMaxTensorBytes) fail(ANEURALNETWORKS_BAD_DATA, "tensor of 4 GiB or more");
-        }
-    }
-    checkQuantization(operand);
-    return operand;
-}
-
-void mergeDimensions(Operand& a, const Operand& b) {
-    if (!b.rankKnown) return;
-    if (!a.rankKnown) {
-        a.rankKnown = true;
-        a.shape = b.shape;
-        return;
-    }
-    if (a.shape.rank != b.shape.rank) fail(ANEURALNETWORKS_BAD_DATA, "the ranks differ");
-    for (uint32_t i = 0; i < a.shape.rank; i++) {
-        if (b.shape[i] == 0) continue;
-        if (a.shape[i] != 0 && a.shape[i] != b.shape[i]) {
-            fail(ANEURALNETWORKS_BAD_DATA, "dimension %u is %u, not %u", i, a.shape[i], b.shape[i]);
-        }
-        a.shape[i] = b.shape[i];
-    }
-}
-
 void Model::requireBuilding() const {
     if (state_ != State::BUILDING) {
         fail(ANEURALNETWORKS_BAD_STATE, "the model is finished: it cannot be changed");
@@ -142,12 +47,29 @@ const void* Model::copied(const void* value, size_t length) {
     return copy;
 }
 
-void Model::setValue(int32_t index, const void* buffer, size_t length) {
+Operand& Model::valueAt(int32_t index, bool model) {
     requireBuilding();
     Operand& operand = operandAt(index);
-    if (operand.type == MODEL) {
-        fail(ANEURALNETWORKS_BAD_DATA, "operand %d is a MODEL: use setOperandValueFromModel", index);
+    if ((operand.type == MODEL) == model) return operand;
+    fail(ANEURALNETWORKS_BAD_DATA,
+         model ? "operand %d is not of type MODEL"
+               : "operand %d is a MODEL: use setOperandValueFromModel",
+         index);
+}
+
+void Model::checkConstant(int32_t index, size_t length) const {
+    const Operand& operand = operands_[index];
+    if (!operand.fullySpecified()) {
+        fail(ANEURALNETWORKS_BAD_DATA, "a constant needs all its dimensions (operand %d)", index);
     }
+    if (!operand.takes(length)) {
+        fail(ANEURALNETWORKS_BAD_DATA, "operand %d has %zu bytes, not %zu", index, operand.bytes(),
+             length);
+    }
+}
+
+void Model::setValue(int32_t index, const void* buffer, size_t length) {
+    Operand& operand = valueAt(index, false);
     if (buffer == nullptr) {
         if (length != 0) fail(ANEURALNETWORKS_UNEXPECTED_NULL, "buffer is null, length is not 0");
         operand.lifetime = Lifetime::OMITTED;
@@ -156,13 +78,7 @@ void Model::setValue(int32_t index, const void* buffer, size_t length) {
         operand.memory = nullptr;
         return;
     }
-    if (!operand.fullySpecified()) {
-        fail(ANEURALNETWORKS_BAD_DATA, "a constant needs all its dimensions (operand %d)", index);
-    }
-    if (length != operand.bytes()) {
-        fail(ANEURALNETWORKS_BAD_DATA, "operand %d has %zu bytes, not %zu", index, operand.bytes(),
-             length);
-    }
+    checkConstant(index, length);
     // Long values stay where they are, unless kernels could not read them there.
     const bool stays = length > ANEURALNETWORKS_MAX_SIZE_OF_IMMEDIATELY_COPIED_VALUES &&
                        isAligned(buffer, operand.type);
@@ -174,18 +90,8 @@ void Model::setValue(int32_t index, const void* buffer, size_t length) {
 
 void Model::setValueFromMemory(int32_t index, std::shared_ptr<const Memory> memory, size_t offset,
                                size_t length) {
-    requireBuilding();
-    Operand& operand = operandAt(index);
-    if (operand.type == MODEL) {
-        fail(ANEURALNETWORKS_BAD_DATA, "operand %d is a MODEL: use setOperandValueFromModel", index);
-    }
-    if (!operand.fullySpecified()) {
-        fail(ANEURALNETWORKS_BAD_DATA, "a constant needs all its dimensions (operand %d)", index);
-    }
-    if (length != operand.bytes()) {
-        fail(ANEURALNETWORKS_BAD_DATA, "operand %d has %zu bytes, not %zu", index, operand.bytes(),
-             length);
-    }
+    Operand& operand = valueAt(index, false);
+    checkConstant(index, length);
     operand.data = memory->region(offset, length, Memory::READ);
     operand.lifetime = Lifetime::CONSTANT;
     operand.length = length;
@@ -200,10 +106,7 @@ void Model::setValueFromMemory(int32_t index, std::shared_ptr<const Memory> memo
 void Model::setValueFromModel(int32_t index, std::shared_ptr<const Model> value) {
     requireBuilding();
     value->requireFinished();
-    Operand& operand = operandAt(index);
-    if (operand.type != MODEL) {
-        fail(ANEURALNETWORKS_BAD_DATA, "operand %d is not of type MODEL", index);
-    }
+    Operand& operand = valueAt(index, true);
     if (value->depth_ + 1 > kMaxDepth) {
         fail(ANEURALNETWORKS_BAD_DATA, "models referenced more than %d deep", kMaxDepth);
     }
@@ -226,7 +129,10 @@ void Model::setChannelQuant(int32_t index,
     if (channels == 0 || params.scaleCount != channels) {
         fail(ANEURALNETWORKS_BAD_DATA, "%u scales for %u channels", params.scaleCount, channels);
     }
-    if (params.scales == nullptr) fail(ANEURALNETWORKS_UNEXPECTED_NULL, "scales are null");
+    if (params.scales == nullptr) {
+        fail(followsField() ? ANEURALNETWORKS_BAD_DATA : ANEURALNETWORKS_UNEXPECTED_NULL,
+             "scales are null");
+    }
     for (uint32_t i = 0; i < channels; i++) {
         if (!(params.scales[i] > 0) || !std::isfinite(params.scales[i])) {
             fail(ANEURALNETWORKS_BAD_DATA, "scale %u is not above 0", i);
@@ -239,7 +145,7 @@ void Model::setChannelQuant(int32_t index,
 void Model::addOperation(int32_t code, std::span<const uint32_t> inputs,
                          std::span<const uint32_t> outputs) {
     requireBuilding();
-    if (code < 0 || code > ANEURALNETWORKS_REVERSE) {
+    if ((code < 0 || code >= kOperationCount) && code != kOemOperation) {
         fail(ANEURALNETWORKS_BAD_DATA, "unknown operation %d", code);
     }
     checkIndices(inputs);
@@ -248,6 +154,7 @@ void Model::addOperation(int32_t code, std::span<const uint32_t> inputs,
     operation.code = code;
     operation.inputs.assign(inputs.begin(), inputs.end());
     operation.outputs.assign(outputs.begin(), outputs.end());
+    if (followsField()) validateSignature(operation);
     operations_.push_back(std::move(operation));
 }
 

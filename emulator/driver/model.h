@@ -5,51 +5,22 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "arena.h"
-#include "tensor.h"
+#include "operand.h"
 
 namespace nnapi {
 
-class Memory;
-class Model;
 struct Kernel;
 
 inline constexpr int32_t kOperationCount = ANEURALNETWORKS_REVERSE + 1;
+/// The operation of vendors from before extensions: it can be added, and no device executes it.
+inline constexpr int32_t kOemOperation = 10000;
 
 /// Devices of this library as bits, by their place in `devices()`.
 using DeviceMask = uint32_t;
-
-/// Where an operand's value comes from.
-enum class Lifetime : uint8_t {
-    TEMPORARY,  // written by an operation of the model
-    INPUT,
-    OUTPUT,
-    CONSTANT,  // bytes known when the model is finished
-    OMITTED,   // an optional operand without a value
-    SUBGRAPH,  // a referenced model
-};
-
-/// An operand of a model. A dimension of 0 is unknown; `rankKnown` is true for scalars.
-struct Operand {
-    Type type = TENSOR_FLOAT32;
-    Lifetime lifetime = Lifetime::TEMPORARY;
-    bool rankKnown = true;
-    Shape shape;
-    float scale = 0;
-    int32_t zeroPoint = 0;
-    std::shared_ptr<const ChannelQuant> channels;
-    const void* data = nullptr;  // CONSTANT: valid as long as the model
-    size_t length = 0;
-    std::shared_ptr<const Model> subgraph;
-    std::shared_ptr<const Memory> memory;  // keeps `data` alive where it lies in a memory object
-
-    /// All dimensions known; true for scalars.
-    bool fullySpecified() const;
-    /// Bytes of a fully specified operand.
-    size_t bytes() const { return shape.count() * elementSize(type); }
-};
 
 /// One operation of a model, with what validation learned about it.
 struct Operation {
@@ -62,18 +33,12 @@ struct Operation {
     int level = 1;                 // the lowest feature level that promises this use of it
     bool supported = false;        // there is a kernel, for referenced models too
     DeviceMask devices = 0;        // those that execute it
+    std::string refusal;           // the rule that it breaks, for its execution to say; or empty
 
     bool isControlFlow() const {
         return code == ANEURALNETWORKS_IF || code == ANEURALNETWORKS_WHILE;
     }
 };
-
-/// Checks an operand type as given to addOperand, setInput or setOutput, and converts it.
-/// Refuses with BAD_DATA; UNEXPECTED_NULL for missing dimensions.
-Operand makeOperand(const ANeuralNetworksOperandType& type);
-
-/// The dimensions known from `a` and `b` together, or BAD_DATA where they contradict each other.
-void mergeDimensions(Operand& a, const Operand& b);
 
 class Model {
 public:
@@ -93,7 +58,9 @@ public:
     void identify(std::span<const uint32_t> inputs, std::span<const uint32_t> outputs);
     void relax(bool allow);
 
-    /// Checks everything that the model alone can show (graph.cpp); afterwards it is immutable.
+    /// Checks the graph (graph.cpp); afterwards the model is immutable. What is wrong with the
+    /// shapes and values of an operation is kept for its execution to refuse, or refused here
+    /// where the documentation's reading is followed.
     void finish();
 
     /// Refuses with BAD_STATE unless finished, with BAD_DATA if `finish` refused the model.
@@ -116,6 +83,10 @@ public:
 
 private:
     Operand& operandAt(int32_t index);
+    /// The operand that is to get a value, a model (`model`) or bytes; checks nothing of the value.
+    Operand& valueAt(int32_t index, bool model);
+    /// The rules on a constant of `length` bytes, wherever they lie.
+    void checkConstant(int32_t index, size_t length) const;
     void checkIndices(std::span<const uint32_t> indices) const;
     /// A copy that lives as long as the model, aligned for any type.
     const void* copied(const void* value, size_t length);
@@ -123,6 +94,8 @@ private:
     void assignLifetimes();
     void sortOperations(const std::vector<int32_t>& writer);
     void validateOperations();
+    void validateSignature(Operation& operation) const;
+    void validateOperation(Operation& operation) const;
     void findDevices(Operation& operation) const;
 
     State state_ = State::BUILDING;
@@ -138,7 +111,9 @@ private:
     Arena values_;  // copied constants
 };
 
-/// The rules of IF and WHILE at `finish` (control_flow.cpp); refuses with BAD_DATA.
-void validateControlFlow(std::span<const Operand> operands, const Operation& operation);
+/// The rules of IF and WHILE (control_flow.cpp): on counts and types when the operation is added,
+/// `finished` false, and all of them at `finish`. Refuses with BAD_DATA.
+void validateControlFlow(std::span<const Operand> operands, const Operation& operation,
+                         bool finished);
 
 }  // namespace nnapi

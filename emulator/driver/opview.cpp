@@ -5,6 +5,7 @@
 #include <string>
 
 #include "half.h"
+#include "readings.h"
 
 namespace nnapi {
 namespace {
@@ -60,6 +61,7 @@ void OpView::optional(Ref ref) {
 }
 
 void OpView::requireInputs() const {
+    if (!isDue(When::LATER)) return;
     for (size_t i = 0; i < inputCount(); i++) {
         const bool optional = i < 64 && (operation_.optionalInputs >> i & 1) != 0;
         if (!optional && !has(in(i))) refuse(in(i), "must not be omitted");
@@ -96,7 +98,8 @@ void OpView::realScalar(Ref ref, Type tensor) const {
 }
 
 void OpView::anyRealScalar(Ref ref, Type tensor) const {
-    const bool half = tensor == TENSOR_FLOAT16 && (*this)[ref].type == FLOAT16;
+    const bool half = tensor == TENSOR_FLOAT16 &&
+                      (followsField() || (*this)[ref].type == FLOAT16);
     scalar(ref, half ? FLOAT16 : FLOAT32);
 }
 
@@ -107,43 +110,44 @@ std::optional<float> OpView::realValue(Ref ref) const {
     return toFloat(*half);
 }
 
-void OpView::rank(Ref ref, uint32_t least, uint32_t most) const {
+void OpView::rank(Ref ref, uint32_t least, uint32_t most, When when) const {
     const Operand& operand = (*this)[ref];
-    if (!operand.rankKnown) return;
+    if (!operand.rankKnown || !isDue(when)) return;
     if (operand.shape.rank < least || operand.shape.rank > most) {
         fail(ANEURALNETWORKS_BAD_DATA, "%s: %s must have rank %u to %u, not %u", name_,
              label(ref).c_str(), least, most, operand.shape.rank);
     }
 }
 
-std::optional<uint32_t> OpView::rankOf(Ref ref) const {
+std::optional<uint32_t> OpView::rankOf(Ref ref, When when) const {
     const Operand& operand = (*this)[ref];
-    if (!operand.rankKnown) return std::nullopt;
+    if (!operand.rankKnown || !isDue(when)) return std::nullopt;
     return operand.shape.rank;
 }
 
-std::optional<uint32_t> OpView::dimOf(Ref ref, uint32_t axis) const {
+std::optional<uint32_t> OpView::dimOf(Ref ref, uint32_t axis, When when) const {
     const Operand& operand = (*this)[ref];
-    if (!operand.rankKnown || axis >= operand.shape.rank) return std::nullopt;
+    const auto rank = rankOf(ref, when);
+    if (!rank || axis >= *rank) return std::nullopt;
     if (operand.shape[axis] == 0) return std::nullopt;
     return operand.shape[axis];
 }
 
-void OpView::dim(Ref ref, uint32_t axis, uint32_t size) const {
-    const auto known = dimOf(ref, axis);
+void OpView::dim(Ref ref, uint32_t axis, uint32_t size, When when) const {
+    const auto known = dimOf(ref, axis, when);
     if (known && *known != size) refuse(ref, "has a wrong dimension");
 }
 
-void OpView::sameDim(Ref a, uint32_t axisA, Ref b, uint32_t axisB) const {
-    const auto first = dimOf(a, axisA);
-    const auto second = dimOf(b, axisB);
+void OpView::sameDim(Ref a, uint32_t axisA, Ref b, uint32_t axisB, When when) const {
+    const auto first = dimOf(a, axisA, when);
+    const auto second = dimOf(b, axisB, when);
     if (first && second && *first != *second) refuse(b, "has a dimension that does not match");
 }
 
-void OpView::sameRank(std::initializer_list<Ref> refs) const {
+void OpView::sameRank(std::initializer_list<Ref> refs, When when) const {
     std::optional<uint32_t> known;
     for (Ref ref : refs) {
-        const auto rank = rankOf(ref);
+        const auto rank = rankOf(ref, when);
         if (!rank) continue;
         if (known && *known != *rank) refuse(ref, "differs in rank");
         known = rank;
@@ -159,19 +163,31 @@ void OpView::sameShape(std::initializer_list<Ref> refs) const {
     }
 }
 
+namespace {
+
+/// Dimension `i` from the last one on; 1 beyond the first, null where it is unknown.
+std::optional<uint32_t> dimFromLast(const OpView& v, Ref ref, uint32_t rank, uint32_t i) {
+    return i < rank ? v.dimOf(ref, rank - 1 - i) : std::optional<uint32_t>(1);
+}
+
+/// What two dimensions broadcast to as far as that is certain: a known one other than 1 decides.
+std::optional<uint32_t> broadcastDim(std::optional<uint32_t> x, std::optional<uint32_t> y) {
+    if (y && *y != 1) return y;
+    if (x && *x != 1) return x;
+    return x && y ? x : std::nullopt;
+}
+
+}  // namespace
+
 void OpView::broadcast(Ref a, Ref b, Ref result) const {
     const auto rankA = rankOf(a), rankB = rankOf(b), rankResult = rankOf(result);
     if (!rankA || !rankB) return;
     const uint32_t rank = std::max(*rankA, *rankB);
     if (rankResult && *rankResult != rank) refuse(result, "has the wrong rank");
-    for (uint32_t i = 0; i < rank; i++) {  // from the last dimension on
-        const auto x = i < *rankA ? dimOf(a, *rankA - 1 - i) : std::optional<uint32_t>(1);
-        const auto y = i < *rankB ? dimOf(b, *rankB - 1 - i) : std::optional<uint32_t>(1);
+    for (uint32_t i = 0; i < rank; i++) {
+        const auto x = dimFromLast(*this, a, *rankA, i), y = dimFromLast(*this, b, *rankB, i);
         if (x && y && *x != *y && *x != 1 && *y != 1) refuse("incompatible dimensions");
-        std::optional<uint32_t> expected;
-        if (x && *x != 1) expected = x;
-        if (y && *y != 1) expected = y;
-        if (x && y && *x == 1 && *y == 1) expected = 1;
+        const auto expected = broadcastDim(x, y);
         // With one side unknown and the other above 1, an empty result is still possible.
         const auto given = rankResult ? dimOf(result, rank - 1 - i) : std::nullopt;
         if (expected && given && *given != *expected) refuse(result, "has a wrong dimension");
@@ -181,6 +197,7 @@ void OpView::broadcast(Ref a, Ref b, Ref result) const {
 const Operand* OpView::constant(Ref ref, size_t size) const {
     const Operand& operand = (*this)[ref];
     if (operand.lifetime != Lifetime::CONSTANT || operand.length < size) return nullptr;
+    if (!isDue(When::LATER)) return nullptr;
     return &operand;
 }
 
@@ -200,7 +217,8 @@ void OpView::optionalFlag(Ref ref, int level) {
     since(level);
 }
 
-void OpView::sameQuant(std::initializer_list<Ref> refs) const {
+void OpView::sameQuant(std::initializer_list<Ref> refs, When when) const {
+    if (!isDue(when)) return;
     const Operand& first = (*this)[*refs.begin()];
     for (Ref ref : refs) {
         const Operand& other = (*this)[ref];
@@ -211,7 +229,7 @@ void OpView::sameQuant(std::initializer_list<Ref> refs) const {
 
 void OpView::quant(Ref ref, float scale, int32_t zeroPoint) const {
     const Operand& operand = (*this)[ref];
-    if (!isQuantized(operand.type)) return;
+    if (!isQuantized(operand.type) || !isDue(When::LATER)) return;
     if (operand.scale != scale) refuse(ref, "has a scale that the operation does not allow");
     if (operand.zeroPoint != zeroPoint) {
         refuse(ref, "has a zero point that the operation does not allow");
@@ -226,6 +244,7 @@ void OpView::bias(Ref bias, Ref input, Ref filter) const {
         return;
     }
     if (value.type != TENSOR_INT32) refuse(bias, "must be TENSOR_INT32");
+    if (!isDue(When::LATER)) return;
     if (value.zeroPoint != 0) refuse(bias, "must have zero point 0");
     if (w.type == TENSOR_QUANT8_SYMM_PER_CHANNEL) {
         if (value.scale != 0) refuse(bias, "must have scale 0 with a per-channel filter");

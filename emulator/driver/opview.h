@@ -1,7 +1,9 @@
-// What a kernel's `validate` sees: one operation of a model that is being finished.
+// What a kernel's `validate` sees: one operation of a model.
 //
 // Every helper refuses with BAD_DATA when the rule is broken and stays silent when the model does
-// not say yet (unknown rank or dimension, value not constant): `prepare` decides then.
+// not say yet (unknown rank or dimension, value not constant): `prepare` decides then. Devices
+// that ship look at counts and types when the operation is added, and at shapes, values and
+// quantization when it is executed; so `validate` is called twice, once for each Stage.
 #pragma once
 
 #include <cstdint>
@@ -11,16 +13,9 @@
 #include <span>
 
 #include "model.h"
+#include "ref.h"
 
 namespace nnapi {
-
-/// Names an operand by its place in the operation: in(0), out(0).
-struct Ref {
-    bool output;
-    uint32_t index;
-};
-constexpr Ref in(size_t index) { return {false, static_cast<uint32_t>(index)}; }
-constexpr Ref out(size_t index) { return {true, static_cast<uint32_t>(index)}; }
 
 /// How far, relatively, a bias scale may be from the product of scales that it stands for: callers
 /// compute it in float or double, and files may hold both with six digits.
@@ -32,10 +27,15 @@ struct Since {
     int level = 1;
 };
 
+/// What `validate` is asked for: what has to hold when the operation is added (counts, types, and
+/// what is stated to hold at once), or everything.
+enum class Stage : uint8_t { SIGNATURE, EVERYTHING };
+
 class OpView {
 public:
-    OpView(std::span<const Operand> operands, Operation& operation, const char* name)
-        : operands_(operands), operation_(operation), name_(name) {}
+    OpView(std::span<const Operand> operands, Operation& operation, const char* name,
+           Stage stage = Stage::EVERYTHING)
+        : operands_(operands), operation_(operation), name_(name), stage_(stage) {}
 
     // --- counts ---------------------------------------------------------------------------
     size_t inputCount() const { return operation_.inputs.size(); }
@@ -64,25 +64,27 @@ public:
     void scalar(Ref ref, Type type) const;
     /// FLOAT32 scalar for TENSOR_FLOAT32 and quantized tensors, FLOAT16 for TENSOR_FLOAT16.
     void realScalar(Ref ref, Type tensor) const;
-    /// The same where the reference names FLOAT32, or no type, for every tensor: FLOAT32, and
-    /// FLOAT16 too for TENSOR_FLOAT16, as most operations have it. Read it with `realValue`.
+    /// The same where the reference names FLOAT32, or no type, for every tensor. Devices that ship
+    /// take FLOAT16 with TENSOR_FLOAT16; the documentation's reading takes either.
     void anyRealScalar(Ref ref, Type tensor) const;
     /// The value of a constant FLOAT32 or FLOAT16 scalar.
     std::optional<float> realValue(Ref ref) const;
 
     // --- shapes ---------------------------------------------------------------------------
     /// least <= rank <= most.
-    void rank(Ref ref, uint32_t least, uint32_t most) const;
-    void rank(Ref ref, uint32_t exactly) const { rank(ref, exactly, exactly); }
+    void rank(Ref ref, uint32_t least, uint32_t most, When when = When::LATER) const;
+    void rank(Ref ref, uint32_t exactly, When when = When::LATER) const {
+        rank(ref, exactly, exactly, when);
+    }
     /// The rank where the model knows it.
-    std::optional<uint32_t> rankOf(Ref ref) const;
+    std::optional<uint32_t> rankOf(Ref ref, When when = When::LATER) const;
     /// A dimension where the model knows it.
-    std::optional<uint32_t> dimOf(Ref ref, uint32_t axis) const;
+    std::optional<uint32_t> dimOf(Ref ref, uint32_t axis, When when = When::LATER) const;
     /// dims[axis] == size.
-    void dim(Ref ref, uint32_t axis, uint32_t size) const;
+    void dim(Ref ref, uint32_t axis, uint32_t size, When when = When::LATER) const;
     /// dims[axis] of both are equal.
-    void sameDim(Ref a, uint32_t axisA, Ref b, uint32_t axisB) const;
-    void sameRank(std::initializer_list<Ref> refs) const;
+    void sameDim(Ref a, uint32_t axisA, Ref b, uint32_t axisB, When when = When::LATER) const;
+    void sameRank(std::initializer_list<Ref> refs, When when = When::LATER) const;
     void sameShape(std::initializer_list<Ref> refs) const;
     /// `result` has the broadcast shape of `a` and `b` (trailing dimensions, 1 stretches).
     void broadcast(Ref a, Ref b, Ref result) const;
@@ -105,6 +107,18 @@ public:
         if (operand == nullptr) return {};
         return {static_cast<const T*>(operand->data), operand->length / sizeof(T)};
     }
+    /// The type that was given.
+    Type typeOf(Ref ref) const { return (*this)[ref].type; }
+    /// A constant INT32 scalar; the elements of a constant TENSOR_INT32, empty when it is not.
+    std::optional<int32_t> intOf(Ref ref) const { return value<int32_t>(ref); }
+    std::span<const int32_t> intsOf(Ref ref) const { return values<int32_t>(ref); }
+    /// A BOOL scalar where the model tells it; false where it is omitted or not in the list.
+    std::optional<bool> flagOf(Ref ref) const {
+        if (!has(ref)) return false;
+        const auto known = value<uint8_t>(ref);
+        if (!known) return std::nullopt;
+        return *known != 0;
+    }
     /// INT32 scalar, least <= value <= most.
     void integer(Ref ref, int32_t least, int32_t most) const;
     /// INT32 scalar holding a FuseCode.
@@ -116,7 +130,7 @@ public:
 
     // --- quantization ---------------------------------------------------------------------
     /// Equal scale and zero point (nothing to check for other types).
-    void sameQuant(std::initializer_list<Ref> refs) const;
+    void sameQuant(std::initializer_list<Ref> refs, When when = When::LATER) const;
     /// Exactly this scale and zero point, when the operand is quantized.
     void quant(Ref ref, float scale, int32_t zeroPoint) const;
     /// A bias for `input` and `filter`: same type for floats; for quantized inputs TENSOR_INT32
@@ -124,10 +138,11 @@ public:
     void bias(Ref bias, Ref input, Ref filter) const;
 
     // --- anything else --------------------------------------------------------------------
-    void require(bool holds, const char* rule) const {
-        if (!holds) refuse(rule);
+    void require(bool holds, const char* rule, When when = When::LATER) const {
+        if (!holds && isDue(when)) refuse(rule);
     }
-    [[noreturn]] void refuse(const char* rule) const;
+    /// Whether rules of this kind are looked at in this stage.
+    bool isDue(When when) const { return when == When::AT_ONCE || stage_ == Stage::EVERYTHING; }
     /// This use of the operation is promised since this feature level.
     void since(int level) { operation_.level = level > operation_.level ? level : operation_.level; }
 
@@ -136,11 +151,13 @@ public:
 
 private:
     const Operand* constant(Ref ref, size_t size) const;
+    [[noreturn]] void refuse(const char* rule) const;
     [[noreturn]] void refuse(Ref ref, const char* rule) const;
 
     std::span<const Operand> operands_;
     Operation& operation_;
     const char* name_;
+    Stage stage_;
 };
 
 }  // namespace nnapi

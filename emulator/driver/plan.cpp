@@ -52,7 +52,7 @@ void Planner::addStep(Plan& plan, uint32_t index, const ANeuralNetworksDevice* e
         for (size_t i = 0; i < 2; i++) {
             step.models[i] = this->plan(*operands[operation.inputs[first + i]].subgraph, deadline);
         }
-    } else if (operation.kernel->pack != nullptr) {
+    } else if (operation.kernel->pack != nullptr && operation.refusal.empty()) {
         Operation copy = operation;  // OpView notes levels; the model stays as it is
         step.packed = operation.kernel->pack(OpView(operands, copy, operation.kernel->name));
     }

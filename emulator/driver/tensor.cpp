@@ -20,6 +20,8 @@ const char* typeName(Type type) {
         "TENSOR_QUANT8_SYMM",
         "TENSOR_QUANT8_ASYMM_SIGNED",
         "MODEL",
+        "an OEM scalar",
+        "an OEM byte tensor",
     };
     return type >= 0 && type < kTypeCount ? names[type] : "an unknown type";
 }

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <vector>
 
 #include "error.h"
@@ -30,15 +31,36 @@ enum Type : int32_t {
     TENSOR_QUANT8_SYMM = ANEURALNETWORKS_TENSOR_QUANT8_SYMM,
     TENSOR_QUANT8_ASYMM_SIGNED = ANEURALNETWORKS_TENSOR_QUANT8_ASYMM_SIGNED,
     MODEL = ANEURALNETWORKS_MODEL,
+    // Vendors' types from before extensions, 10000 and 10001 in the interface: no kernel takes them.
+    OEM_SCALAR,
+    TENSOR_OEM_BYTE,
 };
-inline constexpr int kTypeCount = 16;
+inline constexpr int kDocumentedTypes = 16;
+inline constexpr int kTypeCount = 18;
+
+/// The type of a code of the interface; nothing for an unknown one.
+constexpr std::optional<Type> typeOf(int32_t code) {
+    constexpr int32_t kFirstOem = 10000;
+    if (code >= kFirstOem && code < kFirstOem + 2) {
+        return static_cast<Type>(OEM_SCALAR + code - kFirstOem);
+    }
+    if (code < 0 || code >= kDocumentedTypes) return std::nullopt;
+    return static_cast<Type>(code);
+}
 
 /// The name of an operand type as in the reference, for messages.
 const char* typeName(Type type);
 
 /// Bytes of one element; 0 for MODEL.
 constexpr size_t elementSize(Type type) {
-    constexpr uint8_t sizes[kTypeCount] = {4, 4, 4, 4, 4, 1, 1, 2, 2, 1, 2, 1, 2, 1, 1, 0};
+    constexpr auto sizes = [] {
+        std::array<uint8_t, kTypeCount> bytes{};
+#define NNAPI_SIZE(name, size) bytes[name] = size;
+        NNAPI_ELEMENT_SIZES(NNAPI_SIZE)
+#undef NNAPI_SIZE
+        bytes[OEM_SCALAR] = bytes[TENSOR_OEM_BYTE] = 1;
+        return bytes;
+    }();
     return sizes[type];
 }
 
@@ -49,7 +71,7 @@ inline bool isAligned(const void* data, Type type) {
 
 constexpr bool isTensor(Type type) {
     return !(type == FLOAT32 || type == INT32 || type == UINT32 || type == BOOL ||
-             type == FLOAT16 || type == MODEL);
+             type == FLOAT16 || type == MODEL || type == OEM_SCALAR);
 }
 
 /// True for the types whose scale is part of the operand type (per-channel is not among them).

@@ -1,4 +1,4 @@
-/* The NNAPI C interface. Generated from nnapi.json by ci/generate_codes.py; do not edit. */
+/* The NNAPI C interface. Generated from nnapi.json by tools/generate_codes.py; do not edit. */
 #ifndef NNAPI_TESTKIT_NNAPI_H
 #define NNAPI_TESTKIT_NNAPI_H
 
@@ -440,6 +440,25 @@ typedef struct ANeuralNetworksSymmPerChannelQuantParams {
     X(TENSOR_QUANT8_SYMM, 13, 3) \
     X(TENSOR_QUANT8_ASYMM_SIGNED, 14, 4) \
     X(MODEL, 15, 4)
+
+/* X(name, bytes of an element) for every operand type. */
+#define NNAPI_ELEMENT_SIZES(X) \
+    X(FLOAT32, 4) \
+    X(INT32, 4) \
+    X(UINT32, 4) \
+    X(TENSOR_FLOAT32, 4) \
+    X(TENSOR_INT32, 4) \
+    X(TENSOR_QUANT8_ASYMM, 1) \
+    X(BOOL, 1) \
+    X(TENSOR_QUANT16_SYMM, 2) \
+    X(TENSOR_FLOAT16, 2) \
+    X(TENSOR_BOOL8, 1) \
+    X(FLOAT16, 2) \
+    X(TENSOR_QUANT8_SYMM_PER_CHANNEL, 1) \
+    X(TENSOR_QUANT16_ASYMM, 2) \
+    X(TENSOR_QUANT8_SYMM, 1) \
+    X(TENSOR_QUANT8_ASYMM_SIGNED, 1) \
+    X(MODEL, 0)
 
 #ifndef NNAPI_NO_PROTOTYPES
 int ANeuralNetworksMemory_createFromFd(size_t size, int protect, int fd, size_t offset, ANeuralNetworksMemory** memory);

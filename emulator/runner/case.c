@@ -1,44 +1,8 @@
 #include "case.h"
 
+#include "endure.h"
 #include "execute.h"
-#include "model.h"
-
-static bool check_support(struct run* run) {
-    const struct graph* main = &run->c->graphs[run->c->graph_count - 1];
-    enter_stage(run, STAGE_SUPPORT);
-    if (run->driver->device == NULL) return true;
-    bool* supported = arena_alloc(run->arena, (size_t)main->operation_count + 1, sizeof *supported);
-    if (supported == NULL) return bad_case(run, "out of memory");
-    memset(supported, 0, (size_t)main->operation_count + 1);
-    TRY(run, ANeuralNetworksModel_getSupportedOperationsForDevices,
-        run->models[run->c->graph_count - 1], &run->driver->device, 1, supported);
-    for (uint32_t i = 0; i < main->operation_count; i++)
-        if (!supported[i]) {
-            run->ending = ENDING_UNSUPPORTED;
-            run->code = main->operations[i].code;
-            return false;
-        }
-    return true;
-}
-
-static bool compile(struct run* run) {
-    ANeuralNetworksModel* model = run->models[run->c->graph_count - 1];
-    enter_stage(run, STAGE_COMPILATION);
-    if (run->driver->device != NULL)
-        TRY(run, ANeuralNetworksCompilation_createForDevices, model, &run->driver->device, 1,
-            &run->compilation);
-    else
-        TRY(run, ANeuralNetworksCompilation_create, model, &run->compilation);
-    if (run->c->token != NULL) {
-        if (run->driver->cache_dir == NULL)
-            return bad_case(run, "no folder for compilation caches: start the runner with "
-                            "--cache-dir FOLDER");
-        TRY(run, ANeuralNetworksCompilation_setCaching, run->compilation, run->driver->cache_dir,
-            run->c->token);
-    }
-    TRY(run, ANeuralNetworksCompilation_finish, run->compilation);
-    return true;
-}
+#include "life.h"
 
 static void put_head(struct buffer* out, uint32_t index, uint8_t ending, uint8_t stage,
                      int32_t code, uint64_t ns) {
@@ -64,6 +28,26 @@ void put_result(struct buffer* out, uint32_t index, uint8_t ending, uint8_t stag
     frame_close(out, frame);
 }
 
+/* The most resident memory that this process ever had, in KiB; 0 if the system does not tell. */
+static uint64_t peak_memory(void) {
+    char text[4096];
+    int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return 0;
+    ssize_t got = read(fd, text, sizeof text - 1);
+    close(fd);
+    if (got <= 0) return 0;
+    text[got] = 0;
+    static const char name[] = "VmHWM:";
+    const char* line = text;
+    while (*line != 0 && strncmp(line, name, sizeof name - 1) != 0) line++;
+    if (*line == 0) return 0;
+    uint64_t kib = 0;
+    for (line += sizeof name - 1; *line == ' ' || *line == '\t'; line++) {
+    }
+    for (; *line >= '0' && *line <= '9'; line++) kib = kib * 10 + (uint64_t)(*line - '0');
+    return kib;
+}
+
 void run_case(const struct driver* driver, const struct wire_case* c, struct arena* arena,
               struct buffer* out) {
     struct run run = {
@@ -75,14 +59,18 @@ void run_case(const struct driver* driver, const struct wire_case* c, struct are
     size_t head = buffer_size(out);
     put_head(out, c->index, 0, 0, 0, 0);
     put_field(out, FIELD_DEVICE, driver->device_name, strlen(driver->device_name));
-    if (build_models(&run) && check_support(&run) && compile(&run) && execute_sets(&run) &&
-        run.ending == ENDING_COMPLETED)
-        enter_stage(&run, STAGE_DONE);
+    bool good = begin_life(&run) && execute_sets(&run) && run.ending == ENDING_COMPLETED &&
+                endure_executions(&run);
+    if (good) enter_stage(&run, STAGE_DONE); /* what happens while all is freed is after the case */
     enum stage reached = run.stage;
-    if (run.burst != NULL) CALL(&run, ANeuralNetworksBurst_free, run.burst);
-    if (run.compilation != NULL) CALL(&run, ANeuralNetworksCompilation_free, run.compilation);
-    free_models(&run);
+    end_life(&run);
+    if (good && !endure_lives(&run)) reached = run.stage;
     atomic_store_explicit(&driver->progress->function, FN_NONE, memory_order_relaxed);
+    if (c->flags & CASE_MEASURE) {
+        size_t field = field_open(out, FIELD_PEAK);
+        put_u64(out, peak_memory());
+        field_close(out, field);
+    }
     const char* function = function_names[run.function];
     put_field(out, FIELD_FUNCTION, function, strlen(function));
     put_field(out, FIELD_TEXT, run.text, strlen(run.text));

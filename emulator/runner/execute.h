@@ -2,7 +2,7 @@
 #ifndef NNAPI_RUNNER_EXECUTE_H
 #define NNAPI_RUNNER_EXECUTE_H
 
-#include "model.h"
+#include "run.h"
 
 /* Executes every set `repetitions` times and appends one EXECUTION field for each to the open
  * RESULT frame. An execution that an NNAPI call refuses is reported and the next one runs; false

@@ -5,8 +5,11 @@
 
 #include "api.h"
 
-/* Whether the platform has such buffers. */
-bool hardware_buffers_exist(void);
+/* Tries one buffer in a process of its own: there are platforms that have the functions, and an
+ * allocator that refuses, hangs or ends who asks it. To be called before workers are forked. */
+void hardware_buffers_try(void);
+/* Why there are none by that trial; empty if they work. */
+const char* hardware_buffers_lack(void);
 /* Allocates a blob of `size` bytes that the CPU may read and write; NULL fills `error`. */
 AHardwareBuffer* hardware_buffer_create(size_t size, char* error, size_t error_size);
 /* Copies all of a blob from or to `bytes`; false fills `error`. The CPU only has the blob while a

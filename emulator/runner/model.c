@@ -2,38 +2,6 @@
 
 #include "memory.h"
 
-void enter_stage(struct run* run, enum stage stage) {
-    run->stage = stage;
-    atomic_store_explicit(&run->driver->progress->stage, stage, memory_order_relaxed);
-}
-
-static bool end_as(struct run* run, enum ending ending, enum function_id function, int code) {
-    run->last_code = code;
-    if (run->ending != ENDING_COMPLETED) return false;
-    run->ending = ending;
-    run->function = function;
-    run->code = code;
-    return false;
-}
-
-bool stop(struct run* run, enum function_id function, int code) {
-    return end_as(run, ENDING_STOPPED, function, code);
-}
-
-bool missing(struct run* run, enum function_id function) {
-    return end_as(run, ENDING_UNSUPPORTED, function, 0);
-}
-
-bool bad_case(struct run* run, const char* format, ...) {
-    if (run->ending == ENDING_COMPLETED) {
-        va_list list;
-        va_start(list, format);
-        vsnprintf(run->text, sizeof run->text, format, list);
-        va_end(list);
-    }
-    return end_as(run, ENDING_BAD_CASE, FN_NONE, 0);
-}
-
 static bool is_shared_constant(const struct operand* o) {
     return o->lifetime == LIFE_CONSTANT &&
            o->value_length > ANEURALNETWORKS_MAX_SIZE_OF_IMMEDIATELY_COPIED_VALUES;
@@ -50,7 +18,7 @@ static bool share_constants(struct run* run) {
         }
     if (total == 0) return true;
     char error[ERROR_TEXT];
-    bool hardware = run->c->memory == MEMORY_HARDWARE_BUFFER;
+    bool hardware = run->c->memory == MEMORY_AHARDWARE_BUFFER;
     struct region* region = arena_alloc(run->arena, 1, sizeof *region);
     if (region == NULL) return bad_case(run, "out of memory");
     if (!region_create(region, total, hardware, error, sizeof error))
@@ -180,10 +148,20 @@ bool build_models(struct run* run) {
     return true;
 }
 
+void orphan_models(struct run* run) {
+    for (uint32_t i = run->c->graph_count; i-- > 0;) {
+        CALL(run, ANeuralNetworksModel_free, run->models[i]);
+        run->models[i] = NULL;
+    }
+}
+
 void free_models(struct run* run) {
     for (uint32_t i = run->models != NULL ? run->c->graph_count : 0; i-- > 0;)
         if (run->models[i] != NULL) CALL(run, ANeuralNetworksModel_free, run->models[i]);
+    run->models = NULL;
     if (run->constants_memory != NULL)
         CALL(run, ANeuralNetworksMemory_free, run->constants_memory);
+    run->constants_memory = NULL;
     if (run->constants != NULL) region_free(run->constants);
+    run->constants = NULL;
 }

@@ -24,15 +24,16 @@
 #include <errno.h>       /* errno EINTR EAGAIN */
 #include <fcntl.h>       /* open fcntl */
 #include <poll.h>        /* poll */
+#include <pthread.h>     /* pthread_create pthread_join */
 #include <signal.h>      /* kill signal */
 #include <stdio.h>       /* snprintf vsnprintf */
 #include <stdlib.h>      /* malloc realloc free exit getenv strtoul mkdtemp */
-#include <string.h>      /* memcpy memmove memset memcmp strlen strnlen strcmp strerror */
+#include <string.h>      /* memcpy memmove memset memchr memcmp strlen strnlen strcmp strerror */
 #include <sys/file.h>    /* flock */
 #include <sys/mman.h>    /* mmap munmap */
 #include <sys/prctl.h>   /* prctl */
-#include <sys/stat.h>    /* fstat */
-#include <sys/syscall.h> /* SYS_memfd_create */
+#include <sys/stat.h>    /* fstat mkdir */
+#include <sys/syscall.h> /* SYS_memfd_create SYS_getdents64 */
 #include <sys/wait.h>    /* waitpid */
 #include <time.h>        /* clock_gettime */
 #include <unistd.h>      /* read write close pipe2 fork dup2 ftruncate unlink syscall _exit getpagesize */

@@ -2,7 +2,13 @@
 
 #include "worker.h"
 
-enum { FIRST_OWN_FD = 100, PIPE_SIZE = 1 << 20, READ_SIZE = 1 << 18 };
+enum {
+    FIRST_OWN_FD = 100,
+    PIPE_SIZE = 1 << 20,
+    READ_SIZE = 1 << 18,
+    ORPHAN_ROUNDS = 500, /* against a driver whose children make children faster than they end */
+    END_ROUNDS = 2000,   /* ms that a killed worker may take to be gone */
+};
 
 static void close_fd(int* fd) {
     if (*fd >= 0) close(*fd);
@@ -18,6 +24,8 @@ static _Noreturn void become_worker(const struct options* options, const char* d
     setpgid(0, 0);
     signal(SIGPIPE, SIG_DFL);
     signal(SIGHUP, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGINT, SIG_DFL);
     int own_cases = fcntl(cases, F_DUPFD_CLOEXEC, FIRST_OWN_FD);
     int own_results = fcntl(results, F_DUPFD_CLOEXEC, FIRST_OWN_FD);
     int nothing = open("/dev/null", O_RDONLY);
@@ -30,7 +38,7 @@ static _Noreturn void become_worker(const struct options* options, const char* d
 }
 
 bool process_start(struct process* p, const struct options* options, const char* device,
-                   struct progress* progress, uint32_t ordinal) {
+                   struct progress* progress) {
     struct buffer kept = p->in;
     memset(p, 0, sizeof *p);
     p->in = kept;
@@ -39,12 +47,9 @@ bool process_start(struct process* p, const struct options* options, const char*
     int cases[2], results[2] = {-1, -1}, log[2] = {-1, -1};
     if (pipe2(cases, O_CLOEXEC) != 0) return false;
     if (pipe2(results, O_CLOEXEC) != 0 || pipe2(log, O_CLOEXEC) != 0) goto failed;
-    atomic_store(&progress->ordinal, ordinal);
     atomic_store(&progress->stage, STAGE_LOAD);
     atomic_store(&progress->function, FN_NONE);
     p->started_ns = now_ns();
-    atomic_store(&progress->since_ns, p->started_ns);
-    atomic_store(&progress->state, PROGRESS_LOADING);
     pid_t self = getpid();
     p->pid = fork();
     if (p->pid < 0) {
@@ -86,7 +91,9 @@ void process_close_input(struct process* p) {
 }
 
 bool process_read_results(struct process* p) {
-    while (buffer_reserve(&p->in, READ_SIZE)) {
+    /* Bounded: a driver that writes into its pipe without end must not keep us here. */
+    for (int i = 0; i < 64; i++) {
+        if (!buffer_reserve(&p->in, READ_SIZE)) return false;
         ssize_t n = read(p->results, p->in.data + p->in.end, p->in.capacity - p->in.end);
         if (n > 0) {
             p->in.end += (size_t)n;
@@ -96,7 +103,7 @@ bool process_read_results(struct process* p) {
         if (n < 0 && errno == EINTR) continue;
         return n < 0 && errno == EAGAIN;
     }
-    return false;
+    return true;
 }
 
 void process_read_log(struct process* p) {
@@ -125,8 +132,11 @@ size_t process_text(const struct process* p, char* text) {
 
 bool process_gone(struct process* p) {
     if (p->exited) return true;
-    pid_t pid = waitpid(p->pid, &p->status, WNOHANG);
-    p->exited = pid == p->pid;
+    int status = 0;
+    pid_t pid = waitpid(p->pid, &status, WNOHANG);
+    /* One that asked to be traced is told of when it stops, and has not left. */
+    p->exited = pid == p->pid && (WIFEXITED(status) || WIFSIGNALED(status));
+    if (p->exited) p->status = status;
     return p->exited;
 }
 
@@ -153,11 +163,76 @@ uint32_t process_resident_mb(const struct process* p) {
     return (uint32_t)(pages * (uint64_t)getpagesize() >> 20);
 }
 
+/* The number behind the command of /proc/PID/stat, and the state's letter: who its parent is. */
+static pid_t parent_of(const char* pid) {
+    char path[64], text[512];
+    snprintf(path, sizeof path, "/proc/%s/stat", pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return 0;
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    if (n <= 0) return 0;
+    text[n] = 0;
+    const char* end = NULL; /* a command may hold brackets of its own */
+    for (const char* at = text; *at != 0; at++)
+        if (*at == ')') end = at;
+    return end != NULL && strlen(end) > 4 ? (pid_t)strtoul(end + 4, NULL, 10) : 0;
+}
+
+static void kill_children(void) {
+    struct entry { /* of getdents64 */
+        uint64_t inode;
+        int64_t offset;
+        uint16_t length;
+        uint8_t type;
+        char name[];
+    };
+    union {
+        struct entry align;
+        char bytes[8192];
+    } room;
+    pid_t self = getpid();
+    int fd = open("/proc", O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return;
+    for (;;) {
+        long n = syscall(SYS_getdents64, fd, room.bytes, sizeof room.bytes);
+        if (n <= 0) break;
+        for (long at = 0; at < n;) {
+            const struct entry* e = (const struct entry*)(const void*)(room.bytes + at);
+            at += e->length;
+            if (e->name[0] < '1' || e->name[0] > '9' || parent_of(e->name) != self) continue;
+            kill((pid_t)strtoul(e->name, NULL, 10), SIGKILL);
+        }
+    }
+    close(fd);
+}
+
+/* Ends what a worker left behind that is no longer in its group: orphans become our children. */
+static void end_orphans(void) {
+    for (int round = 0; round < ORPHAN_ROUNDS; round++) {
+        int status;
+        pid_t gone;
+        while ((gone = waitpid(-1, &status, WNOHANG)) > 0) {
+        }
+        if (gone < 0) return; /* there is none, the usual case */
+        kill_children();
+        poll(NULL, 0, 1);
+    }
+}
+
+void process_end(struct process* p) {
+    if (p->pid == 0) return;
+    process_kill(p, ENDING_EXITED);
+    for (int round = 0; round < END_ROUNDS && !process_gone(p); round++) poll(NULL, 0, 1);
+    process_finish(p);
+}
+
 void process_finish(struct process* p) {
     if (p->results >= 0) process_read_results(p);
     if (p->log >= 0) process_read_log(p);
     /* Whatever it left behind in its group goes with it. */
     kill(-p->pid, SIGKILL);
+    end_orphans();
     close_fd(&p->cases);
     close_fd(&p->results);
     close_fd(&p->log);

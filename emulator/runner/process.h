@@ -2,8 +2,9 @@
 #ifndef NNAPI_RUNNER_PROCESS_H
 #define NNAPI_RUNNER_PROCESS_H
 
-#include "case.h"
-#include "supervisor.h"
+#include "driver.h"
+#include "options.h"
+#include "wire.h"
 
 enum { LOG_KEPT = 2048 };
 
@@ -23,9 +24,9 @@ struct process {
     uint64_t printed;
 };
 
-/* Forks a worker that starts with case `ordinal`; false leaves errno. */
+/* Forks a worker; false leaves errno. */
 bool process_start(struct process* p, const struct options* options, const char* device,
-                   struct progress* progress, uint32_t ordinal);
+                   struct progress* progress);
 void process_close_input(struct process* p);
 /* Reads what is there; false at the end of the stream. */
 bool process_read_results(struct process* p);
@@ -37,7 +38,10 @@ bool process_gone(struct process* p);
 void process_kill(struct process* p, enum ending as);
 /* Resident memory in MB; 0 when it cannot be told. */
 uint32_t process_resident_mb(const struct process* p);
-/* Reads what is left in its pipes and closes them. */
+/* Reads what is left in its pipes and closes them; ends what the worker left behind, in its group
+ * or out of it. */
 void process_finish(struct process* p);
+/* Ends a worker, whatever it is doing, and what it would leave behind. */
+void process_end(struct process* p);
 
 #endif

@@ -1,11 +1,14 @@
 #include "supervisor.h"
 
+#include "case.h"
+#include "hardware_buffer.h"
 #include "journal.h"
 #include "process.h"
 
 enum {
     EXIT_DEADLINE_MS = 10000,
     GONE_MS = 1,          /* between looks at a worker whose pipes are closed: it is leaving */
+    IDLE_POLL_MS = 1000,  /* without a worker: how late a signal is seen that came before the wait */
     POLL_MS = 200,        /* how late a death is seen while a driver's child keeps the pipes open */
     MEMORY_POLL_MS = 20,  /* how often a limited worker's size is looked at */
     MAX_LOAD_DEATHS = 2,  /* in a row, before the library is given up */
@@ -19,6 +22,15 @@ struct span {
     uint64_t position; /* of the case's frame in the stream of stored bytes */
     size_t length;
     uint32_t deadline_ms;
+};
+
+/* How a worker left. */
+struct leave {
+    bool told;
+    uint32_t ending;
+    uint32_t status;
+    size_t length;
+    char text[LOG_KEPT];
 };
 
 struct supervisor {
@@ -47,6 +59,11 @@ struct supervisor {
     struct progress* progress;
     struct process worker;
     char device[256]; /* the one the worker was started for */
+    char chosen[256]; /* the one the worker asks, by what its LIBRARY frame lists */
+    bool clocked;      /* the worker has the case that is due, */
+    uint64_t since_ns; /* since then */
+    uint64_t quiet_ns; /* when its last result came */
+    struct leave unclean; /* how the first worker left that left badly, and not in a case */
     struct buffer held; /* --isolate: the result, until its worker has left */
     bool library_told;
     const char* suspicion; /* why the worker was killed, when no ending says it */
@@ -106,22 +123,26 @@ static void put_end(struct supervisor* s) {
     keep(s, from);
 }
 
-/* How the last worker left: with status 0 unless the driver or a leak checker thinks otherwise. */
+/* How the workers left: with status 0 unless the driver or a leak checker thinks otherwise. */
 static void put_bye(struct supervisor* s) {
-    const struct process* p = &s->worker;
-    char text[LOG_KEPT];
-    bool signaled = WIFSIGNALED(p->status);
-    uint32_t ending = p->killed_as != ENDING_COMPLETED ? (uint32_t)p->killed_as
-                      : signaled                       ? (uint32_t)ENDING_CRASHED
-                      : WEXITSTATUS(p->status) != 0    ? (uint32_t)ENDING_EXITED
-                                                       : (uint32_t)ENDING_COMPLETED;
+    const struct leave* l = &s->unclean;
     size_t frame = frame_open(&s->output, FRAME_BYE);
     size_t field = field_open(&s->output, FIELD_BYE_HEAD);
-    put_u32(&s->output, ending);
-    put_u32(&s->output, (uint32_t)(signaled ? WTERMSIG(p->status) : WEXITSTATUS(p->status)));
+    put_u32(&s->output, l->ending);
+    put_u32(&s->output, l->status);
     field_close(&s->output, field);
-    put_field(&s->output, FIELD_TEXT, text, process_text(p, text));
+    put_field(&s->output, FIELD_TEXT, l->text, l->length);
     frame_close(&s->output, frame);
+}
+
+/* A worker that died outside any case: in a thread of the driver, or while it was unloaded. */
+static void note_leave(struct supervisor* s, uint8_t ending, int32_t code) {
+    struct leave* l = &s->unclean;
+    if (l->told) return;
+    l->told = true;
+    l->ending = ending;
+    l->status = (uint32_t)code;
+    l->length = process_text(&s->worker, l->text);
 }
 
 /* Ends everything with an ERROR frame. */
@@ -172,6 +193,7 @@ static void begin_batch(struct supervisor* s, const struct wire_batch* batch) {
     s->batch = *batch;
     s->in_batch = true;
     s->received = s->next_result = 0;
+    s->clocked = false;
     buffer_clear(&s->store);
     s->store_base = s->sent = 0;
     journal_begin(&s->journal, batch->id);
@@ -252,6 +274,8 @@ static void result_done(struct supervisor* s) {
     const struct span* span = &s->spans[s->next_result];
     s->next_result++;
     s->idle_deaths = 0;
+    s->clocked = false;
+    s->quiet_ns = now_ns();
     /* Its bytes are not needed again. */
     uint64_t end = span->position + span->length;
     if (s->sent < end) return; /* a worker that answers before it was asked: keep the frame */
@@ -263,9 +287,8 @@ static void blame(struct supervisor* s, uint8_t ending, int32_t code) {
     char text[LOG_KEPT];
     uint32_t stage = atomic_load(&s->progress->stage);
     uint32_t function = atomic_load(&s->progress->function);
-    uint64_t since = atomic_load(&s->progress->since_ns), now = now_ns();
+    uint64_t since = s->clocked ? s->since_ns : s->worker.started_ns, now = now_ns();
     size_t length = process_text(&s->worker, text);
-    s->progress->device[sizeof s->progress->device - 1] = 0;
     if (s->suspicion != NULL) {
         length = strlen(s->suspicion);
         memcpy(text, s->suspicion, length);
@@ -273,7 +296,7 @@ static void blame(struct supervisor* s, uint8_t ending, int32_t code) {
     size_t from = buffer_size(&s->output);
     put_result(&s->output, s->next_result, ending,
                (uint8_t)(stage < STAGES ? stage : STAGE_EXECUTION), code,
-               now > since ? now - since : 0, s->progress->device,
+               now > since ? now - since : 0, s->chosen,
                function_names[function < FN_COUNT ? function : FN_COUNT], text, length);
     keep(s, from);
     s->deaths++;
@@ -290,6 +313,24 @@ static bool expected_result(const struct supervisor* s, const struct frame* fram
            take_u32(&f) == s->next_result;
 }
 
+/* Keeps the name of the device that a worker asks: the wanted one, or the first of its list. */
+static void note_device(struct supervisor* s, const struct frame* frame) {
+    struct reader r = {frame->payload, frame->length, true}, f;
+    uint16_t tag;
+    snprintf(s->chosen, sizeof s->chosen, "%s", s->device);
+    while (s->chosen[0] == 0 && next_field(&r, &tag, &f)) {
+        if (tag != FIELD_DEVICE_INFO) continue;
+        take_u32(&f);
+        take_u64(&f);
+        uint32_t length = take_u32(&f);
+        take_u32(&f);
+        const uint8_t* name = take(&f, length);
+        if (name != NULL && f.ok && length < sizeof s->chosen)
+            snprintf(s->chosen, sizeof s->chosen, "%.*s", (int)length, (const char*)name);
+        return;
+    }
+}
+
 static void take_results(struct supervisor* s) {
     struct process* p = &s->worker;
     char error[ERROR_TEXT];
@@ -301,9 +342,10 @@ static void take_results(struct supervisor* s) {
         if (found > 0 && frame.kind == FRAME_LIBRARY && !p->loaded) {
             p->loaded = true;
             s->load_deaths = 0;
+            note_device(s, &frame);
             if (!s->library_told) put_bytes(&s->output, bytes, frame.total);
             s->library_told = true;
-        } else if (found > 0 && frame.kind == FRAME_ERROR) {
+        } else if (found > 0 && frame.kind == FRAME_ERROR && !p->loaded) {
             put_bytes(&s->output, bytes, frame.total);
             s->status = STATUS_LIBRARY;
             s->in_batch = false;
@@ -312,6 +354,7 @@ static void take_results(struct supervisor* s) {
         } else if (found > 0 && frame.kind == FRAME_RESULT && expected_result(s, &frame)) {
             if (isolated(s)) {
                 put_bytes(&s->held, bytes, frame.total);
+                s->quiet_ns = now_ns();
             } else {
                 put_bytes(&s->output, bytes, frame.total);
                 journal_add(&s->journal, bytes, frame.total);
@@ -330,7 +373,7 @@ static void take_results(struct supervisor* s) {
 
 /* A result that waited for its worker to leave; a bad leave becomes the case's ending. */
 static void release_held(struct supervisor* s, uint8_t ending, int32_t code, bool clean) {
-    uint8_t* head = buffer_front(&s->held) + FRAME_HEADER + FIELD_HEADER;
+    uint8_t* head = buffer_front(&s->held) + FRAME_SIZE + FIELD_SIZE;
     if (!clean && head[4] == ENDING_COMPLETED) {
         char text[LOG_KEPT];
         head[4] = ending;
@@ -376,34 +419,54 @@ static void load_death(struct supervisor* s, uint8_t ending, int32_t code) {
     give_up(s, ERROR_LIBRARY, STATUS_LIBRARY, text);
 }
 
-static void worker_gone(struct supervisor* s) {
-    struct process* p = &s->worker;
-    process_finish(p);
-    take_results(s);
-    uint32_t state = atomic_load(&s->progress->state);
-    bool clean = p->killed_as == ENDING_COMPLETED && WIFEXITED(p->status) &&
-                 WEXITSTATUS(p->status) == 0;
-    uint8_t ending = p->killed_as != ENDING_COMPLETED ? (uint8_t)p->killed_as
-                     : WIFSIGNALED(p->status)         ? ENDING_CRASHED
-                                                      : ENDING_EXITED;
-    int32_t code = ending == ENDING_TIMED_OUT || ending == ENDING_OUT_OF_MEMORY ? 0
-                   : WIFSIGNALED(p->status) ? WTERMSIG(p->status)
-                                            : WEXITSTATUS(p->status);
+/* Whether the worker has (a part of) the case that is due. */
+static bool case_handed_over(const struct supervisor* s) {
+    return s->sent > s->spans[s->next_result].position;
+}
+
+/* Whether it has all of it and is at work on it. */
+static bool case_at_work(const struct supervisor* s) {
+    if (!s->worker.loaded || !s->in_batch || s->next_result >= s->received) return false;
+    const struct span* span = &s->spans[s->next_result];
+    return buffer_size(&s->held) == 0 && s->sent >= span->position + span->length;
+}
+
+/* How a worker that is gone ended, and the number that goes with it: a signal, or what it exited
+ * with. */
+static uint8_t ending_of(const struct process* p, int32_t* code) {
+    *code = WIFSIGNALED(p->status) ? WTERMSIG(p->status) : WEXITSTATUS(p->status);
+    if (p->killed_as == ENDING_TIMED_OUT || p->killed_as == ENDING_OUT_OF_MEMORY) *code = 0;
+    if (p->killed_as != ENDING_COMPLETED) return (uint8_t)p->killed_as;
+    return WIFSIGNALED(p->status) ? ENDING_CRASHED : ENDING_EXITED;
+}
+
+/* Gives the death of a worker to whom it belongs: the case at work, the loading, or nobody. */
+static void settle_death(struct supervisor* s, uint8_t ending, int32_t code, bool clean) {
+    const struct process* p = &s->worker;
+    bool due = s->in_batch && s->next_result < s->received;
     if (buffer_size(&s->held) > 0) {
         release_held(s, ending, code, clean);
-    } else if (s->in_batch && p->loaded && s->next_result < s->received &&
-               (state == PROGRESS_RUNNING || state == PROGRESS_DELIVERING || s->suspicion) &&
-               (atomic_load(&s->progress->ordinal) == s->next_result || s->suspicion)) {
+    } else if (p->loaded && due && (case_handed_over(s) || s->suspicion != NULL)) {
         blame(s, ending, code);
-    } else if (!p->loaded && !s->finishing) {
+    } else if (!p->loaded && (s->in_batch || !s->finishing)) {
         load_death(s, ending, code);
-    } else if (!p->loaded && s->in_batch) {
-        load_death(s, ending, code);
-    } else if (s->in_batch && p->closed_ns == 0 && ++s->idle_deaths >= MAX_IDLE_DEATHS) {
-        give_up(s, ERROR_LIBRARY, STATUS_LIBRARY,
-                "the driver's process keeps dying between cases");
+    } else if (p->loaded && (!clean || p->closed_ns == 0)) {
+        note_leave(s, ending, code);
+        /* Each case due takes the blame once in a while, so that this comes to an end. */
+        if (due && p->closed_ns == 0 && ++s->idle_deaths >= MAX_IDLE_DEATHS)
+            blame(s, ending, code);
     }
+}
+
+static void worker_gone(struct supervisor* s) {
+    process_finish(&s->worker);
+    take_results(s);
+    int32_t code;
+    uint8_t ending = ending_of(&s->worker, &code);
+    bool by_itself = s->worker.killed_as == ENDING_COMPLETED;
+    settle_death(s, ending, code, by_itself && ending == ENDING_EXITED && code == 0);
     s->suspicion = NULL;
+    s->clocked = false;
 }
 
 static bool want_worker(const struct supervisor* s) {
@@ -413,13 +476,14 @@ static bool want_worker(const struct supervisor* s) {
 
 static void start_worker(struct supervisor* s) {
     snprintf(s->device, sizeof s->device, "%s", wanted_device(s));
-    if (!process_start(&s->worker, s->options, s->device, s->progress, s->next_result)) {
+    if (!process_start(&s->worker, s->options, s->device, s->progress)) {
         char text[128];
         snprintf(text, sizeof text, "cannot start a worker process: %s", strerror(errno));
         give_up(s, ERROR_SYSTEM, STATUS_SYSTEM, text);
         return;
     }
     s->workers++;
+    s->clocked = false;
     if (s->in_batch && s->next_result < s->received)
         s->sent = s->spans[s->next_result].position;
 }
@@ -451,13 +515,20 @@ static uint64_t worker_deadline(const struct supervisor* s) {
     const struct process* p = &s->worker;
     uint64_t ms = 1000000;
     if (!p->loaded) return p->started_ns + s->options->load_deadline_ms * ms;
-    uint32_t state = atomic_load(&s->progress->state);
-    if (state == PROGRESS_RUNNING && s->in_batch && s->next_result < s->received &&
-        atomic_load(&s->progress->ordinal) == s->next_result)
-        return atomic_load(&s->progress->since_ns) + s->spans[s->next_result].deadline_ms * ms;
-    if (state != PROGRESS_RUNNING && state != PROGRESS_DELIVERING && p->closed_ns != 0)
-        return p->closed_ns + EXIT_DEADLINE_MS * ms;
-    return 0;
+    if (case_at_work(s))
+        return s->clocked ? s->since_ns + s->spans[s->next_result].deadline_ms * ms : 0;
+    if (p->closed_ns == 0) return 0;
+    uint64_t since = s->quiet_ns > p->closed_ns ? s->quiet_ns : p->closed_ns;
+    return since + EXIT_DEADLINE_MS * ms;
+}
+
+/* A case's time is measured here, by when the worker was given it: a driver can write whatever
+ * the worker would say of it. */
+static void start_clock(struct supervisor* s) {
+    bool full = buffer_size(&s->output) >= MAX_OUTPUT_QUEUE; /* the worker waits for our reader */
+    if (!case_at_work(s) || (s->clocked && !full)) return;
+    s->clocked = true;
+    s->since_ns = now_ns();
 }
 
 static void watch_worker(struct supervisor* s) {
@@ -480,7 +551,7 @@ static void watch_worker(struct supervisor* s) {
 }
 
 static int poll_timeout(const struct supervisor* s) {
-    if (s->worker.pid == 0) return -1;
+    if (s->worker.pid == 0) return IDLE_POLL_MS;
     int timeout = memory_limit(s) != 0 ? MEMORY_POLL_MS : POLL_MS;
     if (s->worker.results < 0) timeout = GONE_MS;
     uint64_t deadline = worker_deadline(s), now = now_ns();
@@ -542,41 +613,58 @@ static void advance(struct supervisor* s) {
     } else if (want_worker(s)) {
         start_worker(s);
     }
+    start_clock(s);
 }
 
 static bool finished(const struct supervisor* s) {
     return s->finishing && !s->in_batch && s->worker.pid == 0;
 }
 
+/* What is waited for; the first three by their place, -1 where they are not. */
+struct waiting {
+    struct pollfd fds[5];
+    nfds_t count;
+    int in, results, log;
+};
+
+static int wait_also(struct waiting* w, bool wanted, int fd, short events) {
+    if (!wanted) return -1;
+    w->fds[w->count] = (struct pollfd){.fd = fd, .events = events};
+    return (int)w->count++;
+}
+
+/* Whether there is room for more of the input, and need of it. */
+static bool wants_input(const struct supervisor* s) {
+    bool room = buffer_size(&s->store) < MAX_INPUT_QUEUE || s->next_result == s->received;
+    bool whole = s->in_batch && s->received == s->batch.count;
+    return !s->input_ended && !s->finishing && room && !whole;
+}
+
+static struct waiting what_to_wait_for(const struct supervisor* s) {
+    const struct process* p = &s->worker;
+    bool alive = p->pid != 0;
+    struct waiting w = {.count = 0};
+    w.in = wait_also(&w, wants_input(s), s->in_fd, POLLIN);
+    w.results = wait_also(
+            &w, alive && p->results >= 0 && buffer_size(&s->output) < MAX_OUTPUT_QUEUE, p->results,
+            POLLIN);
+    w.log = wait_also(&w, alive && p->log >= 0, p->log, POLLIN);
+    wait_also(&w, alive && p->loaded && feeding(s), p->cases, POLLOUT);
+    wait_also(&w, buffer_size(&s->output) > 0, s->out_fd, POLLOUT);
+    return w;
+}
+
+static bool has_come(const struct waiting* w, int place) {
+    return place >= 0 && w->fds[place].revents != 0;
+}
+
 /* False when nobody reads our output any more. */
 static bool wait_for_something(struct supervisor* s) {
-    struct pollfd fds[5];
-    nfds_t count = 0;
-    int in = -1, results = -1, log = -1;
-    bool room = buffer_size(&s->store) < MAX_INPUT_QUEUE || s->next_result == s->received;
-    if (!s->input_ended && !s->finishing && room &&
-        !(s->in_batch && s->received == s->batch.count)) {
-        in = (int)count;
-        fds[count++] = (struct pollfd){.fd = s->in_fd, .events = POLLIN};
-    }
-    if (s->worker.pid != 0 && s->worker.results >= 0 &&
-        buffer_size(&s->output) < MAX_OUTPUT_QUEUE) {
-        results = (int)count;
-        fds[count++] = (struct pollfd){.fd = s->worker.results, .events = POLLIN};
-    }
-    if (s->worker.pid != 0 && s->worker.log >= 0) {
-        log = (int)count;
-        fds[count++] = (struct pollfd){.fd = s->worker.log, .events = POLLIN};
-    }
-    if (s->worker.pid != 0 && s->worker.loaded && feeding(s))
-        fds[count++] = (struct pollfd){.fd = s->worker.cases, .events = POLLOUT};
-    if (buffer_size(&s->output) > 0)
-        fds[count++] = (struct pollfd){.fd = s->out_fd, .events = POLLOUT};
-    int ready = poll(fds, count, poll_timeout(s));
-    if (ready > 0) {
-        if (in >= 0 && fds[in].revents != 0) read_input(s);
-        if (log >= 0 && fds[log].revents != 0) process_read_log(&s->worker);
-        if (results >= 0 && fds[results].revents != 0) {
+    struct waiting w = what_to_wait_for(s);
+    if (poll(w.fds, w.count, poll_timeout(s)) > 0) {
+        if (has_come(&w, w.in)) read_input(s);
+        if (has_come(&w, w.log)) process_read_log(&s->worker);
+        if (has_come(&w, w.results)) {
             if (!process_read_results(&s->worker)) {
                 close(s->worker.results);
                 s->worker.results = -1;
@@ -608,6 +696,20 @@ static bool begin_journal(struct supervisor* s) {
     return true;
 }
 
+static volatile sig_atomic_t told_to_end;
+
+static void end_soon(int number) { told_to_end = number; }
+
+/* As the signal would have ended us, so that it is seen which it was. */
+static int end_now(struct supervisor* s) {
+    process_end(&s->worker);
+    if (told_to_end) {
+        signal(told_to_end, SIG_DFL);
+        kill(getpid(), told_to_end);
+    }
+    return STATUS_SYSTEM;
+}
+
 int supervise(const struct options* options, int in, int out) {
     static struct supervisor state;
     struct supervisor* s = &state;
@@ -617,22 +719,26 @@ int supervise(const struct options* options, int in, int out) {
                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (s->progress == MAP_FAILED) return STATUS_SYSTEM;
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGTERM, end_soon);
+    signal(SIGINT, end_soon);
+    signal(SIGHUP, end_soon);
+    /* What a driver's processes leave behind becomes ours, and ends with the worker. */
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     put_hello(s);
     if (options->journal != NULL && !begin_journal(s)) return s->status;
     /* Only a pipe of our own: other files may share their flags with a shell. */
     if (fstat(out, &info) == 0 && (S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode)))
         fcntl(out, F_SETFL, fcntl(out, F_GETFL) | O_NONBLOCK);
+    hardware_buffers_try();
     advance(s);
     bool read = write_output(s);
-    while (read && !finished(s)) read = wait_for_something(s) || go_on_alone(s);
-    if (!read) { /* nobody listens: take the worker along */
-        if (s->worker.pid != 0) process_kill(&s->worker, ENDING_EXITED);
-        return STATUS_SYSTEM;
-    }
+    while (read && !told_to_end && !finished(s))
+        read = wait_for_something(s) || go_on_alone(s);
+    if (!read || told_to_end) return end_now(s); /* nobody listens, or wants more */
     if (s->status == STATUS_DONE) put_bye(s);
     while (buffer_size(&s->output) > 0) {
         struct pollfd fd = {.fd = out, .events = POLLOUT};
-        if (!write_output(s)) return STATUS_SYSTEM;
+        if (told_to_end || !write_output(s)) return end_now(s);
         if (buffer_size(&s->output) > 0) poll(&fd, 1, 1000);
     }
     return s->status;

@@ -42,8 +42,8 @@ static bool complain(char* error, const char* format, ...) {
 }
 
 int frame_parse(const uint8_t* bytes, size_t count, bool check, struct frame* out, char* error) {
-    if (count < FRAME_HEADER) return 0;
-    struct reader r = {bytes, FRAME_HEADER, true};
+    if (count < FRAME_SIZE) return 0;
+    struct reader r = {bytes, FRAME_SIZE, true};
     uint32_t magic = take_u32(&r);
     uint16_t version = take_u16(&r);
     uint16_t kind = take_u16(&r);
@@ -63,9 +63,9 @@ int frame_parse(const uint8_t* bytes, size_t count, bool check, struct frame* ou
         complain(error, "a frame of %u bytes, at most %d are allowed", (unsigned)length, MAX_FRAME);
         return -1;
     }
-    if (count - FRAME_HEADER < length) return 0;
+    if (count - FRAME_SIZE < length) return 0;
     if (check) {
-        uint32_t actual = wire_crc(wire_crc(0, bytes + 4, 8), bytes + FRAME_HEADER, length);
+        uint32_t actual = wire_crc(wire_crc(0, bytes + 4, 8), bytes + FRAME_SIZE, length);
         if (actual != sum) {
             complain(error, "a damaged frame: checksum 0x%08x instead of 0x%08x",
                      (unsigned)actual, (unsigned)sum);
@@ -73,9 +73,9 @@ int frame_parse(const uint8_t* bytes, size_t count, bool check, struct frame* ou
         }
     }
     out->kind = kind;
-    out->payload = bytes + FRAME_HEADER;
+    out->payload = bytes + FRAME_SIZE;
     out->length = length;
-    out->total = FRAME_HEADER + (size_t)length;
+    out->total = FRAME_SIZE + (size_t)length;
     return 1;
 }
 
@@ -92,9 +92,9 @@ size_t frame_open(struct buffer* b, uint16_t kind) {
 void frame_close(struct buffer* b, size_t position) {
     if (b->failed) return;
     uint8_t* frame = buffer_front(b) + position;
-    uint32_t length = (uint32_t)(buffer_size(b) - position - FRAME_HEADER);
+    uint32_t length = (uint32_t)(buffer_size(b) - position - FRAME_SIZE);
     memcpy(frame + 8, &length, 4);
-    uint32_t sum = wire_crc(wire_crc(0, frame + 4, 8), frame + FRAME_HEADER, length);
+    uint32_t sum = wire_crc(wire_crc(0, frame + 4, 8), frame + FRAME_SIZE, length);
     memcpy(frame + 12, &sum, 4);
 }
 
@@ -108,7 +108,7 @@ size_t field_open(struct buffer* b, uint16_t tag) {
 
 void field_close(struct buffer* b, size_t position) {
     if (b->failed) return;
-    uint32_t length = (uint32_t)(buffer_size(b) - position - FIELD_HEADER);
+    uint32_t length = (uint32_t)(buffer_size(b) - position - FIELD_SIZE);
     memcpy(buffer_front(b) + position + 4, &length, 4);
 }
 
@@ -188,6 +188,7 @@ bool parse_case_head(const uint8_t* payload, size_t length, struct wire_case* ou
     struct reader r = {payload, length, true}, f;
     uint16_t tag;
     memset(out, 0, sizeof *out);
+    out->quality.preference = out->quality.priority = -1;
     if (!next_field(&r, &tag, &f) || tag != FIELD_CASE_HEAD)
         return complain(error, "a case that does not begin with its head");
     return read_case_head(&f, out, error);
@@ -238,7 +239,7 @@ static bool read_operand(struct reader* r, struct operand* o, struct arena* aren
     if (r->ok && o->lifetime > LIFE_SUBGRAPH)
         return complain(error, "unknown lifetime %u of an operand", o->lifetime);
     if (r->ok && flags > 1) return complain(error, "unknown operand flags 0x%x", flags);
-    o->channel_quant = flags & 1;
+    o->channel_quant = flags & OPERAND_CHANNEL_QUANT;
     o->dims = take_words(r, o->rank, arena);
     if (o->channel_quant) {
         o->channel_dim = take_u32(r);
@@ -276,7 +277,7 @@ static bool read_graph(struct reader* r, struct graph* g, struct arena* arena, c
 static void read_argument(struct reader* r, struct argument* a, bool input, struct arena* arena,
                           uint8_t* flags) {
     *flags = take_u8(r);
-    a->omitted = *flags & 1;
+    a->omitted = *flags & ARGUMENT_OMITTED;
     a->rank = take_u8(r);
     if (take_u16(r) != 0) r->ok = false;
     a->length = take_u64(r);
@@ -290,7 +291,7 @@ static bool read_set(struct reader* r, struct input_set* s, struct arena* arena,
     uint32_t flags = take_u32(r);
     if (r->ok && flags > 1)
         return complain(error, "unknown flags 0x%x of an input set", (unsigned)flags);
-    s->set_output_dims = flags & 1;
+    s->set_output_dims = flags & SET_OUTPUT_DIMS;
     s->input_count = take_u32(r);
     s->output_count = take_u32(r);
     s->inputs = take_room(r, s->input_count, 12, sizeof *s->inputs, arena);
@@ -348,9 +349,29 @@ static bool check_case(const struct wire_case* c, char* error) {
     return true;
 }
 
-bool parse_case(const uint8_t* payload, size_t length, struct arena* arena, struct wire_case* out,
-                char* error) {
-    if (!parse_case_head(payload, length, out, error)) return false;
+static void read_quality(struct reader* r, struct quality* q) {
+    q->preference = (int32_t)take_u32(r);
+    q->priority = (int32_t)take_u32(r);
+    q->compile_timeout_ns = take_u64(r);
+    q->execute_timeout_ns = take_u64(r);
+}
+
+static bool read_extra(struct reader* r, struct extra* e, char* error) {
+    e->executions = take_u32(r);
+    e->lives = take_u32(r);
+    e->padding = take_u32(r);
+    e->flags = take_u32(r);
+    if (e->flags > (EXTRA_NO_TIMEOUT << 1) - 1)
+        return complain(error, "unknown flags 0x%x of what is extra", (unsigned)e->flags);
+    if (e->executions > MAX_REPETITIONS || e->lives > MAX_REPETITIONS || e->padding > MAX_PADDINGS)
+        return complain(error, "%u executions, %u lives and %u paddings more: too many",
+                        (unsigned)e->executions, (unsigned)e->lives, (unsigned)e->padding);
+    return true;
+}
+
+/* Room for the graphs and sets of a case, counted beforehand. */
+static bool make_room(const uint8_t* payload, size_t length, struct arena* arena,
+                      struct wire_case* out, char* error) {
     struct reader r = {payload, length, true}, f;
     uint16_t tag;
     uint32_t graphs = 0, sets = 0;
@@ -366,18 +387,44 @@ bool parse_case(const uint8_t* payload, size_t length, struct arena* arena, stru
     if (out->graphs == NULL || out->sets == NULL) return complain(error, "out of memory");
     memset(out->graphs, 0, graphs * sizeof *out->graphs);
     memset(out->sets, 0, sets * sizeof *out->sets);
-    r = (struct reader){payload, length, true};
-    next_field(&r, &tag, &f); /* the head */
-    while (next_field(&r, &tag, &f)) {
-        if (tag == FIELD_TOKEN && out->token == NULL && f.left == 32) {
-            out->token = f.at;
-        } else if (tag == FIELD_GRAPH) {
-            if (!read_graph(&f, &out->graphs[out->graph_count++], arena, error)) return false;
-        } else if (tag == FIELD_SET) {
-            if (!read_set(&f, &out->sets[out->set_count++], arena, error)) return false;
-        } else {
-            return complain(error, "unknown, repeated or wrong field %u in a case", tag);
-        }
+    return true;
+}
+
+/* The fields that a case has once at most. */
+struct seen {
+    bool quality, extra;
+};
+
+static bool read_field(uint16_t tag, struct reader* f, struct seen* seen, struct arena* arena,
+                       struct wire_case* out, char* error) {
+    if (tag == FIELD_GRAPH) return read_graph(f, &out->graphs[out->graph_count++], arena, error);
+    if (tag == FIELD_SET) return read_set(f, &out->sets[out->set_count++], arena, error);
+    if (tag == FIELD_TOKEN && out->token == NULL && f->left == 32) {
+        out->token = f->at;
+        return true;
     }
+    if (tag == FIELD_QUALITY && !seen->quality && f->left == QUALITY_SIZE) {
+        seen->quality = true;
+        read_quality(f, &out->quality);
+        return true;
+    }
+    if (tag == FIELD_EXTRA && !seen->extra && f->left == EXTRA_SIZE) {
+        seen->extra = true;
+        return read_extra(f, &out->extra, error);
+    }
+    return complain(error, "unknown, repeated or wrong field %u in a case", tag);
+}
+
+bool parse_case(const uint8_t* payload, size_t length, struct arena* arena, struct wire_case* out,
+                char* error) {
+    if (!parse_case_head(payload, length, out, error) ||
+        !make_room(payload, length, arena, out, error))
+        return false;
+    struct reader r = {payload, length, true}, f;
+    uint16_t tag;
+    struct seen seen = {0};
+    next_field(&r, &tag, &f); /* the head */
+    while (next_field(&r, &tag, &f))
+        if (!read_field(tag, &f, &seen, arena, out, error)) return false;
     return check_case(out, error);
 }

@@ -3,94 +3,7 @@
 #define NNAPI_RUNNER_WIRE_H
 
 #include "buffer.h"
-
-enum {
-    WIRE_VERSION = 1,
-    WIRE_MAGIC = 0x4b544e4e, /* "NNTK" */
-    FRAME_HEADER = 16,
-    FIELD_HEADER = 8,
-    MAX_FRAME = 1 << 30,
-    MAX_CASES = 1 << 20,
-    MAX_REPETITIONS = 10000,
-    CASE_HEAD_SIZE = 24,
-    RESULT_HEAD_SIZE = 24,
-};
-/* What one case's outputs may take together, repetitions included. */
-#ifndef MAX_OUTPUT_BYTES
-#define MAX_OUTPUT_BYTES ((uint64_t)1 << 29)
-#endif
-
-enum frame_kind {
-    FRAME_BATCH = 1,
-    FRAME_CASE = 2,
-    FRAME_HELLO = 16,
-    FRAME_LIBRARY = 17,
-    FRAME_RESULT = 18,
-    FRAME_END = 19,
-    FRAME_BYE = 20,
-    FRAME_ERROR = 21,
-    FRAME_KEPT = 22,
-};
-
-enum field_tag {
-    FIELD_BATCH_HEAD = 1,
-    FIELD_BATCH_DEVICE = 2,
-    FIELD_CASE_HEAD = 10,
-    FIELD_TOKEN = 11,
-    FIELD_GRAPH = 12,
-    FIELD_SET = 13,
-    FIELD_RESULT_HEAD = 30,
-    FIELD_DEVICE = 31,
-    FIELD_FUNCTION = 32,
-    FIELD_EXECUTION = 33,
-    FIELD_TEXT = 34,
-    FIELD_HELLO_HEAD = 40,
-    FIELD_LIBRARY_HEAD = 50,
-    FIELD_LIBRARY_PATH = 51,
-    FIELD_MISSING = 52,
-    FIELD_DEVICE_INFO = 53,
-    FIELD_HARDWARE_BUFFERS = 54,
-    FIELD_END_HEAD = 60,
-    FIELD_BYE_HEAD = 70,
-    FIELD_ERROR_HEAD = 80,
-    FIELD_KEPT_HEAD = 90,
-};
-
-enum { CASE_RELAXED = 1, CASE_PADDING = 2, CASE_MEASURE = 4 };
-enum { BATCH_ISOLATE = 1 };
-
-/* Numbers of nnapi_testkit.model.case: Path, MemoryKind, Stage, Ending; of model.types: Lifetime. */
-enum path { PATH_COMPUTE, PATH_START_WAIT, PATH_BURST, PATH_FENCED, PATH_REUSABLE, PATHS };
-enum memory_kind {
-    MEMORY_POINTER,
-    MEMORY_SHARED,
-    MEMORY_DEVICE,
-    MEMORY_HARDWARE_BUFFER,
-    MEMORY_DYNAMIC,
-    MEMORIES
-};
-enum stage {
-    STAGE_LOAD,
-    STAGE_DEVICE,
-    STAGE_MODEL,
-    STAGE_SUPPORT,
-    STAGE_COMPILATION,
-    STAGE_EXECUTION,
-    STAGE_DONE,
-    STAGES
-};
-enum ending {
-    ENDING_COMPLETED,
-    ENDING_STOPPED,
-    ENDING_UNSUPPORTED,
-    ENDING_CRASHED,
-    ENDING_TIMED_OUT,
-    ENDING_OUT_OF_MEMORY,
-    ENDING_EXITED,
-    ENDING_BAD_CASE,
-};
-enum lifetime { LIFE_TEMPORARY, LIFE_INPUT, LIFE_OUTPUT, LIFE_CONSTANT, LIFE_OMITTED, LIFE_SUBGRAPH };
-enum error_kind { ERROR_INPUT = 1, ERROR_LIBRARY = 2, ERROR_DEVICE = 3, ERROR_SYSTEM = 4 };
+#include "wire_codes.h"
 
 struct operand {
     int32_t type;
@@ -143,6 +56,22 @@ struct input_set {
     struct argument* outputs;
 };
 
+/* What is asked of the driver's service: -1 and 0 ask for nothing. */
+struct quality {
+    int32_t preference;
+    int32_t priority;
+    uint64_t compile_timeout_ns;
+    uint64_t execute_timeout_ns;
+};
+
+/* What few cases ask for. */
+struct extra {
+    uint32_t executions; /* so often again, while what the process holds is counted */
+    uint32_t lives;      /* the same of model, compilation and executions */
+    uint32_t padding;    /* so many paddings more than the preferred one */
+    uint32_t flags;
+};
+
 struct wire_case {
     uint32_t index;
     uint8_t path;
@@ -153,6 +82,8 @@ struct wire_case {
     uint32_t deadline_ms;
     uint64_t loop_timeout_ns;
     const uint8_t* token; /* 32 bytes, or NULL */
+    struct quality quality;
+    struct extra extra;
     uint32_t graph_count; /* the last one is the main graph */
     struct graph* graphs;
     uint32_t set_count;

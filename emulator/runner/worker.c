@@ -1,11 +1,26 @@
 #include "worker.h"
 
+#include "case.h"
 #include "hardware_buffer.h"
 
+static pid_t self;
+
+/* A driver may have made our pipe one that does not wait. */
+static void wait_for(int fd, short events) {
+    struct pollfd one = {.fd = fd, .events = events};
+    poll(&one, 1, -1);
+}
+
 static void write_all(int fd, const uint8_t* at, size_t count) {
+    /* A driver that forked and came back twice: its child has no business here. */
+    if (getpid() != self) _exit(0);
     while (count > 0) {
         ssize_t n = write(fd, at, count);
         if (n < 0 && errno == EINTR) continue;
+        if (n < 0 && errno == EAGAIN) {
+            wait_for(fd, POLLOUT);
+            continue;
+        }
         if (n <= 0) _exit(0); /* the parent is gone, nobody is left to tell */
         at += n;
         count -= (size_t)n;
@@ -75,56 +90,81 @@ static bool describe_device(const struct api* api, struct progress* progress,
     return true;
 }
 
-/* Writes the LIBRARY frame and chooses the device. */
-static void open_driver(struct driver* driver, const char* wanted, struct progress* progress,
-                        struct buffer* out, int results) {
-    const struct api* api = driver->api;
+static char device_name[MAX_DEVICE_NAME + 1];
+
+/* What is told of the library itself: its level, its path, what it lacks. */
+static void describe_library(const struct api* api, struct progress* progress,
+                             struct buffer* out) {
     int64_t level = -1;
     if (api->has[FN_ANeuralNetworks_getRuntimeFeatureLevel]) {
         note(progress, FN_ANeuralNetworks_getRuntimeFeatureLevel);
         level = api->ANeuralNetworks_getRuntimeFeatureLevel();
     }
-    size_t frame = frame_open(out, FRAME_LIBRARY);
     put_field(out, FIELD_LIBRARY_HEAD, &level, 8);
     put_field(out, FIELD_LIBRARY_PATH, api->path, strlen(api->path));
     for (int i = 0; i < FN_COUNT; i++)
         if (!api->has[i])
             put_field(out, FIELD_MISSING, function_names[i], strlen(function_names[i]));
-    if (hardware_buffers_exist() && api->has[FN_ANeuralNetworksMemory_createFromAHardwareBuffer])
-        put_field(out, FIELD_HARDWARE_BUFFERS, NULL, 0);
+    const char* lack = hardware_buffers_lack();
+    if (!api->has[FN_ANeuralNetworksMemory_createFromAHardwareBuffer])
+        lack = "the library has no ANeuralNetworksMemory_createFromAHardwareBuffer";
+    put_field(out, FIELD_HARDWARE_BUFFERS, lack, strlen(lack));
+}
+
+/* Whether the library lets a device be asked for, as it does since feature level 3. */
+static bool can_choose(const struct api* api) {
+    return api->has[FN_ANeuralNetworks_getDeviceCount] && api->has[FN_ANeuralNetworks_getDevice] &&
+           api->has[FN_ANeuralNetworksModel_getSupportedOperationsForDevices] &&
+           api->has[FN_ANeuralNetworksCompilation_createForDevices];
+}
+
+/* Adds device `i` to the driver's, the wanted one (or the first) in front, and its name to
+ * `names`. */
+static void add_device(struct driver* driver, uint32_t i, const char* wanted, struct buffer* out,
+                       char* names, size_t size) {
+    const struct api* api = driver->api;
+    struct progress* progress = driver->progress;
+    ANeuralNetworksDevice* device = NULL;
+    const char* name;
+    if (NOTED(ANeuralNetworks_getDevice, i, &device) != 0 || device == NULL) return;
+    if (!describe_device(api, progress, device, out, &name)) return;
+    size_t used = strlen(names);
+    snprintf(names + used, size - used, "%s%.*s", used > 0 ? ", " : "", MAX_DEVICE_NAME, name);
+    driver->devices[driver->device_count++] = device;
+    bool chosen = *wanted != 0 ? strncmp(name, wanted, MAX_DEVICE_NAME) == 0
+                               : driver->device == NULL;
+    if (!chosen) return;
+    driver->device = device;
+    /* It comes first where all are asked. */
+    driver->devices[driver->device_count - 1] = driver->devices[0];
+    driver->devices[0] = device;
+    snprintf(device_name, sizeof device_name, "%s", name);
+}
+
+/* Writes the LIBRARY frame and chooses the device. */
+static void open_driver(struct driver* driver, const char* wanted, struct buffer* out,
+                        int results) {
+    const struct api* api = driver->api;
+    struct progress* progress = driver->progress;
+    size_t frame = frame_open(out, FRAME_LIBRARY);
+    describe_library(api, progress, out);
     uint32_t count = 0;
-    bool can_choose = api->has[FN_ANeuralNetworks_getDeviceCount] &&
-                      api->has[FN_ANeuralNetworks_getDevice] &&
-                      api->has[FN_ANeuralNetworksModel_getSupportedOperationsForDevices] &&
-                      api->has[FN_ANeuralNetworksCompilation_createForDevices];
-    if (can_choose) {
+    if (can_choose(api)) {
         int code = NOTED(ANeuralNetworks_getDeviceCount, &count);
         if (code != 0)
             fail(results, ERROR_LIBRARY, "%s: ANeuralNetworks_getDeviceCount returned error %d",
                  api->path, code);
     }
     char names[512] = "";
-    for (uint32_t i = 0; i < count && i < MAX_DEVICES; i++) {
-        ANeuralNetworksDevice* device = NULL;
-        const char* name;
-        if (NOTED(ANeuralNetworks_getDevice, i, &device) != 0 || device == NULL) continue;
-        if (!describe_device(api, progress, device, out, &name)) continue;
-        size_t used = strlen(names);
-        snprintf(names + used, sizeof names - used, "%s%.*s", used > 0 ? ", " : "",
-                 MAX_DEVICE_NAME, name);
-        bool chosen = *wanted != 0 ? strncmp(name, wanted, MAX_DEVICE_NAME) == 0
-                                   : driver->device == NULL;
-        if (!chosen) continue;
-        driver->device = device;
-        snprintf(progress->device, sizeof progress->device, "%s", name);
-    }
+    for (uint32_t i = 0; i < count && i < MAX_DEVICES; i++)
+        add_device(driver, i, wanted, out, names, sizeof names);
     frame_close(out, frame);
     if (*wanted != 0 && driver->device == NULL)
         fail(results, ERROR_DEVICE, "no NNAPI device is called \"%s\"; %s has: %s", wanted,
              api->path, *names != 0 ? names : "none that can be asked for by name");
-    if (can_choose && driver->device == NULL)
+    if (can_choose(api) && driver->device == NULL)
         fail(results, ERROR_DEVICE, "%s lists no NNAPI device", api->path);
-    driver->device_name = progress->device;
+    driver->device_name = device_name;
 }
 
 /* Reads frames from `fd`; gives one after another, NULL at the end. */
@@ -137,6 +177,10 @@ static const struct frame* next_frame(int fd, struct buffer* in, struct frame* f
         if (found < 0 || !buffer_reserve(in, 65536)) _exit(71);
         ssize_t n = read(fd, in->data + in->end, in->capacity - in->end);
         if (n < 0 && errno == EINTR) continue;
+        if (n < 0 && errno == EAGAIN) {
+            wait_for(fd, POLLIN);
+            continue;
+        }
         if (n <= 0) return NULL;
         in->end += (size_t)n;
     }
@@ -159,28 +203,20 @@ _Noreturn void worker_main(const struct options* options, const char* wanted, in
     char error[1024];
     struct buffer in = {0}, out = {0};
     struct driver driver = {.api = &api, .cache_dir = options->cache_dir, .progress = progress};
+    self = getpid();
     note(progress, FN_NONE);
     if (!api_load(&api, options->library, options->support_library, error, sizeof error))
         fail(results, ERROR_LIBRARY, "%s", error);
-    open_driver(&driver, wanted, progress, &out, results);
+    open_driver(&driver, wanted, &out, results);
     deliver(results, &out);
     note(progress, FN_NONE);
-    atomic_store(&progress->state, PROGRESS_IDLE);
     struct frame frame;
-    uint32_t ordinal = atomic_load(&progress->ordinal);
     while (next_frame(cases, &in, &frame) != NULL) {
         struct arena arena = {0};
-        atomic_store(&progress->ordinal, ordinal);
-        atomic_store(&progress->since_ns, now_ns());
         atomic_store(&progress->stage, STAGE_LOAD);
-        atomic_store(&progress->state, PROGRESS_RUNNING);
         run_frame(&driver, &frame, &arena, &out);
         arena_free(&arena);
-        atomic_store(&progress->state, PROGRESS_DELIVERING);
         deliver(results, &out);
-        ordinal++;
-        atomic_store(&progress->ordinal, ordinal);
-        atomic_store(&progress->state, PROGRESS_IDLE);
         buffer_consume(&in, frame.total);
     }
     buffer_free(&in);

@@ -2,10 +2,10 @@
 #ifndef NNAPI_RUNNER_WORKER_H
 #define NNAPI_RUNNER_WORKER_H
 
-#include "case.h"
-#include "supervisor.h"
+#include "driver.h"
+#include "options.h"
 
-enum { MAX_DEVICES = 64, MAX_DEVICE_NAME = 255 };
+enum { MAX_DEVICE_NAME = 255 };
 
 /* Loads the library, writes a LIBRARY frame (or an ERROR frame) to `results`, then runs every CASE
  * frame from `cases` until its end and writes a RESULT frame for each. Never returns: leaves

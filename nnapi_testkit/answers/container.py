@@ -1,10 +1,13 @@
 """The container of one operation's goldens: an index and raw bytes.
 
-    "NNGOLD01" | u32 index length | u32 crc32 of index | index (JSON) | payload
+    "NNGOLD02" | u32 index length | u32 crc32 of index | index (JSON, zlib) | payload
 
-The index maps a case id to [hash, offset, length, crc32, outputs], `outputs` being for each
-input set a list of [dims, value type, flags]. An output's bytes are its values, then (flag 1)
-bounds as int16, then (flag 2) a bit mask of exempt elements, then (flag 4) the law of draws as
+The index maps a case id to [hash, offset, length, crc32, outputs], where length and checksum are of
+the answer's bytes as they are stored: one zlib stream each, so that one is read alone. `outputs`
+are for each input set a list of [dims, value type, flags]; of a contested case they are an object
+that gives this for each reading by its name, null where who reads so refuses the model, and the
+bytes of the readings follow one another. An output's bytes are its values, then (flag 1) bounds as
+int16, then (flag 2) a bit mask of exempt elements, then (flag 4) the distribution of draws as
 float64. Without flag 1 all bounds are 0. A layout ends with the kind of an output that has one.
 
 A bound is stored as ceil(8 log2 bound), so it is read back at most 9 % looser and never
@@ -28,12 +31,30 @@ from nnapi_testkit.answers.stale import moved
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.model.case import Answer, Expected
 
-MAGIC = b"NNGOLD01"
+MAGIC = b"NNGOLD02"
+# Far above any index or answer: what unpacks to more was not written by this kit.
+MOST_BYTES = 64 << 20
 SUFFIX = ".golden"
 _ZERO = -32768
-_BOUNDS, _EXEMPT, _LAW = 1, 2, 4
+_BOUNDS, _EXEMPT, _DISTRIBUTION = 1, 2, 4
 # Values are kept in the smallest type that is off by less than this share of the bound.
 _LOSS = 2.0**-12
+# 2 ** (n / 8) for n from 0 to 8, written out: `exp2` and `log2` differ between processors.
+_EIGHTHS = np.array(
+    [
+        1.0,
+        1.0905077326652577,
+        1.189207115002721,
+        1.2968395546510096,
+        1.4142135623730951,
+        1.5422108254079407,
+        1.681792830507429,
+        1.8340080864093424,
+        2.0,
+    ]
+)
+Sets = tuple[tuple[Expected, ...], ...]
+Layout = list[Any] | dict[str, Any]
 _TYPES = ("i1", "<i2", "<i4", "<f4", "<f8")
 
 
@@ -65,7 +86,13 @@ class Container:
         if len(text) != length or zlib.crc32(text) != crc:
             raise _corrupt(path, "index checksum")
         self._start = 16 + length
-        self.index: dict[str, list[Any]] = json.loads(text)
+        # A checksum says that the bytes are as they were written, not by whom.
+        try:
+            self.index: dict[str, list[Any]] = json.loads(_unpacked(text).decode("utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise _corrupt(path, "its index is no JSON") from error
+        if not isinstance(self.index, dict) or not all(map(_is_entry, self.index.values())):
+            raise _corrupt(path, "its index is of another form")
 
     def hash_of(self, case_id: str) -> str:
         """The hash of the case this answer was computed for."""
@@ -76,41 +103,106 @@ class Container:
         known = case_id in self.index and self.hash_of(case_id) == digest
         return known and not moved(self.answer(case_id), live)
 
-    def blob(self, case_id: str) -> tuple[list[Any], bytes]:
+    def blob(self, case_id: str) -> tuple[Layout, bytes]:
         """The layout and bytes of an answer, checked against its checksum."""
         _, offset, length, crc, outputs = self.index[case_id]
         data = self._bytes[self._start + offset : self._start + offset + length]
         if len(data) != length or zlib.crc32(data) != crc:
             raise _corrupt(self.path, f"answer of {case_id}")
-        return outputs, data
+        try:
+            return outputs, _unpacked(data)
+        except ValueError as error:
+            raise _corrupt(self.path, f"answer of {case_id}") from error
 
     def answer(self, case_id: str) -> Answer:
-        """The stored answer."""
+        """The stored answer. Raises CorruptGolden if the bytes are none."""
         outputs, data = self.blob(case_id)
-        position = 0
-        sets = []
-        for group in outputs:
-            found = []
-            for dims, kind, flags, *how in group:
-                expected, position = _unpack(data, position, tuple(dims), kind, flags)
-                if flags & _LAW:
-                    law, position = _law(data, position, (2, *dims[:-1], how[1]))
-                    expected = replace(expected, law=law)
-                found.append(replace(expected, kind=how[0]) if how else expected)
-            sets.append(tuple(found))
-        return Answer(tuple(sets), "golden")
+        try:
+            answer, read = _answer(outputs, data)
+        except (ValueError, TypeError, IndexError, OverflowError, MemoryError) as error:
+            raise _corrupt(self.path, f"answer of {case_id} is of another form") from error
+        if read != len(data):
+            raise _corrupt(self.path, f"answer of {case_id} has bytes to spare")
+        return answer
 
 
-def pack(answer: Answer) -> tuple[list[Any], bytes]:
+def _unpacked(data: bytes) -> bytes:
+    """The content of a zlib stream. Raises ValueError if it is none, or unpacks to too much."""
+    stream = zlib.decompressobj()
+    try:
+        content = stream.decompress(data, MOST_BYTES)
+    except zlib.error as error:
+        raise ValueError(str(error)) from error
+    if not stream.eof or stream.unused_data:
+        raise ValueError("not one whole zlib stream")
+    return content
+
+
+def _is_entry(entry: object) -> bool:
+    """Whether it is [hash, offset, length, crc32, outputs]."""
+    return (
+        isinstance(entry, list)
+        and len(entry) == 5
+        and isinstance(entry[0], str)
+        and all(type(number) is int and number >= 0 for number in entry[1:4])
+        and isinstance(entry[4], (list, dict))
+    )
+
+
+def _answer(outputs: Layout, data: bytes) -> tuple[Answer, int]:
+    """An answer by its layout, and how many bytes it takes."""
+    if isinstance(outputs, list):
+        sets, position = _sets(outputs, data, 0)
+        return Answer(sets, "golden"), position
+    position = 0
+    readings: list[tuple[str, Sets | None]] = []
+    for name, layout in outputs.items():
+        told = None
+        if layout is not None:
+            told, position = _sets(layout, data, position)
+        readings.append((name, told))
+    computed = [told for _, told in readings if told is not None]
+    return Answer(computed[-1], "golden", readings=tuple(readings)), position
+
+
+def _sets(outputs: list[Any], data: bytes, position: int) -> tuple[Sets, int]:
+    """The answer of one reading, and where its bytes end."""
+    sets = []
+    for group in outputs:
+        found = []
+        for dims, kind, flags, *how in group:
+            if kind not in _TYPES or not all(type(n) is int and n >= 0 for n in dims):
+                raise ValueError("no layout")
+            expected, position = _unpack(data, position, tuple(dims), kind, flags)
+            if flags & _DISTRIBUTION:
+                distribution, position = _distribution(data, position, (2, *dims[:-1], how[1]))
+                expected = replace(expected, distribution=distribution)
+            found.append(replace(expected, kind=how[0]) if how else expected)
+        sets.append(tuple(found))
+    return tuple(sets), position
+
+
+def pack(answer: Answer) -> tuple[Layout, bytes]:
     """The layout and bytes of an answer."""
+    if not answer.readings:
+        return _pack_sets(answer.sets)
+    layout: dict[str, Any] = {}
+    parts: list[bytes] = []
+    for name, sets in answer.readings:
+        layout[name], data = (None, b"") if sets is None else _pack_sets(sets)
+        parts.append(data)
+    return layout, b"".join(parts)
+
+
+def _pack_sets(sets: Sets) -> tuple[list[Any], bytes]:
     layout: list[Any] = []
     parts: list[bytes] = []
-    for group in answer.sets:
+    for group in sets:
         row = []
         for expected in group:
             kind = _value_type(expected)
             flags = 0
-            if expected.law is None:
+            if expected.distribution is None:
                 parts.append(expected.value.astype(kind).tobytes())
             if expected.bound.any():
                 flags |= _BOUNDS
@@ -119,33 +211,47 @@ def pack(answer: Answer) -> tuple[list[Any], bytes]:
                 flags |= _EXEMPT
                 parts.append(np.packbits(expected.exempt).tobytes())
             how: list[Any] = [expected.kind] if expected.kind else []
-            if expected.law is not None:
-                flags |= _LAW
-                parts.append(expected.law.astype("<f8").tobytes())
-                how.append(expected.law.shape[-1])
+            if expected.distribution is not None:
+                flags |= _DISTRIBUTION
+                parts.append(expected.distribution.astype("<f8").tobytes())
+                how.append(expected.distribution.shape[-1])
             row.append([list(expected.value.shape), kind, flags, *how])
         layout.append(row)
     return layout, b"".join(parts)
 
 
-def write(path: Path, entries: dict[str, tuple[str, list[Any], bytes]]) -> bool:
+def _holds(path: Path, entries: dict[str, tuple[str, Layout, bytes]]) -> bool:
+    """Whether a file holds just these answers."""
+    try:
+        kept = Container(path)
+        return kept.index.keys() == entries.keys() and all(
+            kept.hash_of(case_id) == digest
+            and kept.blob(case_id) == (json.loads(json.dumps(layout)), content)
+            for case_id, (digest, layout, content) in entries.items()
+        )
+    except KitError:
+        return False
+
+
+def write(path: Path, entries: dict[str, tuple[str, Layout, bytes]]) -> bool:
     """Write a container whole or not at all; False if the file already holds just this.
 
     Args:
         entries: for each case id its hash, layout and bytes.
     """
+    if path.exists() and _holds(path, entries):
+        return False  # zlib's versions pack the same content into other bytes
     index: dict[str, list[Any]] = {}
     payload: list[bytes] = []
     offset = 0
-    for case_id, (digest, layout, data) in sorted(entries.items()):
+    for case_id, (digest, layout, content) in sorted(entries.items()):
+        data = zlib.compress(content, 9)
         index[case_id] = [digest, offset, len(data), zlib.crc32(data), layout]
         payload.append(data)
         offset += len(data)
-    text = json.dumps(index, separators=(",", ":")).encode()
+    text = zlib.compress(json.dumps(index, separators=(",", ":")).encode(), 9)
     head = MAGIC + struct.pack("<II", len(text), zlib.crc32(text))
     whole = b"".join((head, text, *payload))
-    if path.exists() and path.read_bytes() == whole:
-        return False
     partial = path.with_suffix(f".{os.getpid()}.partial")
     try:
         partial.write_bytes(whole)
@@ -173,25 +279,32 @@ def _value_type(expected: Expected) -> str:
 
 
 def _pack_bounds(bound: np.ndarray[Any, np.dtype[np.float64]]) -> bytes:
-    with np.errstate(divide="ignore"):
-        steps = np.ceil(np.log2(bound) * 8)
-    codes = np.where(bound > 0, np.clip(steps, _ZERO + 1, 32767), _ZERO)
-    return codes.astype("<i2").tobytes()
+    # bound = share * 2 ** power, and share lies in [1/2, 1).
+    share, power = np.frexp(bound)
+    steps = (power - 1) * 8 + np.searchsorted(_EIGHTHS, share * 2)
+    return np.where(bound > 0, steps, _ZERO).astype("<i2").tobytes()
 
 
-def _law(
+def _bounds_of(codes: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    steps = codes.astype(np.int64)
+    with np.errstate(over="ignore"):
+        bounds: np.ndarray[Any, np.dtype[np.float64]] = np.ldexp(_EIGHTHS[steps % 8], steps // 8)
+    return np.where(codes == _ZERO, 0.0, bounds)
+
+
+def _distribution(
     data: bytes, position: int, shape: tuple[int, ...]
 ) -> tuple[np.ndarray[Any, np.dtype[np.float64]], int]:
     count = math.prod(shape)
-    law = np.frombuffer(data, dtype="<f8", count=count, offset=position)
-    return law.astype(np.float64).reshape(shape), position + 8 * count
+    distribution = np.frombuffer(data, dtype="<f8", count=count, offset=position)
+    return distribution.astype(np.float64).reshape(shape), position + 8 * count
 
 
 def _unpack(
     data: bytes, position: int, dims: tuple[int, ...], kind: str, flags: int
 ) -> tuple[Expected, int]:
     count = math.prod(dims)
-    if flags & _LAW:
+    if flags & _DISTRIBUTION:
         value = np.zeros(count)
     else:
         value = np.frombuffer(data, dtype=kind, count=count, offset=position).astype(np.float64)
@@ -199,7 +312,7 @@ def _unpack(
     if flags & _BOUNDS:
         codes = np.frombuffer(data, dtype="<i2", count=count, offset=position)
         position += 2 * count
-        bound = np.where(codes == _ZERO, 0.0, np.exp2(codes * 0.125))
+        bound = _bounds_of(codes)
     else:
         bound = np.zeros(count)
     exempt = None

@@ -11,7 +11,7 @@ from nnapi_testkit.answers.container import SUFFIX, Container, CorruptGolden, pa
 from nnapi_testkit.answers.stale import case_hash, moved
 from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.errors import KitError
-from nnapi_testkit.model.case import Answer, Case
+from nnapi_testkit.model.case import Answer, Case, Expected
 
 
 class GoldenError(KitError):
@@ -58,7 +58,47 @@ class Goldens:
             raise StaleGolden(
                 f"the golden of {name} answers other inputs or another model: {_REMEDY}"
             )
-        return container.answer(name)
+        answer = container.answer(name)
+        asked = [reading.name for reading in ref.contest.readings] if ref.contest else []
+        if [name for name, _ in answer.readings] != asked:
+            raise StaleGolden(f"the golden of {name} answers other readings: {_REMEDY}")
+        misfit = _misfit(answer, case)
+        if misfit:
+            raise CorruptGolden(
+                f"the golden of {name} does not fit its case ({misfit}): delete"
+                f" {container.path.name} and run nnapi-testkit golden update"
+            )
+        return answer
+
+
+def _misfit(answer: Answer, case: Case) -> str:
+    """What an answer has that its case has not; a driver must never be blamed for it."""
+    for _, sets in answer.readings or (("", answer.sets),):
+        misfit = "" if sets is None else _misfit_of(sets, case)
+        if misfit:
+            return misfit
+    return ""
+
+
+def _misfit_of(sets: tuple[tuple[Expected, ...], ...], case: Case) -> str:
+    if len(sets) != len(case.sets):
+        return f"{len(sets)} input sets instead of {len(case.sets)}"
+    for told, asked in zip(sets, case.sets, strict=True):
+        if len(told) != len(asked.output_dims):
+            return f"{len(told)} outputs instead of {len(asked.output_dims)}"
+        for index, expected, dims in zip(
+            case.model.main.outputs, told, asked.output_dims, strict=True
+        ):
+            shape = expected.value.shape
+            # How many rows there are may depend on the data; the buffer then has room for most.
+            declared = case.model.main.operands[index].dims
+            open_ = not declared or declared[0] == 0
+            rows = len(shape) == len(dims) > 0 and shape[0] <= dims[0] and shape[1:] == dims[1:]
+            if shape != tuple(dims) and not (open_ and rows):
+                return f"dimensions {list(shape)} instead of {list(dims)}"
+            if expected.bound.size and not (expected.bound >= 0).all():
+                return "a bound below zero"
+    return ""
 
 
 def open_goldens(folder: Path) -> Goldens:

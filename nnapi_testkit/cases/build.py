@@ -6,34 +6,32 @@ Everything here is deterministic and needs no torch: goldens judge the same case
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from nnapi_testkit.cases.codes import drawn_codes, drawn_floats
 from nnapi_testkit.cases.draw import bits, integers, key_of, magnitudes, uniform
-from nnapi_testkit.cases.quant import (
-    amplitude,
-    default_quant,
-    drawn_quant,
-    drawn_span,
-    float_32,
-    span_quant,
+from nnapi_testkit.cases.slots import (
+    ALL_OUTPUTS,
+    PER_CHANNEL,
+    Slot,
+    Variant,
+    choose_signature,
+    level_of,
+    plan_outputs,
+    plan_slots,
 )
 from nnapi_testkit.cases.special import special_values
-from nnapi_testkit.errors import KitError
 from nnapi_testkit.model.builder import Builder
 from nnapi_testkit.model.case import Case, Execution
-from nnapi_testkit.model.types import ChannelQuant
 from nnapi_testkit.op.declare import (
     Cell,
     Choice,
+    Codes,
     Distinct,
-    Facts,
-    Given,
-    Input,
+    Floats,
     Op,
-    Output,
     Reals,
     Sample,
     Scalar,
@@ -45,48 +43,22 @@ from nnapi_testkit.spec.operands import (
     DTYPE,
     FLOATS,
     Array,
-    is_quantized,
     is_tensor,
 )
 
-# The variation that asks for outputs a model may leave out.
-ALL_OUTPUTS = "all-outputs"
-# What samples need not name although a signature demands it.
-DEFAULTED = {"activation", "nchw"}
-PER_CHANNEL = OperandCode.TENSOR_QUANT8_SYMM_PER_CHANNEL
-
-
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """What is varied around a sample.
-
-    Args:
-        words: variation names in the case id, in order.
-        activation: replaces the sample's fused activation.
-        regimes: data regime of each input set: uniform, magnitude, special.
-    """
-
-    words: tuple[str, ...] = ()
-    activation: int | None = None
-    regimes: tuple[str, ...] = ("uniform",)
-    level: int = 1
-
-    def __contains__(self, word: str) -> bool:
-        return word in self.words
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """One operand of the operation as this case uses it."""
-
-    spec: Input
-    code: OperandCode
-    shape: tuple[int, ...]
-    quant: tuple[float, int]
-    channel_quant: ChannelQuant | None
-    value: Any
-    omitted: bool
-    key: str
+__all__ = [
+    "ALL_OUTPUTS",
+    "PER_CHANNEL",
+    "Slot",
+    "Variant",
+    "build_case",
+    "choose_signature",
+    "draw",
+    "emptied",
+    "level_of",
+    "plan_outputs",
+    "plan_slots",
+]
 
 
 def build_case(
@@ -99,21 +71,13 @@ def build_case(
     """
     slots, facts = plan_slots(op, cell, sample, variant, seed)
     builder = Builder()
-    unknown = "unknown-dims" in variant
-    rankless = "unknown-rank" in variant
     indexes: list[int] = []
     fed: list[Slot] = []
     tensors = 0
     for slot in slots:
         spec = slot.spec
-        if isinstance(spec, Scalar):
-            given = slot.value is not None
-            indexes.append(
-                builder.constant(slot.code, slot.value) if given else builder.omitted(slot.code)
-            )
-            continue
-        if slot.omitted:
-            indexes.append(builder.omitted(slot.code, (0,) * spec.rank[0], *slot.quant))
+        if isinstance(spec, Scalar) or slot.omitted:
+            indexes.append(_fixed(builder, slot))
             continue
         tensors += 1
         if _constant(spec, slot, tensors, variant):
@@ -123,20 +87,19 @@ def build_case(
             )
             continue
         if 0 in slot.shape:
-            indexes.append(_emptied(builder, slot))
-            fed.append(replace(slot, shape=tuple(n or 1 for n in slot.shape)))
+            indexes.append(emptied(builder, slot))
+            fed.append(slot._replace(shape=tuple(n or 1 for n in slot.shape)))
             continue
         fed.append(slot)
-        dims = slot.shape
-        if not spec.weight and slot.code != PER_CHANNEL:
-            dims = () if rankless else (0,) * len(dims) if unknown else dims
+        whole = spec.weight or slot.code == PER_CHANNEL
+        dims = slot.shape if whole else _told(slot.shape, variant)
         indexes.append(
             builder.input(slot.code, dims, *slot.quant, channel_quant=slot.channel_quant)
         )
     outputs, output_dims = [], []
     for spec_out, code, shape, quant in plan_outputs(op, cell, facts, sample, variant, seed):
-        dims = () if rankless else (0,) * len(shape) if unknown else shape
-        if spec_out.counted and not rankless:
+        dims = _told(shape, variant)
+        if spec_out.counted and dims:
             dims = (0, *dims[1:])
         outputs.append(builder.output(code, dims, *quant))
         output_dims.append(shape)
@@ -153,7 +116,23 @@ def build_case(
     return Case(case_id, builder.build("relaxed" in variant), sets)
 
 
-def _emptied(builder: Builder, slot: Slot) -> int:
+def _told(shape: tuple[int, ...], variant: Variant) -> tuple[int, ...]:
+    """The dimensions that the model tells of a tensor."""
+    if "unknown-rank" in variant:
+        return ()
+    return (0,) * len(shape) if "unknown-dims" in variant else shape
+
+
+def _fixed(builder: Builder, slot: Slot) -> int:
+    """A scalar, which is always a constant, or an operand that is left out."""
+    if isinstance(slot.spec, Tensor):
+        return builder.omitted(slot.code, (0,) * slot.spec.rank[0], *slot.quant)
+    if slot.value is None:
+        return builder.omitted(slot.code)
+    return builder.constant(slot.code, slot.value)
+
+
+def emptied(builder: Builder, slot: Slot) -> int:
     """A zero-sized tensor: in a model 0 means "unknown", so an operation has to make it.
 
     A model input has 1 in the place of each 0, and SLICE takes nothing of those dimensions.
@@ -175,212 +154,6 @@ def _constant(spec: Tensor, slot: Slot, position: int, variant: Variant) -> bool
     return "const" in variant and position > 1
 
 
-def choose_signature(op: Op, sample: Sample) -> tuple[Input, ...]:
-    """The first signature that knows every operand the sample names and misses no required one."""
-    for signature in op.signatures:
-        names = {spec.name for spec in signature}
-        required = {spec.name for spec in signature if not spec.optional}
-        if set(sample.operands) <= names and required <= set(sample.operands) | DEFAULTED:
-            return signature
-    raise KitError(
-        f"{op.name}: sample {sample.name!r} fits no signature; its operands are "
-        f"{sorted(sample.operands)}"
-    )
-
-
-def level_of(op: Op, cell: Cell, sample: Sample, signature: tuple[Input, ...]) -> int:
-    """The feature level that the sample needs in this cell."""
-    used = [spec.level for spec in signature if spec.name in sample.operands]
-    return max(op.since, cell.since, sample.level, *used, 1)
-
-
-def plan_slots(
-    op: Op, cell: Cell, sample: Sample, variant: Variant, seed: int
-) -> tuple[list[Slot], Facts]:
-    """The operands of the case and the facts its outputs follow from."""
-    signature = choose_signature(op, sample)
-    given = dict(sample.operands)
-    if variant.activation is not None:
-        given["activation"] = variant.activation
-    elif any(spec.name == "activation" for spec in signature):
-        given.setdefault("activation", 0)
-    if "nchw" in variant:
-        given["nchw"] = True
-    # Optional operands can only be left out from the end.
-    last = max(
-        (i for i, spec in enumerate(signature) if spec.name in given or not spec.optional),
-        default=-1,
-    )
-    channels_first = bool(given.get("nchw"))
-    # Seed 0 is frozen: its keys must not change.
-    key = (op.name, cell.name, sample.name, *([f"seed{seed}"] if seed else []))
-    facts = Facts(cell, [], {}, {}, {}, {})
-    slots: list[Slot] = []
-    # Tensors may depend on scalars that follow them.
-    for spec in signature[: last + 1]:
-        if isinstance(spec, Scalar):
-            facts.values[spec.name] = given.get(spec.name)
-    for spec in signature[: last + 1]:
-        value = given.get(spec.name)
-        if isinstance(spec, Scalar):
-            if value is None:
-                value = spec.default
-            facts.values[spec.name] = value
-            code = cell.type_of(spec.name, spec.type)
-            slots.append(Slot(spec, code, (), (0.0, 0), None, value, False, spec.name))
-            continue
-        if spec.many:
-            _many(spec, cell, value, facts, slots, channels_first, key, sample.like)
-            continue
-        slots.append(_tensor(spec, spec.name, cell, value, facts, channels_first, key, sample.like))
-    for name, value in given.items():
-        facts.values.setdefault(name, value)
-    return slots, facts
-
-
-def _many(
-    spec: Tensor,
-    cell: Cell,
-    values: Any,
-    facts: Facts,
-    slots: list[Slot],
-    channels_first: bool,
-    key: tuple[str, ...],
-    like: dict[str, str],
-) -> None:
-    made = [
-        _tensor(spec, f"{spec.name}[{i}]", cell, value, facts, channels_first, key, like)
-        for i, value in enumerate(values)
-    ]
-    slots.extend(made)
-    facts.inputs = [*facts.inputs, spec.name]
-    facts.shapes[spec.name] = [facts.shapes[slot.key] for slot in made]
-    facts.quants[spec.name] = made[0].quant
-    facts.amplitudes[spec.name] = max(facts.amplitudes[slot.key] for slot in made)
-
-
-def _tensor(
-    spec: Tensor,
-    name: str,
-    cell: Cell,
-    value: Any,
-    facts: Facts,
-    channels_first: bool,
-    key: tuple[str, ...],
-    like: dict[str, str],
-) -> Slot:
-    code = cell.type_of(spec.name, spec.type)
-    if value is None:
-        facts.values[name] = None
-        # Quantized types need a scale even where there is no value.
-        quant = (0.0, 0)
-        if is_quantized(code):
-            quant = _quant(spec, code, facts, (*key, name), held=True)
-        return Slot(spec, code, (), quant, None, None, True, name)
-    explicit: Any = None
-    if isinstance(value, tuple):
-        shape = value
-    elif isinstance(value, (Choice, Reals, Distinct)):
-        shape, explicit = value.shape, value
-    else:
-        values = value.values if isinstance(value, Given) else value
-        array = np.asarray(values, dtype=np.float64)
-        shape = value.shape if isinstance(value, Given) and value.shape is not None else array.shape
-        explicit = array.reshape(shape)
-    channel_quant = None
-    if code == PER_CHANNEL:
-        dim = spec.channel_dim(shape) if callable(spec.channel_dim) else spec.channel_dim
-        channel_quant = _channel_quant(shape[dim], dim, key)
-    shared = like.get(spec.name, like.get(name, ""))
-    # Values that a sample gives need a quantization that holds them.
-    held = isinstance(explicit, np.ndarray)
-    quant = facts.quants.get(shared) or _quant(spec, code, facts, (*key, name), held)
-    facts.inputs = [*facts.inputs, name]
-    facts.shapes[name] = shape
-    facts.values[name] = explicit.tolist() if isinstance(explicit, np.ndarray) else value
-    facts.quants[name] = quant
-    facts.amplitudes[name] = (
-        max(channel_quant.scales) * 127 if channel_quant else amplitude(code, quant, spec.domain)
-    )
-    if spec.bias_of:
-        facts.amplitudes[name] = 1.0
-    stored = shape
-    if spec.spatial and channels_first:
-        stored = (shape[0], shape[3], shape[1], shape[2])
-        if isinstance(explicit, np.ndarray):
-            explicit = explicit.transpose(0, 3, 1, 2)
-    return Slot(spec, code, stored, quant, channel_quant, explicit, False, name)
-
-
-def _quant(
-    spec: Tensor, code: OperandCode, facts: Facts, key: tuple[str, ...], held: bool = False
-) -> tuple[float, int]:
-    if spec.bias_of and code == OperandCode.TENSOR_INT32:
-        left, right = (
-            facts.quants[name][0] if name in facts.quants else float_32(facts.values[name])
-            for name in spec.bias_of
-        )
-        # A per-channel filter leaves the bias scale at 0: each channel has its own product.
-        return (float_32(left * right), 0)
-    if not is_quantized(code):
-        return (0.0, 0)
-    if spec.like:
-        return facts.quants[spec.like]
-    if callable(spec.quant):
-        return spec.quant(code, facts)
-    if spec.quant is not None:
-        return spec.quant
-    if held or not seeded(key):
-        return default_quant(code, *key)
-    return drawn_quant(code, spec.domain, *key)
-
-
-def seeded(key: tuple[str, ...]) -> bool:
-    """Whether a key of quantization belongs to a seed other than 0."""
-    return any(part.startswith("seed") for part in key[3:])
-
-
-def _channel_quant(count: int, dim: int, key: tuple[str, ...]) -> ChannelQuant:
-    low, high = (0.002, 0.04) if seeded(key) else (0.006, 0.02)
-    scales = uniform(key_of("channel", *key), count, low, high)
-    return ChannelQuant(dim, tuple(float_32(float(scale)) for scale in scales))
-
-
-def plan_outputs(
-    op: Op, cell: Cell, facts: Facts, sample: Sample, variant: Variant, seed: int
-) -> list[tuple[Output, OperandCode, tuple[int, ...], tuple[float, int]]]:
-    """What each output is: its specification, type, shape, scale and zero point."""
-    found = []
-    for spec in op.outputs:
-        if spec.optional and ALL_OUTPUTS not in variant:
-            continue
-        if spec.when is not None and not spec.when(facts):
-            continue
-        code = cell.type_of(spec.name, spec.type)
-        shape = tuple(int(n) for n in spec.shape(facts))
-        if spec.spatial and facts.get("nchw"):
-            shape = (shape[0], shape[3], shape[1], shape[2])
-        quant = (0.0, 0)
-        if is_quantized(code):
-            like = sample.like.get(spec.name, spec.like)
-            if like:
-                quant = facts.quants[like]
-            elif callable(spec.quant):
-                quant = spec.quant(code, facts)
-            elif spec.quant is not None:
-                quant = spec.quant[code.name]
-            elif spec.span is not None:
-                span = spec.span(facts)
-                if seed:
-                    span = drawn_span(*span, seed, op.name, cell.name, sample.name, spec.name)
-                quant = span_quant(code, *span)
-            else:
-                raise KitError(f"{op.name}: output {spec.name} needs like, quant or span")
-        count = spec.many(facts) if spec.many else 1
-        found.extend([(spec, code, shape, quant)] * count)
-    return found
-
-
 def draw(slot: Slot, key: int, regime: str) -> Array:
     """The data of a tensor operand, in its element type, shaped as stored."""
     dtype = DTYPE[slot.code]
@@ -393,6 +166,10 @@ def draw(slot: Slot, key: int, regime: str) -> Array:
     if isinstance(slot.value, Reals):
         real = uniform(key, count, slot.value.low, slot.value.high)
         return _encode(real, slot).reshape(shape)
+    if isinstance(slot.value, Codes):
+        return drawn_codes(slot.code, slot.quant[1], slot.value.where, key, shape)
+    if isinstance(slot.value, Floats):
+        return drawn_floats(slot.code, slot.value.where, key, shape)
     if isinstance(slot.value, Distinct):
         return _distinct(slot, key, slot.value.axis)
     if slot.value is not None:
@@ -407,8 +184,7 @@ def draw(slot: Slot, key: int, regime: str) -> Array:
 
 
 def _generated(slot: Slot, spec: Tensor, key: int, count: int, regime: str) -> Array:
-    code = slot.code
-    dtype = DTYPE[code]
+    code, dtype = slot.code, DTYPE[slot.code]
     if code in FLOATS:
         if spec.domain is not None:
             return uniform(key, count, *spec.domain).astype(dtype)

@@ -5,6 +5,7 @@ The stream of a key is splitmix64 (Steele, Lea and Flood, 2014) over the counter
 
 from __future__ import annotations
 
+import math
 from hashlib import blake2b
 
 import numpy as np
@@ -24,12 +25,24 @@ def key_of(*parts: object) -> int:
 
 def bits(key: int, count: int) -> NDArray[np.uint64]:
     """`count` uniform 64-bit words of the stream `key`."""
-    with np.errstate(over="ignore"):
-        z = np.arange(1, count + 1, dtype=np.uint64) * _GAMMA + np.uint64(key)
-        z = (z ^ (z >> _S30)) * _MIX1
-        z = (z ^ (z >> _S27)) * _MIX2
-    result: NDArray[np.uint64] = z ^ (z >> _S31)
-    return result
+    # Arrays of integers wrap around without a warning.
+    steps = _STEPS[:count] if count <= _STEPS.size else _steps(count)
+    z = steps + np.uint64(key)
+    z ^= z >> _S30
+    z *= _MIX1
+    z ^= z >> _S27
+    z *= _MIX2
+    z ^= z >> _S31
+    return z
+
+
+def _steps(count: int) -> NDArray[np.uint64]:
+    counters: NDArray[np.uint64] = np.arange(1, count + 1, dtype=np.uint64)
+    return counters * _GAMMA
+
+
+# Most tensors are small; their counters are multiplied once.
+_STEPS = _steps(4096)
 
 
 def uniform(key: int, count: int, low: float, high: float) -> NDArray[np.float64]:
@@ -49,5 +62,19 @@ def integers(key: int, count: int, low: int, high: int) -> NDArray[np.int64]:
 def magnitudes(key: int, count: int, low: float = -10.0, high: float = 3.0) -> NDArray[np.float64]:
     """Real numbers of either sign whose binary logarithm is uniform in [low, high)."""
     sign = np.where(bits(key ^ 0x5A5A, count) & np.uint64(1), -1.0, 1.0)
-    result: NDArray[np.float64] = sign * np.exp2(uniform(key, count, low, high))
+    return sign * power_of_two(uniform(key, count, low, high))
+
+
+def power_of_two(exponent: NDArray[np.float64]) -> NDArray[np.float64]:
+    """2 to the power of each exponent, to 1e-15 of it, in the same bits everywhere.
+
+    Maths libraries differ in the last place of `exp2`, which would make other inputs where it lies
+    next to the middle of two float32. This series of exp(x ln 2) adds and multiplies only.
+    """
+    whole = np.floor(exponent)
+    x = (exponent - whole) * math.log(2)
+    total = np.ones_like(x)
+    for n in range(18, 0, -1):
+        total = total * x / n + 1.0
+    result: NDArray[np.float64] = np.ldexp(total, whole.astype(np.int64))
     return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -53,6 +54,7 @@ class Base:
 
 
 Edit = Callable[[Base], Model]
+PLAIN = Variant()
 
 
 @lru_cache(maxsize=8)
@@ -67,10 +69,8 @@ def base_of(op_name: str, cell_name: str, sample_name: str) -> Base:
 
 def base_variant(op: Op) -> Variant:
     """The variant that refusals of the operation begin with: all its outputs are there."""
-    optional = [output for output in op.outputs if output.optional]
-    if not optional:
-        return Variant()
-    return Variant((ALL_OUTPUTS,), level=max(output.level for output in optional))
+    levels = [output.level for output in op.outputs if output.optional]
+    return Variant((ALL_OUTPUTS,), level=max(levels)) if levels else PLAIN
 
 
 def base_id(op: Op, cell_name: str, sample_name: str) -> str:
@@ -199,3 +199,10 @@ def output_count(count: int, base: Base) -> Model:
         model, index = add_operand(model, replace(first, lifetime=Lifetime.TEMPORARY))
         outputs.append(index)
     return with_operation(model, outputs=outputs[:count])
+
+
+def tie_parts(tie: str) -> tuple[str, int, tuple[str, ...]]:
+    """`bias.0=filter.0`: the operand and axis that a refusal changes, and the other operands."""
+    left, _, right = tie.partition("=")
+    name, _, axis = left.rpartition(".")
+    return name, int(axis), tuple(re.findall(r"[a-z_]{2,}|\b[a-z]\b", right.removeprefix("rank")))

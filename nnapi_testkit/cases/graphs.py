@@ -12,6 +12,7 @@ from nnapi_testkit.cases.draw import key_of
 from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.model.builder import Builder
 from nnapi_testkit.model.case import Case, Execution
+from nnapi_testkit.model.kinds import Kind
 from nnapi_testkit.op.declare import Cell, Op, Tensor
 from nnapi_testkit.op.graph import GraphSample
 from nnapi_testkit.spec.codes import OperandCode
@@ -32,7 +33,7 @@ def graph_refs(op: Op, cell: Cell, seed: int) -> Iterator[CaseRef]:
                 op.name,
                 cell.name,
                 level,
-                "graph",
+                Kind.GRAPH,
                 partial(build_graph, sample, flag, case_id, seed),
             )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from functools import partial
 
-from nnapi_testkit.cases.arguments import argument_refs
 from nnapi_testkit.cases.build import (
     ALL_OUTPUTS,
     Variant,
@@ -13,22 +12,36 @@ from nnapi_testkit.cases.build import (
     choose_signature,
     level_of,
 )
-from nnapi_testkit.cases.flow_pairs import flow_refs
-from nnapi_testkit.cases.flow_refusals import flow_refusal_refs
+from nnapi_testkit.cases.edges import edge_refs
+from nnapi_testkit.cases.endure import endure_refs
+from nnapi_testkit.cases.flow_shapes import flow_shape_refs
+from nnapi_testkit.cases.graph_shapes import shape_refs
 from nnapi_testkit.cases.graphs import graph_refs
-from nnapi_testkit.cases.levels import level_refs
-from nnapi_testkit.cases.pairs import pair_refs
+from nnapi_testkit.cases.kept_shapes import kept_refs
+from nnapi_testkit.cases.pairs.flow import flow_refs
+from nnapi_testkit.cases.pairs.metamorphic import pair_refs
 from nnapi_testkit.cases.paths import path_refs
+from nnapi_testkit.cases.probes import probe_samples
+from nnapi_testkit.cases.qualities import quality_refs
 from nnapi_testkit.cases.ref import CaseRef
-from nnapi_testkit.cases.refusals import refusal_refs
+from nnapi_testkit.cases.refusals.arguments import argument_refs
+from nnapi_testkit.cases.refusals.broken import broken_refs
+from nnapi_testkit.cases.refusals.constraints import refusal_refs
+from nnapi_testkit.cases.refusals.flow import flow_refusal_refs
+from nnapi_testkit.cases.refusals.levels import level_refs
+from nnapi_testkit.cases.states import state_refs
 from nnapi_testkit.cases.vary import Follows, build_varied
+from nnapi_testkit.cases.wide_graphs import wide_refs
 from nnapi_testkit.catalog import catalog, operation
+from nnapi_testkit.model.kinds import Kind
 from nnapi_testkit.op.declare import Cell, Input, Op, Sample, Scalar, Tensor
+from nnapi_testkit.op.forms import forms_of
 from nnapi_testkit.spec.codes import OperandCode
 from nnapi_testkit.spec.operands import FLOATS, is_quantized
 
 ACTIVATIONS = ((1, "relu"), (2, "relu1"), (3, "relu6"))
 BOTH = ("uniform", "magnitude")
+FORM_SAMPLES = 2
 
 
 def case_index(
@@ -59,12 +72,23 @@ def _operation(op: Op, seed: int, follows: Follows | None) -> Iterator[CaseRef]:
     for cell in op.cells:
         refs = list(_computing(op, cell, seed, follows))
         yield from refs
-        small = (ref for ref in refs if ref.kind in ("positive", "graph"))
-        yield from path_refs(op, cell, next(small))
+        small = [ref for ref in refs if ref.kind in (Kind.POSITIVE, Kind.GRAPH)]
+        # Where all of a cell is contested, what a device computes has to be the same by each way.
+        yield from path_refs(op, cell, next(iter(small or refs)))
+        yield from _forms(op, cell, seed)
         yield from pair_refs(op, cell)
         yield from flow_refs(op, cell)
+        yield from flow_shape_refs(op, cell)
+    yield from shape_refs(op)
+    yield from kept_refs(op)
+    yield from wide_refs(op)
+    yield from state_refs(op)
+    yield from quality_refs(op)
+    yield from endure_refs(op)
     yield from refusal_refs(op) if op.graphs is None else flow_refusal_refs(op)
+    yield from broken_refs(op)
     yield from argument_refs(op)
+    yield from edge_refs(op)
     yield from level_refs(op)
 
 
@@ -72,13 +96,15 @@ def _computing(op: Op, cell: Cell, seed: int, follows: Follows | None) -> Iterat
     """The cases of a cell that have answers of their own; the first is a small whole one."""
     if op.graphs is not None:
         yield from graph_refs(op, cell, seed)
-    for number, sample in enumerate(op.samples_for(cell)):
+    for number, sample in enumerate((*op.samples_for(cell), *probe_samples(op, cell))):
         signature = choose_signature(op, sample)
         level = level_of(op, cell, sample, signature)
         for variant in _variants(op, cell, sample, signature, number):
             words = "-".join((cell.name, *variant.words, sample.name))
             case_id = f"{op.name}[{words}]"
-            kind = "special" if "special" in variant else "positive"
+            kind = Kind.SPECIAL if "special" in variant else Kind.POSITIVE
+            if sample.contest is not None:
+                kind = Kind.READING
             yield CaseRef(
                 case_id,
                 op.name,
@@ -88,6 +114,27 @@ def _computing(op: Op, cell: Cell, seed: int, follows: Follows | None) -> Iterat
                 partial(build_varied, op, cell, sample, variant, case_id, seed, follows)
                 if seed
                 else partial(build_case, op, cell, sample, variant, case_id, seed),
+                contest=sample.contest,
+            )
+
+
+def _forms(op: Op, cell: Cell, seed: int) -> Iterator[CaseRef]:
+    """The first samples of a cell with operand types that only some devices take."""
+    for form in forms_of(op):
+        if form.cell.name != cell.name:
+            continue
+        agreed = [sample for sample in op.samples_for(cell) if sample.contest is None]
+        for sample in agreed[:FORM_SAMPLES]:
+            variant = Variant((form.word,))
+            case_id = f"{op.name}[{cell.name}-{form.word}-{sample.name}]"
+            yield CaseRef(
+                case_id,
+                op.name,
+                cell.name,
+                level_of(op, cell, sample, choose_signature(op, sample)),
+                Kind.READING,
+                partial(build_case, op, form.cell, sample, variant, case_id, seed),
+                contest=form.contest,
             )
 
 
@@ -110,23 +157,31 @@ def _variants(
         yield Variant(("nchw",), level=3)
         if relaxable and number == 0:
             yield Variant(("nchw", "relaxed"), level=3)
-    if (
-        "activation" in names
-        and cell.main != OperandCode.TENSOR_INT32
-        and not sample.operands.get("activation")
-    ):
-        for position, (code, word) in enumerate(ACTIVATIONS):
-            if number == 0 or number % 3 == position:
-                yield Variant((word,), activation=code)
+    if "activation" in names and cell.main != OperandCode.TENSOR_INT32:
+        yield from _activations(sample, number)
     yield from _lifetimes(signature, sample, number)
     if number in (0, 2):
         yield Variant(("unknown-dims",), level=3)
     if number == 1:
         yield Variant(("unknown-rank",), level=3)
-    if (cell.main in FLOATS or is_quantized(cell.main)) and (number in (1, 3) or sample.large):
+    if number in (1, 3) or sample.large:
+        yield from _specials(cell)
+
+
+def _activations(sample: Sample, number: int) -> Iterator[Variant]:
+    """Fused activations in place of none: all of the first sample, one of each other in turn."""
+    if sample.operands.get("activation"):
+        return
+    for position, (code, word) in enumerate(ACTIVATIONS):
+        if number == 0 or number % 3 == position:
+            yield Variant((word,), activation=code)
+
+
+def _specials(cell: Cell) -> Iterator[Variant]:
+    if cell.main in FLOATS or is_quantized(cell.main):
         yield Variant(("special",), regimes=("special",))
-        if relaxable:
-            yield Variant(("special", "relaxed"), regimes=("special-half",), level=2)
+    if cell.main == OperandCode.TENSOR_FLOAT32:
+        yield Variant(("special", "relaxed"), regimes=("special-half",), level=2)
 
 
 def _lifetimes(signature: tuple[Input, ...], sample: Sample, number: int) -> Iterator[Variant]:

@@ -1,4 +1,4 @@
-"""The ways into a driver: one small case of each cell run again by every execution path.
+"""Path configurations: one small case of each cell run again by every execution path.
 
 Each cell gets five cases. Together they take every path (compute, start and wait, burst, fenced,
 reusable twice), every kind of memory (pointers, shared, device), compilation with a cold and with
@@ -20,22 +20,23 @@ from typing import TypeVar
 
 from nnapi_testkit.cases.draw import bits, key_of
 from nnapi_testkit.cases.ref import Broken, CaseRef
-from nnapi_testkit.cases.refusals import MOST_EACH
-from nnapi_testkit.model.case import Case, Execution, MemoryKind, Path, Stage
+from nnapi_testkit.cases.refusals.constraints import MOST_EACH
+from nnapi_testkit.model.case import Case, Execution, ExecutionPath, MemoryKind, Stage
+from nnapi_testkit.model.kinds import Kind
 from nnapi_testkit.model.types import Lifetime, Model
 from nnapi_testkit.op.declare import Cell, Op
 from nnapi_testkit.spec.codes import OperandCode
 from nnapi_testkit.spec.operands import is_tensor
 
-ROWS = 5
-PATHS = tuple(Path)
+PATHS = tuple(ExecutionPath)
+ROWS = len(PATHS)  # cases of a cell: each takes another path
 MEMORIES = (MemoryKind.POINTER, MemoryKind.SHARED, MemoryKind.DEVICE)
 PATH_WORD = {
-    Path.COMPUTE: "compute",
-    Path.START_WAIT: "start-wait",
-    Path.BURST: "burst",
-    Path.FENCED: "fenced",
-    Path.REUSABLE: "reusable",
+    ExecutionPath.COMPUTE: "compute",
+    ExecutionPath.START_WAIT: "start-wait",
+    ExecutionPath.BURST: "burst",
+    ExecutionPath.FENCED: "fenced",
+    ExecutionPath.REUSABLE: "reusable",
 }
 MEMORY_WORD = {
     MemoryKind.POINTER: "pointers",
@@ -46,8 +47,13 @@ MEMORY_WORD = {
 }
 # What a target has to tell of itself.
 MEMORY_NEEDS = {MemoryKind.AHARDWARE_BUFFER: "hardware_buffers"}
-# The feature levels that brought the functions each way needs.
-PATH_LEVEL = {Path.COMPUTE: 3, Path.BURST: 3, Path.FENCED: 4, Path.REUSABLE: 5}
+# The feature levels that brought the functions each configuration needs.
+PATH_LEVEL = {
+    ExecutionPath.COMPUTE: 3,
+    ExecutionPath.BURST: 3,
+    ExecutionPath.FENCED: 4,
+    ExecutionPath.REUSABLE: 5,
+}
 MEMORY_LEVEL = {
     MemoryKind.DEVICE: 4,
     MemoryKind.DYNAMIC: 4,
@@ -59,7 +65,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class PathConfiguration:
     """How one case enters the driver.
 
     Args:
@@ -69,7 +75,7 @@ class Way:
         rows: what is told of outputs whose dimension 0 follows from the data.
     """
 
-    path: Path
+    path: ExecutionPath
     memory: MemoryKind
     cache: str = ""
     padding: bool = False
@@ -109,8 +115,8 @@ class Way:
         )
 
 
-def ways(cell: str) -> list[Way]:
-    """The six ways of a cell, named `OPERATION cell`; the last one by hardware buffers."""
+def path_configurations(cell: str) -> list[PathConfiguration]:
+    """The six configurations of a cell, `OPERATION cell`; the last by hardware buffers."""
     paths = _shuffled(cell, "path", PATHS)
     memories = _shuffled(cell, "memory", MEMORIES)
     cached = _shuffled(cell, "cache", (True, False))
@@ -123,11 +129,11 @@ def ways(cell: str) -> list[Way]:
     seen = False
     for row in range(ROWS):
         # A fence can only be waited for when all output dimensions are known beforehand.
-        known = told[row] or paths[row] == Path.FENCED
+        known = told[row] or paths[row] == ExecutionPath.FENCED
         cache = "" if not cached[row] else "warm" if seen else "cold"
         seen = seen or cached[row]
         found.append(
-            Way(
+            PathConfiguration(
                 paths[row],
                 memories[row],
                 cache,
@@ -135,26 +141,26 @@ def ways(cell: str) -> list[Way]:
                 unknown[row],
                 unknown[row] and known,
                 timing[row],
-                twice[row] or paths[row] == Path.REUSABLE,
+                twice[row] or paths[row] == ExecutionPath.REUSABLE,
             )
         )
     found.append(_by_hardware_buffers(cell))
     return found
 
 
-def _by_hardware_buffers(cell: str) -> Way:
+def _by_hardware_buffers(cell: str) -> PathConfiguration:
     words = bits(key_of("path", cell, "hardware"), 7).tolist()
     path = PATHS[words[0] % len(PATHS)]
     cached, padding, unknown, told, timing, twice = (bool(word >> 7 & 1) for word in words[1:])
-    return Way(
+    return PathConfiguration(
         path,
         MemoryKind.AHARDWARE_BUFFER,
-        "warm" if cached else "",  # other ways of the cell have compiled it before
+        "warm" if cached else "",  # other configurations of the cell have compiled it before
         padding,
         unknown,
-        unknown and (told or path == Path.FENCED),
+        unknown and (told or path == ExecutionPath.FENCED),
         timing,
-        twice or path == Path.REUSABLE,
+        twice or path == ExecutionPath.REUSABLE,
     )
 
 
@@ -166,23 +172,24 @@ def _shuffled(cell: str, factor: str, levels: Sequence[T]) -> list[T]:
 
 
 def path_refs(op: Op, cell: Cell, base: CaseRef) -> Iterator[CaseRef]:
-    """The base case, a whole one of its cell, by every way."""
+    """The base case, a whole one of its cell, by every configuration."""
     counted = any(output.counted for output in op.outputs)
     sample = next((s for s in op.samples_for(cell) if base.id.endswith(f"-{s.name}]")), None)
     rows = sample.rows if sample is not None else None
-    for way in ways(f"{base.operation} {base.cell}"):
+    for configuration in path_configurations(f"{base.operation} {base.cell}"):
         if counted:
-            way = _counted(way, rows)
-        case_id = _named(base, f"path-{'-'.join(way.words)}")
+            configuration = _counted(configuration, rows)
+        case_id = _named(base, f"path-{'-'.join(configuration.words)}")
         yield CaseRef(
             case_id,
             base.operation,
             base.cell,
-            max(base.level, way.level),
-            "path",
-            partial(_make, base, way, case_id),
+            max(base.level, configuration.level),
+            Kind.PATH,
+            partial(_make, base, configuration, case_id),
             base.id,
-            needs=MEMORY_NEEDS.get(way.memory, ""),
+            needs=MEMORY_NEEDS.get(configuration.memory, ""),
+            contest=base.contest,
         )
     if not any(is_tensor(cell.type_of(out.name, out.type)) for out in op.outputs):
         return
@@ -193,8 +200,8 @@ def path_refs(op: Op, cell: Cell, base: CaseRef) -> Iterator[CaseRef]:
         case_id,
         base.operation,
         base.cell,
-        max(base.level, PATH_LEVEL[Path.FENCED]),
-        "refusal",
+        max(base.level, PATH_LEVEL[ExecutionPath.FENCED]),
+        Kind.REFUSAL,
         partial(_untold, base, case_id),
         broken=Broken("fenced-dims", base.id),
     )
@@ -206,35 +213,43 @@ def _named(base: CaseRef, words: str) -> str:
     return f"{head}[{base.cell}-{words}-{sample}]"
 
 
-def _counted(way: Way, rows: int | None) -> Way:
-    """The way of an operation whose rows are counted by the data.
+def _counted(configuration: PathConfiguration, rows: int | None) -> PathConfiguration:
+    """The configuration of an operation whose rows are counted by the data.
 
     A fence needs all dimensions beforehand, which the sample may tell. Memory of a device is made
     without them: which devices need not be able to.
     """
-    if way.path == Path.FENCED and rows is not None:
-        return replace(way, told=True, rows=rows)
-    path = Path.START_WAIT if way.path == Path.FENCED else way.path
-    memory = MemoryKind.DYNAMIC if way.memory == MemoryKind.DEVICE else way.memory
-    return replace(way, path=path, memory=memory, told=False)
+    if configuration.path == ExecutionPath.FENCED and rows is not None:
+        return replace(configuration, told=True, rows=rows)
+    path = (
+        ExecutionPath.START_WAIT
+        if configuration.path == ExecutionPath.FENCED
+        else configuration.path
+    )
+    memory = (
+        MemoryKind.DYNAMIC if configuration.memory == MemoryKind.DEVICE else configuration.memory
+    )
+    return replace(configuration, path=path, memory=memory, told=False)
 
 
-def _make(base: CaseRef, way: Way, case_id: str) -> Case:
+def _make(base: CaseRef, configuration: PathConfiguration, case_id: str) -> Case:
     case = base.make()
     # Control flow keeps its dimensions: its cases with unknown ones are samples of their own.
-    unknown = way.unknown and not case.model.subgraphs
-    told = way.told and (unknown or way.rows is not None)
+    unknown = configuration.unknown and not case.model.subgraphs
+    told = configuration.told and (unknown or configuration.rows is not None)
     return replace(
         case,
         id=case_id,
         model=_open(case.model) if unknown else case.model,
-        sets=tuple(_told(case.model, s, way.rows) if told else s for s in case.sets),
-        path=way.path,
-        memory=way.memory,
-        repetitions=2 if way.twice else 1,
-        cache_token=blake2b(base.id.encode(), digest_size=32).digest() if way.cache else b"",
-        padding=way.padding,
-        measure=way.timing,
+        sets=tuple(_told(case.model, s, configuration.rows) if told else s for s in case.sets),
+        path=configuration.path,
+        memory=configuration.memory,
+        repetitions=2 if configuration.twice else 1,
+        cache_token=blake2b(base.id.encode(), digest_size=32).digest()
+        if configuration.cache
+        else b"",
+        padding=configuration.padding,
+        measure=configuration.timing,
     )
 
 
@@ -258,7 +273,7 @@ def _untold(base: CaseRef, case_id: str) -> Case:
         id=case_id,
         model=_open(case.model, inputs=False),
         sets=tuple(replace(s, set_output_dims=False) for s in case.sets[:1]),
-        path=Path.FENCED,
+        path=ExecutionPath.FENCED,
         expect=Stage.EXECUTION,
     )
 

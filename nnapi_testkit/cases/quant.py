@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import struct
 
 from nnapi_testkit.cases.draw import key_of, uniform
 from nnapi_testkit.spec.codes import OperandCode
 from nnapi_testkit.spec.operands import ASYMMETRIC, CODE_RANGE, is_quantized
 
+_FLOAT32 = struct.Struct("<f")
 # Powers of two and numbers that float32 cannot represent exactly, in units of a 2.5 half range.
 _SCALES = (1.0, 0.8, 1.27, 0.6640625)
 _SHIFTS = (0, -11, 23, 5)
@@ -73,17 +75,15 @@ def amplitude(
     code: OperandCode, quant: tuple[float, int], domain: tuple[float, float] | None
 ) -> float:
     """Half the width of the real interval that generated data cover."""
-    if domain is not None and not is_quantized(code):
+    limits = CODE_RANGE.get(code)
+    if limits is not None:
+        return quant[0] * (limits[1] - limits[0]) / 2 if quant[0] > 0 else 2.0
+    if domain is not None:
         return max(abs(domain[0]), abs(domain[1]))
-    if is_quantized(code) and quant[0] > 0:
-        low, high = CODE_RANGE[code]
-        return quant[0] * (high - low) / 2
     return 100.0 if code == OperandCode.TENSOR_INT32 else 2.0
 
 
 def float_32(value: float) -> float:
     """`value` rounded to the float32 that the C API carries."""
-    import struct
-
-    rounded: float = struct.unpack("<f", struct.pack("<f", value))[0]
+    rounded: float = _FLOAT32.unpack(_FLOAT32.pack(value))[0]
     return rounded

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from nnapi_testkit.model.case import Case
+from nnapi_testkit.model.kinds import Kind
+from nnapi_testkit.op.readings import Contest
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,14 +16,17 @@ class Broken:
 
     Args:
         constraint: the rule, and after a dot how it is broken (`rank-input.5`).
-        neighbour: id of the case that runs the same model unbroken; empty if there is none.
+        control: id of the case that runs the same model unbroken; empty if there is none.
         newer: the model breaks no rule, but needs the feature level of its reference: a device
             of a lower level has to refuse it, or not to claim it, and only such a device is asked.
+        open: why a device that accepts the model is not to blame: what is broken follows from the
+            meaning of the operation, and no sentence demands it. `strict` blames all the same.
     """
 
     constraint: str
-    neighbour: str = ""
+    control: str = ""
     newer: bool = False
+    open: str = ""
 
     @property
     def rule(self) -> str:
@@ -38,29 +43,38 @@ class CaseRef:
         operation: the operation under test.
         cell: its type row, e.g. `quant8/per_channel`, `float32>quant8`.
         level: NNAPI feature level the case needs.
-        kind: `positive`, `special`, `graph`, `pair`, `path`, `refusal`.
+        kind: what it asks for.
         make: builds the case; pure and deterministic.
         answer_id: the case whose golden answers this one too; empty for its own.
         broken: of a refusal, what it breaks.
+        contest: the question it asks, where documentation and field differ.
         needs: a fact that the target has to tell of itself, beyond its feature level.
+        refusable: why a device may refuse it, where it may.
     """
 
     id: str
     operation: str
     cell: str
     level: int
-    kind: str
+    kind: Kind
     make: Callable[[], Case]
     answer_id: str = ""
     broken: Broken | None = None
     needs: str = ""
+    contest: Contest | None = None
+    refusable: str = ""
 
     @property
     def computes(self) -> bool:
         """Whether a driver has to compute something, instead of refusing the model."""
-        return self.kind != "refusal"
+        return self.kind != Kind.REFUSAL
+
+    @property
+    def answered(self) -> bool:
+        """Whether there is a right answer: neither refusals nor edges have one."""
+        return self.computes and self.kind != Kind.EDGE
 
     @property
     def has_golden(self) -> bool:
         """Whether an answer is frozen under the case's own id."""
-        return self.computes and not self.answer_id
+        return self.answered and not self.answer_id

@@ -11,7 +11,7 @@ it. Otherwise the next proposal, which changes less, is tried, and in the end th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -47,7 +47,7 @@ class Dice:
     """Small decisions from one key."""
 
     def __init__(self, *parts: object) -> None:
-        self._words = iter(bits(key_of("vary", *parts), 512).tolist())
+        self._words = _words(key_of("vary", *parts))
 
     def below(self, count: int) -> int:
         """An integer in [0, count)."""
@@ -66,6 +66,14 @@ class Dice:
         return [item for _, item in sorted((self.below(1 << 30), item) for item in items)]
 
 
+def _words(key: int) -> Iterator[int]:
+    """The stream of a key, without an end."""
+    done, count = 0, 512
+    while True:
+        yield from bits(key, count)[done:].tolist()
+        done, count = count, 4 * count
+
+
 def build_varied(
     op: Op,
     cell: Cell,
@@ -78,7 +86,7 @@ def build_varied(
     """The case of a seed other than 0.
 
     Args:
-        follows: the oracle's word on a proposal; without it shapes and attributes stay.
+        follows: the expected result of a proposal; without it shapes and attributes stay.
     """
     if follows is None:
         return build_case(op, cell, sample, variant, case_id, seed)
@@ -107,7 +115,8 @@ class _Held:
 @lru_cache(maxsize=8192)
 def _varied(op_name: str, cell_name: str, sample_name: str, seed: int, held: _Held) -> Sample:
     op, cell, sample = held.op, held.cell, held.sample
-    if "*" in op.fixed:
+    # A contested sample stays: its question lies in its very numbers.
+    if "*" in op.fixed or sample.contest is not None:
         return sample
     signature = choose_signature(op, sample)
     usual = build_case(op, cell, sample, Variant(), sample.name, seed)
@@ -191,6 +200,7 @@ def propose(
         large=sample.large,
         variations=sample.variations,
         like=sample.like,
+        contest=sample.contest,
         **operands,
     )
 

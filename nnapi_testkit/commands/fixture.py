@@ -12,17 +12,20 @@ import pytest
 from numpy.typing import ArrayLike, NDArray
 
 from nnapi_testkit.cases.ref import CaseRef
-from nnapi_testkit.commands.suite import settings_of
+from nnapi_testkit.commands.chosen import settings_of
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.judge.verdict import Record, Verdict
-from nnapi_testkit.model.case import Answer, Case, Ending, Execution, Output
+from nnapi_testkit.model.case import Answer, Case, Ending, Execution, OutputResult
+from nnapi_testkit.model.kinds import Kind
+from nnapi_testkit.model.program import Program, operation_name
 from nnapi_testkit.model.types import Model, Operand
+from nnapi_testkit.models.check import settle
 from nnapi_testkit.report.text import details
 from nnapi_testkit.session.engine import Session
 from nnapi_testkit.session.lane import Lane
 from nnapi_testkit.session.services import RunnerLike, Services, load
 from nnapi_testkit.session.settings import OracleMode, Settings
-from nnapi_testkit.spec.codes import OperandCode, OperationCode
+from nnapi_testkit.spec.codes import OperandCode
 from nnapi_testkit.spec.operands import DTYPE
 
 __all__ = ["Nnapi"]
@@ -52,7 +55,7 @@ class Nnapi:
     @classmethod
     def of(cls: type[_Fixture], config: pytest.Config) -> _Fixture:
         """Return the fixture for pytest's `--nnapi-...` options."""
-        return cls(settings_of(config))
+        return cls(settings_of(lambda name: config.getoption(f"nnapi_{name}"), None))
 
     def __enter__(self: _Fixture) -> _Fixture:
         return self
@@ -72,6 +75,9 @@ class Nnapi:
     ) -> Record:
         """Run a model on the driver, judge its outputs, and return the record of a pass.
 
+        A bound as wide as an output's data judges nothing: then the record is OBSERVED. A model of
+        many operations is judged one by one by `nnapi_testkit.models.check.check`.
+
         Args:
             model: a model with one array for each of its inputs, or a whole case.
             inputs: real element values or codes, in the operands' own types; `None` omits one.
@@ -82,10 +88,12 @@ class Nnapi:
         """
         case = self._case(model, inputs)
         settings = replace(self._settings, profile=profile or self._settings.profile)
-        ref = CaseRef(case.id, "MODEL", _cell(case.model), 1, "graph", lambda: case)
+        ref = CaseRef(case.id, "MODEL", _cell(case.model), 1, Kind.GRAPH, lambda: case)
         Session(settings)  # says what is missing before a driver is started
         with Lane(settings, self._services) as lane:
             record = next(iter(lane.run([ref])))
+        if record.verdict is Verdict.PASS:
+            record = settle(case, self._answer(case), record, settings.profile)
         record = replace(record, repro="")
         text = "\n".join(details(record))
         if record.verdict.is_error:
@@ -123,7 +131,7 @@ class Nnapi:
         return self._answer(self._case(model, inputs))
 
     def _answer(self, case: Case) -> Answer:
-        ref = CaseRef(case.id, "MODEL", _cell(case.model), 1, "graph", lambda: case)
+        ref = CaseRef(case.id, "MODEL", _cell(case.model), 1, Kind.GRAPH, lambda: case)
         return self._services.live()(ref, case)
 
     def _case(self, model: Model | Case, inputs: Sequence[ArrayLike | None]) -> Case:
@@ -132,13 +140,7 @@ class Nnapi:
                 raise KitError("a Case brings its own inputs: pass the model alone to give others")
             return model
         self._count += 1
-        operands = [model.main.operands[at] for at in model.main.inputs]
-        if len(inputs) != len(operands):
-            raise KitError(f"the model has {len(operands)} inputs, {len(inputs)} were given")
-        arrays = tuple(
-            None if given is None else _given(at, operand, given)
-            for at, (operand, given) in enumerate(zip(operands, inputs, strict=True))
-        )
+        arrays = Program(model).accept(inputs)
         outputs = [model.main.operands[at] for at in model.main.outputs]
         dims = tuple(operand.dims for operand in outputs)
         case = Case(f"MODEL[{self._count}]", model, (Execution(arrays, dims),))
@@ -152,22 +154,7 @@ def _known(operand: Operand) -> bool:
     return bool(operand.dims) and all(operand.dims)
 
 
-def _given(at: int, operand: Operand, given: ArrayLike) -> NDArray[np.generic]:
-    kind = np.dtype(DTYPE[OperandCode(operand.type)])
-    array = np.asarray(given)
-    if array.dtype != kind and not np.can_cast(array.dtype, kind, "same_kind"):
-        raise KitError(f"input {at} is {array.dtype}, the operand needs {kind}: convert it")
-    fits = len(array.shape) == len(operand.dims) and all(
-        want in (0, have) for want, have in zip(operand.dims, array.shape, strict=True)
-    )
-    if operand.dims and not fits:
-        raise KitError(
-            f"input {at} has shape {list(array.shape)}, the operand {list(operand.dims)}"
-        )
-    return np.ascontiguousarray(array, kind)
-
-
-def _array(operand: Operand, output: Output) -> NDArray[np.generic]:
+def _array(operand: Operand, output: OutputResult) -> NDArray[np.generic]:
     kind = np.dtype(DTYPE[OperandCode(operand.type)])
     dims = operand.dims if output.dims is None else output.dims
     count = int(np.prod(dims, dtype=np.int64))
@@ -175,8 +162,5 @@ def _array(operand: Operand, output: Output) -> NDArray[np.generic]:
 
 
 def _cell(model: Model) -> str:
-    names = []
-    for operation in model.main.operations:
-        known = operation.code in {code.value for code in OperationCode}
-        names.append(OperationCode(operation.code).name if known else str(operation.code))
+    names = [operation_name(operation.code) for operation in model.main.operations]
     return "+".join(dict.fromkeys(names))[:80]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from nnapi_testkit.answers import check, update
 from nnapi_testkit.cases.index import case_index
 from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.model.kinds import Kind
 from nnapi_testkit.paths import golden_dir
 from nnapi_testkit.report.text import counted
 from nnapi_testkit.session.answering import resolve
@@ -27,7 +28,7 @@ def golden(action: str, names: Sequence[str]) -> int:
     if names:
         index = select(index, Selection(operations=tuple(names)))
     services = standard()
-    refs = [ref for ref in index if ref.kind != "refusal"]  # a driver has to refuse those
+    refs = [ref for ref in index if ref.kind != Kind.REFUSAL]  # a driver has to refuse those
     return _check(refs, bool(names), services) if action == "check" else _update(refs, services)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import textwrap
@@ -13,17 +14,21 @@ from nnapi_testkit.cases.index import case_index
 from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.report.columns import in_order
 from nnapi_testkit.report.facts import device_line
+from nnapi_testkit.report.plain import plain
 from nnapi_testkit.report.text import counted
 from nnapi_testkit.session.plan import Selection, select
 
 __all__ = ["devices", "ops", "where"]
 
 
-def ops(names: Sequence[str], cases: bool) -> int:
+def ops(names: Sequence[str], cases: bool, *, as_json: bool = False) -> int:
     """List operations with their cells, or the ids of their cases."""
     refs: Sequence[CaseRef] = case_index()
     if names:
         refs = select(refs, Selection(names=tuple(names)))
+    if as_json:
+        _print_json(_cases_json(refs) if cases else _operations_json(refs))
+        return 0
     if cases:
         for ref in refs:
             print(ref.id)
@@ -51,27 +56,69 @@ def ops(names: Sequence[str], cases: bool) -> int:
     return 0
 
 
+def _cases_json(refs: Sequence[CaseRef]) -> list[dict[str, object]]:
+    """Each case: `id`, `operation`, `cell`, `level`, `kind`."""
+    keys = ("id", "operation", "cell", "level", "kind")
+    return [{key: getattr(ref, key) for key in keys} for ref in refs]
+
+
+def _operations_json(refs: Sequence[CaseRef]) -> list[dict[str, object]]:
+    """Each operation: `operation`, `level`, `cases`, and the number of these in each of `cells`."""
+    members: dict[str, list[CaseRef]] = {}
+    for ref in refs:
+        members.setdefault(ref.operation, []).append(ref)
+    found: list[dict[str, object]] = []
+    for operation, cases in sorted(members.items()):
+        counts = Counter(ref.cell for ref in cases)
+        found.append(
+            {
+                "operation": operation,
+                "level": min(ref.level for ref in cases),
+                "cases": len(cases),
+                "cells": {cell: counts[cell] for cell in in_order(counts)},
+            }
+        )
+    return found
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, indent=1))
+
+
 def _columns() -> int:
     """How wide lines may be: the terminal, without limit where programs read."""
     return max(shutil.get_terminal_size().columns, 80) if sys.stdout.isatty() else sys.maxsize
 
 
-def devices(target: str) -> int:
+def devices(target: str, *, as_json: bool = False) -> int:
     """List what the target's library offers."""
     from nnapi_testkit.targets import parse_target
     from nnapi_testkit.targets.session import DEVICE_TYPES
 
     with parse_target(target).open(isolate=False) as runner:
         found = runner.devices()
+    if as_json:
+        _print_json(
+            [
+                {
+                    "name": device.name,
+                    "type": DEVICE_TYPES.get(device.type, ""),
+                    "version": device.version,
+                    "feature_level": device.feature_level,
+                }
+                for device in found
+            ]
+        )
+        return 0
     for device in found:
         kind = DEVICE_TYPES.get(device.type, "")
-        print(device_line(device.name, kind, device.version, device.feature_level))
+        print(plain(device_line(device.name, kind, device.version, device.feature_level)))
     if not found:
-        print(f"{target} lists no device: below feature level 3 there is no way to ask")
+        print(f"{plain(target)} lists no device: below feature level 3 there is no way to ask")
     return 0
 
 
-def where(what: str | None) -> int:
+def where(what: str | None, *, as_json: bool = False) -> int:
     """Print paths of the parts that are not Python modules."""
     known = {
         "driver": paths.driver_library,
@@ -79,6 +126,9 @@ def where(what: str | None) -> int:
         "golden": paths.golden_dir,
         "op_tests": paths.op_tests_dir,
     }
+    if as_json:
+        _print_json({name: str(path()) for name, path in known.items() if what in (None, name)})
+        return 0
     if what:
         print(known[what]())
         return 0

@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
+import nnapi_testkit
+from nnapi_testkit.catalog import catalog
+from nnapi_testkit.commands.repro import save_clusters
 from nnapi_testkit.commands.screen import closing_line, summary_lines
 from nnapi_testkit.errors import KitError
-from nnapi_testkit.report.merge import Part, merge_records, read_parts, shard_problems
+from nnapi_testkit.judge.verdict import Record
+from nnapi_testkit.report.merge import (
+    Part,
+    merge_records,
+    missing_parts,
+    planned,
+    read_parts,
+    shard_problems,
+)
 from nnapi_testkit.report.store import Store
 from nnapi_testkit.report.summary import RunFacts, process_start, summarize
 from nnapi_testkit.report.text import details
 from nnapi_testkit.session.floors import Floors
 from nnapi_testkit.session.ledger import Ledger
-from nnapi_testkit.session.settings import Settings
+from nnapi_testkit.session.record import Beginning, End, How
+from nnapi_testkit.session.run import utc
+from nnapi_testkit.session.services import load
+from nnapi_testkit.session.settings import PROFILES, OracleMode, Settings
+from nnapi_testkit.session.waivers import Known, Waivers
 
 __all__ = ["merge"]
 
@@ -26,22 +43,32 @@ def merge(options: argparse.Namespace) -> int:
         raise KitError(f"{options.output} is one of the parts: name another folder with -o")
     parts = read_parts(options.folders)
     floors = Floors.read(options.floor) if options.floor else None
-    records = merge_records(parts)
+    waivers = Waivers.read(options.waivers) if options.waivers else Waivers()
+    records = [waivers.apply(record) for record in merge_records(parts)]
+    missing = bool(missing_parts(parts))
+    beginning = _beginning(parts, len(records), missing)
     ledger = Ledger()
-    store = Store(options.output)
+    store = Store(options.output, overwrite=options.overwrite)
     try:
+        store.begin(beginning)
         for record in records:
             ledger.add(record)
             store.add(record)
+        ledger.faults += dict.fromkeys(fault for part in parts for fault in part.faults)
+        ledger.problems += shard_problems(parts)
+        if ledger.judged == 0:
+            ledger.problems.append(f"nothing was judged in {len(parts)} reports")
+        ledger.problems += _held_to(
+            records, waivers, floors, whole=not missing and not beginning.selection
+        )
+        end = _end(parts, ledger, How.INTERRUPTED if missing else How.FINISHED)
+        summary = _summary(parts, ledger, beginning, end)
+        notes = list(_save_clusters(store, summary, records, beginning))
+        store.finish(records, summary, end)
     finally:
         store.close()
-    ledger.problems += shard_problems(parts)
-    if ledger.judged == 0:
-        ledger.problems.append(f"nothing was judged in {len(parts)} reports")
-    if floors is not None:
-        ledger.problems += floors.problems(records)
-    summary = _summary(parts, ledger)
-    store.finish(records, summary)
+    for note in notes:
+        print(f"note: {note}")
     for record in records:
         if record.verdict.is_failure or record.verdict.is_error:
             print("\n".join(details(record)))
@@ -50,27 +77,93 @@ def merge(options: argparse.Namespace) -> int:
     return int(ledger.exit_code())
 
 
-def _summary(parts: list[Part], ledger: Ledger) -> dict[str, Any]:
+def _held_to(
+    records: Sequence[Record], waivers: Waivers, floors: Floors | None, *, whole: bool
+) -> list[str]:
+    """What is wrong with the waivers, and which floors are not reached."""
+    # What no part knows of, a device does not have: the cases of a whole run are all there are.
+    known = Known([record.id for record in records], None if whole else ())
+    found = waivers.problems(records, known)
+    return found + (floors.problems(records) if floors is not None else [])
+
+
+def _beginning(parts: Sequence[Part], count: int, missing: bool) -> Beginning:
+    first = next((part.beginning for part in parts if part.beginning), Beginning(planned=count))
+    cases, selected = planned(parts)
+    targets = sorted({part.beginning.target for part in parts if part.beginning})
+    return Beginning(
+        # Of several devices, or of repetitions on others, there are more records than cases.
+        planned=max(count, cases) if missing else count,
+        version=nnapi_testkit.__version__,
+        selection=first.selection,
+        selected=selected,
+        target=", ".join(targets),
+        profile=first.profile,
+        oracle=first.oracle,
+        seed=first.seed,
+        started=utc(time.time()),
+    )
+
+
+def _end(parts: Sequence[Part], ledger: Ledger, how: How) -> End:
+    return End(
+        how=how,
+        cases=len(ledger.records),
+        exit_code=int(ledger.exit_code()),
+        verdicts={v.value: count for v, count in ledger.verdicts.items() if count},
+        suite=max(part.suite for part in parts),
+        problems=tuple(ledger.problems),
+        faults=tuple(ledger.faults),
+        ended=utc(time.time()),
+    )
+
+
+def _summary(
+    parts: Sequence[Part], ledger: Ledger, beginning: Beginning, end: End
+) -> dict[str, Any]:
     first = next((part.summary for part in parts if part.summary), {})
-    targets = sorted({str(p.summary["target"]) for p in parts if "target" in p.summary})
     now = time.time()
     facts = RunFacts(
         settings=Settings(
-            target=", ".join(targets),
-            profile=first.get("profile", "standard"),
-            seed=first.get("seed", 0),
+            target=beginning.target,
+            profile=beginning.profile or "standard",
+            seed=beginning.seed,
         ),
         jobs=sum(int(part.summary.get("jobs", 1)) for part in parts),
-        oracle=str(first.get("oracle", "")),
+        oracle=beginning.oracle,
         started=now,
         first_verdict=None,
         ended=now,
         process_started=process_start(),
         device=first.get("device", {}),
-        selection=parts[0].selection,
-        planned=len(ledger.records),
+        selection=beginning.selection,
+        planned=beginning.planned,
+        selected=beginning.selected,
+        suite=end.suite,
+        how=end.how,
     )
     summary = summarize(ledger, facts)
     summary["seconds"] = round(sum(float(p.summary.get("seconds", 0)) for p in parts), 3)
     summary["parts"] = [str(part.folder) for part in parts]
+    if end.how is How.INTERRUPTED:
+        summary["outcome"] = "unfinished"
     return summary
+
+
+def _save_clusters(
+    store: Store, summary: dict[str, Any], records: Sequence[Record], beginning: Beginning
+) -> Iterator[str]:
+    """Write the smallest case of each cluster as a folder, as `run` does; yield what could not be.
+
+    Nothing runs again: the cases are built from the op files that are here, and the answers are
+    those of the oracle that the parts were judged by, or goldens where it is not here.
+    """
+    failed = {record.operation for record in records if record.verdict.is_failure}
+    known = sorted(failed & catalog().keys())
+    profile = beginning.profile if beginning.profile in PROFILES else Settings().profile
+    settings = Settings(profile=profile, seed=beginning.seed, oracle=OracleMode.GOLDEN)
+    services = load(settings.services)
+    if beginning.oracle == OracleMode.LIVE.value and services.has_live():
+        settings = replace(settings, oracle=OracleMode.LIVE)
+    refs = services.index(known, beginning.seed) if known else ()
+    yield from save_clusters(store.folder, summary, refs, records, settings)

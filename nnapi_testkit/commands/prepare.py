@@ -8,6 +8,7 @@ import subprocess
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.targets import fleet, kept, parse_target
 from nnapi_testkit.targets.base import TargetError
+from nnapi_testkit.targets.kept import changed
 
 __all__ = ["before_run"]
 
@@ -35,6 +36,7 @@ def _before_run(command: str, target: str) -> None:
         done = subprocess.run(command, shell=True, env=environment)
         if done.returncode:
             raise TargetError(f"--before-run {command!r} left with status {done.returncode}")
+        changed()
         try:
             place.open().close()
         except KitError as error:

@@ -4,68 +4,110 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
+from nnapi_testkit.commands.diff import diff_reports
 from nnapi_testkit.commands.screen import closing_line, summary_lines
 from nnapi_testkit.errors import KitError
-from nnapi_testkit.judge.verdict import Record
-from nnapi_testkit.report.diff import compare
+from nnapi_testkit.report.accounts import Accounts, judged_accounts, read_summary
+from nnapi_testkit.report.apart import apart_facts, observed_facts
 from nnapi_testkit.report.files import write_whole
-from nnapi_testkit.report.html import html
-from nnapi_testkit.report.junit import junit
-from nnapi_testkit.report.store import HTML, JUNIT, read_records, read_summary
+from nnapi_testkit.report.formats import FORMATS, TEXT
+from nnapi_testkit.report.plain import plain
+from nnapi_testkit.report.summary import retried_facts
 from nnapi_testkit.report.text import details, matrix_lines
-from nnapi_testkit.session.ledger import Ledger
+from nnapi_testkit.session.ledger import Exit, Ledger
+from nnapi_testkit.session.record import How
 
 __all__ = ["report"]
 
 
 def report(options: argparse.Namespace) -> int:
-    """Execute the command; returns its exit code. Raises KitError."""
+    """Execute the command; returns its exit code. Raises KitError.
+
+    What is not the whole of a run that has ended is rendered too, and is an error.
+    """
     folder: Path = options.folder
-    records = _read(folder)
     if options.diff:
-        changes = compare(_read(options.diff), records)
-        print("\n".join(changes.lines()))
-        return 1 if changes.worse else 0
-    summary = read_summary(folder) if folder.is_dir() else {}
-    if options.format == "text":
-        _text(records, summary)
-        return 0
-    if options.format == "html":
-        name, text = HTML, html(records, summary)
-    else:
-        name, text = JUNIT, junit(records, summary.get("problems", ()))
+        return _diff(options)
+    if options.anyway:
+        raise KitError("--anyway belongs to --diff OTHER")
+    accounts = judged_accounts(folder)
+    summary = _summary(accounts, read_summary(folder) if folder.is_dir() else {})
+    interrupted = accounts.end is not None and accounts.end.how is How.INTERRUPTED
+    code = Exit.ERROR if accounts.unfinished or interrupted else Exit.PASS
+    if options.format == TEXT:
+        _text(accounts, summary)
+        return int(code)
+    form = FORMATS[options.format]
+    text = form.render(accounts.records, summary)
+    if not form.file:
+        print(text)
+        return int(code)
     base = folder if folder.is_dir() else folder.parent
-    output: Path = options.output or base / name
+    output: Path = options.output or base / form.file
     write_whole(output, text)
-    print(output)
-    return 0
+    print(plain(str(output)))
+    if accounts.unfinished:
+        print(f"UNFINISHED: {accounts.unfinished}")
+    return int(code)
 
 
-def _read(path: Path) -> list[Record]:
-    records = list(read_records(path))
-    if not records:
-        raise KitError(f"{path} holds no record: was the run interrupted before its first verdict?")
-    return records
+def _diff(options: argparse.Namespace) -> int:
+    """`report NEW --diff OLD` is `diff OLD NEW`, and takes the options of a report."""
+    if not FORMATS[options.format].compares:
+        *most, last = (name for name, form in FORMATS.items() if form.compares)
+        raise KitError(
+            f"{options.format} tells no comparison: choose --format {', '.join(most)} or {last}"
+        )
+    output: Path | None = options.output
+    if options.format == "html" and output is None:
+        raise KitError("the page of a comparison belongs to neither report: name it with -o FILE")
+    return diff_reports(
+        [str(options.diff), str(options.folder)],
+        form=FORMATS[options.format].compares,
+        output=output,
+        anyway=options.anyway,
+    )
 
 
-def _text(records: list[Record], summary: dict[str, object]) -> None:
+def _summary(accounts: Accounts, summary: dict[str, Any]) -> dict[str, Any]:
+    """Return the summary as the results confirm it: what they say themselves counts."""
+    records, beginning, end = accounts.records, accounts.beginning, accounts.end
+    known: dict[str, Any] = {
+        "devices": sorted({record.device for record in records if record.device}),
+        "target": records[0].target,
+        "operations": len({record.operation for record in records}),
+        "cells": len({(record.operation, record.cell) for record in records}),
+    }
+    if beginning is not None:
+        known |= {
+            "planned": beginning.planned, "selected": beginning.selected,
+            "selection": beginning.selection, "profile": beginning.profile,
+            "oracle": beginning.oracle, "seed": beginning.seed, "started": beginning.started,
+        }  # fmt: skip
+    known["retried"] = retried_facts(records)
+    known |= {"apart": apart_facts(records), "observed": observed_facts(records)}
+    known |= summary
+    known["cases"] = len(records)
+    known["problems"] = list(end.problems) if end else []
+    known["faults"] = list(end.faults) if end else []
+    if end is not None:
+        known |= {"how": end.how.value, "stop_after": end.stop_after, "suite": end.suite}
+    if accounts.unfinished:
+        known["outcome"] = "unfinished"
+        known["problems"].append(f"UNFINISHED: {accounts.unfinished}")
+    return known
+
+
+def _text(accounts: Accounts, summary: dict[str, Any]) -> None:
     ledger = Ledger()
-    for record in records:
+    for record in accounts.records:
         ledger.add(record)
         if record.verdict.is_failure or record.verdict.is_error:
             print("\n".join(details(record)))
-    problems = summary.get("problems")
-    if isinstance(problems, list):
-        ledger.problems += [str(problem) for problem in problems]
-    if not summary:
-        devices = sorted({record.device for record in records if record.device})
-        summary = {
-            "devices": devices,
-            "target": records[0].target,
-            "operations": len({record.operation for record in records}),
-            "cells": len({(record.operation, record.cell) for record in records}),
-        }
-    print("\n".join(matrix_lines(ledger.cells.values())))
+    ledger.problems += [str(problem) for problem in summary["problems"]]
+    ledger.faults += [str(fault) for fault in summary["faults"]]
+    print("\n".join(map(plain, matrix_lines(ledger.cells.values()))))
     print("\n".join(summary_lines(ledger, summary)))
     print(closing_line(ledger, summary))

@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import re
-import time
-from collections import Counter
-from collections.abc import Generator, Sequence
-from pathlib import Path
+import hashlib
+from urllib.parse import quote
 
 from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.commands.accounting import close_accounts, write_report
+from nnapi_testkit.commands.chosen import selection_of, settings_of
+from nnapi_testkit.commands.continued import Report
 from nnapi_testkit.commands.prepare import before_run
+from nnapi_testkit.commands.repro import one_case, save_case
 from nnapi_testkit.commands.screen import Screen
 from nnapi_testkit.errors import KitError
-from nnapi_testkit.judge.verdict import Record
 from nnapi_testkit.report.files import write_whole
+from nnapi_testkit.report.plain import plain
 from nnapi_testkit.report.store import Store
-from nnapi_testkit.report.summary import RunFacts, process_start, summarize
+from nnapi_testkit.report.summary import process_start
 from nnapi_testkit.session.engine import Session
 from nnapi_testkit.session.floors import Floors
-from nnapi_testkit.session.ledger import Ledger
 from nnapi_testkit.session.memory import collect_rarely
-from nnapi_testkit.session.plan import Selection, available, select, within
-from nnapi_testkit.session.settings import STANDARD, OracleMode, Settings, Shard
+from nnapi_testkit.session.plan import Selection
+from nnapi_testkit.session.record import End, How
+from nnapi_testkit.session.run import Run
 from nnapi_testkit.session.waivers import Waivers
-from nnapi_testkit.targets import TargetError, each_device, fleet, kept
+from nnapi_testkit.session.write_waivers import draft
+from nnapi_testkit.targets import each_device, fleet, kept
 
-__all__ = ["run"]
+__all__ = ["folder_name", "run"]
+
+_LONGEST = 120  # bytes of a folder's name
 
 
 def run(options: argparse.Namespace) -> int:
@@ -48,117 +52,124 @@ def _run_each(options: argparse.Namespace) -> int:
         options.target = targets[0]
         return _run(options)
     worst = 0
-    report: Path | None = options.report
+    folders = options.report, options.resume, options.retry
     for target in targets:
-        device = target.partition("#")[2]
-        print(f"==== {target} ====", flush=True)
+        print(f"==== {plain(target)} ====", flush=True)
         options.target = target
-        options.report = report / re.sub(r"[^A-Za-z0-9._-]", "_", device) if report else None
+        name = folder_name(target.partition("#")[2])
+        options.report, options.resume, options.retry = (
+            folder / name if folder else None for folder in folders
+        )
+        if options.resume and not options.resume.exists():  # its turn had not come
+            options.report, options.resume = options.resume, None
         worst = max(worst, _run(options))
     return worst
+
+
+def folder_name(device: str) -> str:
+    """Return a folder's name for a device: another for each device, and inside its parent.
+
+    Letters, digits, `_`, `-`, `~` and dots stay, the rest is percent-encoded, as are leading dots.
+    """
+    name = quote(device.encode("utf-8", "surrogateescape"), safe="")
+    bare = name.lstrip(".")
+    name = "%2E" * (len(name) - len(bare)) + bare
+    if len(name) <= _LONGEST and name:
+        return name
+    # "%" is followed by hexadecimal digits in every other name.
+    return (
+        f"{name[:_LONGEST]}%{hashlib.sha256(device.encode('utf-8', 'surrogateescape')).hexdigest()}"
+    )
 
 
 def _run(options: argparse.Namespace) -> int:
     collect_rarely()
     process_started = process_start()
-    started = time.time()
-    selection = _selection(options)
-    waivers = Waivers.read(options.waivers) if options.waivers else Waivers()
-    floors = _floors(options, selection)
-    settings = Settings(
-        target=options.target,
-        oracle=OracleMode(options.oracle),
-        profile=options.profile,
-        isolate=options.isolate,
-        memory_limit_mb=options.memory_limit,
-        operations=selection.wanted_operations(),
-        seed=options.seed,
-        driver_log=options.driver_log,
-        services=options.services or STANDARD,
-    )
-    session = Session(settings, options.jobs)
-    index = session.refs()
-    refs = select(index, selection, neighbours=True)
-    device = _device(session)
-    there = available(refs, device)
-    absent, refs = Counter(ref.needs for ref in refs) - Counter(ref.needs for ref in there), there
-    forced = selection.level is not None
-    promised = within(refs, device, forced=forced, older=session.older)
-    above = sum(not (ref.broken and ref.broken.newer) for ref in set(refs) - set(promised))
-    refs = promised
-    screen = Screen(len(refs), show=options.show)
-    if session.notice:
-        screen.notice(session.notice)
-    if above:
-        screen.notice(f"{above} cases need a newer feature level than the device has")
-    for needs, count in absent.items():
-        screen.notice(f"{count} cases need {needs.replace('_', ' ')}, which the target has not")
-    store = Store(options.report) if options.report else None
-    ledger = Ledger()
-    interrupted = False
-    try:
-        with screen, contextlib.closing(_records(session, refs, options.fail_fast)) as records:
-            for record in records:
-                entered = waivers.apply(record)
-                ledger.add(entered)
-                if store:
-                    store.add(entered)
-                screen.add(entered)
-    except KeyboardInterrupt:
-        interrupted = True
-    finally:
+    with contextlib.ExitStack() as stack:
+        screen = stack.enter_context(Screen(show=options.show))
+        chosen = _selection(options)
+        run = Run(
+            settings_of(vars(options).__getitem__, chosen.wanted_operations()),
+            options.jobs,
+            selection=chosen,
+            waivers=Waivers.read(options.waivers) if options.waivers else None,
+            floors=_floors(options, chosen),
+            stop_after=options.fail_fast,
+        )
+        report = Report.open(
+            options.report, options.resume, options.retry, overwrite=options.overwrite
+        )
+        store = report.store if report else None
         if store:
-            store.close()
-    ended = time.time()
-    if interrupted:
-        ledger.problems.append("the run was interrupted")
-    ledger.close(
-        waivers=waivers,
-        floors=None if interrupted else floors,
-        index={ref.id for ref in index} if settings.operations is None else None,
-        planned=len(refs),
-    )
-    facts = RunFacts(
-        settings=settings,
-        jobs=options.jobs,
-        oracle=session.oracle.value,
-        started=started,
-        first_verdict=session.first_verdict,
-        ended=ended,
-        process_started=process_started,
-        device=device,
-        selection=_words(options),
-        planned=len(refs),
-    )
-    summary = summarize(ledger, facts)
-    if store:
-        store.finish(ledger.records, summary)
-    if options.write_floor:
-        write_whole(options.write_floor, Floors.of(ledger.records).dump())
-    screen.finish(ledger, summary, matrix=options.matrix, report=options.report)
-    return int(ledger.exit_code())
+            stack.callback(store.close)
+        refs = run.select()
+        saved = one_case(refs) if options.save else None
+        device = _device(run.session)
+        run.plan(refs, device)
+        if report:
+            report.begin(run, chosen.words())
+        for note in run.notes:
+            screen.notice(note)
+        how = _executed(run, screen, store)
+        accounts = close_accounts(
+            run,
+            how,
+            process_started=process_started,
+            device=device,
+            selection=chosen.words(shard=True),
+        )
+        try:
+            if store:
+                write_report(run, accounts, store)
+        finally:
+            for note in accounts.notes:
+                screen.notice(note)
+        _write(options, run, accounts.end)
+        if options.save:
+            _save(options, run, saved)
+    folder = report.folder if report else None
+    screen.finish(run.ledger, accounts.summary, matrix=options.matrix, report=folder)
+    return int(run.ledger.exit_code())
 
 
-def _records(
-    session: Session, refs: Sequence[CaseRef], fail_fast: int
-) -> Generator[Record, None, None]:
-    failures = 0
-    with contextlib.closing(session.run(refs)) as records:
-        for record in records:
-            yield record
-            failures += record.verdict.is_failure or record.verdict.is_error
-            if fail_fast and failures >= fail_fast:
-                return
+def _executed(run: Run, screen: Screen, store: Store | None) -> How | None:
+    """Execute the run, its records on the screen and in the report; None unless interrupted."""
+    screen.begin(len(run.planned) - run.kept)
+    try:
+        with contextlib.closing(run.records()) as records:
+            for record in records:
+                if store:
+                    store.add(record)
+                screen.add(record)
+    except KeyboardInterrupt:
+        return How.INTERRUPTED
+    return None
+
+
+def _write(options: argparse.Namespace, run: Run, end: End) -> None:
+    """Write floors and waivers that were asked for."""
+    if options.write_floor and end.how is How.FINISHED:
+        write_whole(options.write_floor, Floors.of(run.ledger.records).dump())
+    if options.write_waivers:
+        write_whole(options.write_waivers, draft(run.ledger.records))
+
+
+def _save(options: argparse.Namespace, run: Run, saved: CaseRef | None) -> None:
+    """Write the folder of the one case that has run. Raises KitError if it has not."""
+    found = next((r for r in run.ledger.records if saved and r.id == saved.id), None)
+    if saved is None or found is None:
+        raise KitError("the case to save did not run: see the notes above")
+    save_case(saved, found, run.settings, options.save)
 
 
 def _selection(options: argparse.Namespace) -> Selection:
-    return Selection(
-        names=tuple(options.names),
+    if options.in_order and (options.shuffle is not None or not options.names or options.jobs > 1):
+        raise KitError("--in-order runs named cases in their order, by one job: name them")
+    return selection_of(
+        vars(options).__getitem__,
+        options.names,
         keyword=options.keyword,
-        operations=tuple(options.operation),
-        level=options.level,
-        kinds=tuple(options.kind),
-        shard=Shard.parse(options.shard) if options.shard else None,
+        in_order=options.in_order,
     )
 
 
@@ -174,20 +185,15 @@ def _floors(options: argparse.Namespace, selection: Selection) -> Floors | None:
 
 
 def _device(session: Session) -> dict[str, object]:
-    try:
-        return dict(session.describe())
-    except KitError as error:
-        # What one device lacks for good another one of a fleet may have; alone it is the end.
-        if isinstance(error, TargetError) and len(fleet(session.settings.target)) == 1:
-            raise
-        return {"error": str(error)}
+    """Return facts about the device, or about the first of a fleet that can be asked.
 
-
-def _words(options: argparse.Namespace) -> str:
-    words = list(options.names)
-    words += [f"-k {options.keyword}"] if options.keyword else []
-    words += [f"--operation {name}" for name in options.operation]
-    words += [f"--level {options.level}"] if options.level is not None else []
-    words += [f"--kind {name}" for name in options.kind]
-    words += [f"--shard {options.shard}"] if options.shard else []
-    return " ".join(words)
+    Raises KitError if none can: without them nobody knows which cases it has promised.
+    """
+    targets = fleet(session.settings.target)
+    problems: list[KitError] = []
+    for target in ("", *(targets if len(targets) > 1 else ())):
+        try:
+            return dict(session.describe(target))
+        except KitError as error:
+            problems.append(error)
+    raise problems[0]

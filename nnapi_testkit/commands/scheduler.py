@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from xdist.scheduler.loadscope import LoadScopeScheduling
 
-from nnapi_testkit.commands.suite import NAME, blocks
+from nnapi_testkit.commands.items import NAME
+from nnapi_testkit.session.plan import blocks
 
 __all__ = ["BlockScheduling"]
 

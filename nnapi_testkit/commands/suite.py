@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
-from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,63 +10,29 @@ from typing import Any
 import pytest
 
 from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.commands.accounting import Accounted, close_accounts, write_report
+from nnapi_testkit.commands.chosen import selection_of, settings_of
+from nnapi_testkit.commands.continued import Report
+from nnapi_testkit.commands.items import NAME, CaseItem, Deselected, left_out, lost, report_of
 from nnapi_testkit.commands.prepare import before_run
 from nnapi_testkit.commands.screen import closing_line, summary_lines
 from nnapi_testkit.errors import KitError
-from nnapi_testkit.judge.verdict import Evidence, Record, Verdict
-from nnapi_testkit.report.store import Store
-from nnapi_testkit.report.summary import RunFacts, process_start, summarize
-from nnapi_testkit.report.text import details, matrix_lines, one_line
-from nnapi_testkit.session.engine import Session
+from nnapi_testkit.judge.verdict import Record
+from nnapi_testkit.report.files import write_whole
+from nnapi_testkit.report.plain import plain
+from nnapi_testkit.report.summary import process_start
+from nnapi_testkit.report.text import matrix_lines
 from nnapi_testkit.session.floors import Floors
-from nnapi_testkit.session.ledger import Exit, Ledger
-from nnapi_testkit.session.plan import Selection, block_sizes, select, within
-from nnapi_testkit.session.record import decode, encode
-from nnapi_testkit.session.settings import STANDARD, OracleMode, Settings, Shard
+from nnapi_testkit.session.ledger import Exit
+from nnapi_testkit.session.memory import collecting_rarely
+from nnapi_testkit.session.plan import available, blocks, expression, within
+from nnapi_testkit.session.record import How, decode
+from nnapi_testkit.session.run import Run, keyword_note
 from nnapi_testkit.session.waivers import Waivers
-from nnapi_testkit.targets import fleet, kept
+from nnapi_testkit.session.write_waivers import draft
+from nnapi_testkit.targets import fleet, kept, spokesman, traits
 
-__all__ = ["CaseItem", "SuiteCollector", "SuitePlugin", "blocks", "settings_of"]
-
-NAME = "nnapi"
-
-
-def settings_of(config: pytest.Config, operations: tuple[str, ...] | None = None) -> Settings:
-    """Return the settings that pytest's options ask for."""
-    option = config.getoption
-    return Settings(
-        target=option("nnapi_target"),
-        oracle=OracleMode(option("nnapi_oracle")),
-        profile=option("nnapi_profile"),
-        isolate=option("nnapi_isolate"),
-        memory_limit_mb=option("nnapi_memory_limit"),
-        operations=operations,
-        seed=option("nnapi_seed"),
-        driver_log=option("nnapi_driver_log"),
-        services=option("nnapi_services") or STANDARD,
-    )
-
-
-def blocks(count: int, lanes: int) -> Iterator[tuple[int, int]]:
-    """Yield the half-open ranges that are dealt out whole to xdist workers."""
-    at = 0
-    for size in block_sizes(count, lanes):
-        yield at, at + size
-        at += size
-
-
-class CaseItem(pytest.Item):
-    """One case. It is run by `SuitePlugin`, not by the protocol of functions."""
-
-    ref: CaseRef
-
-    def runtest(self) -> None:
-        """Never called: the plugin's protocol reports the record."""
-        raise NotImplementedError
-
-    def reportinfo(self) -> tuple[Path, None, str]:
-        """Return where reports say the case is: nowhere in a file."""
-        return self.path, None, self.name
+__all__ = ["CaseItem", "SuiteCollector", "SuitePlugin", "settings_of"]
 
 
 class SuiteCollector(pytest.Collector):
@@ -95,46 +59,27 @@ class SuitePlugin:
         option = config.getoption
         self._worker: dict[str, Any] | None = getattr(config, "workerinput", None)
         controller = self._worker is None and bool(option("numprocesses", 0) or option("tx", []))
+        self._controller = controller
+        self._useless = False  # nothing was run: an error has said why
         # Other processes lease for themselves, perhaps the device that this one has described.
         self._keeps = not controller and option("nnapi_jobs") == 1
-        self._selection = Selection(
-            names=tuple(names),
-            operations=tuple(option("nnapi_operation")),
-            level=option("nnapi_level"),
-        )
         try:
-            if option("nnapi_shard"):
-                self._shard: Shard | None = Shard.parse(option("nnapi_shard"))
-            else:
-                self._shard = None
-            waivers, floor = option("nnapi_waivers"), option("nnapi_floor")
-            self._waivers = Waivers.read(Path(waivers)) if waivers else Waivers()
-            self._floors = Floors.read(Path(floor)) if floor else None
-            settings = settings_of(config, self._selection.wanted_operations())
-            in_workers = controller or self._worker is not None
-            self.session = Session(
-                settings,
-                1 if in_workers else option("nnapi_jobs"),
-                alone=self._worker is not None,
+            self._selection = selection_of(self._option, names)
+            # pytest's own ways to choose are not known to the end: floors of a part are refused.
+            self._whole = self._selection.whole and not any(
+                option(name, None) for name in ("keyword", "markexpr", "lf", "deselect")
             )
-            if in_workers and option("nnapi_jobs") > 1:
-                raise KitError("use either -n of pytest-xdist or --nnapi-jobs, not both")
-            workers = option("numprocesses", 0) or 0
-            if controller and settings.target.startswith("adb:"):
-                devices = len(fleet(settings.target))
-                if workers > devices:
-                    raise KitError(f"-n {workers} for {devices} devices: use -n {devices}")
-            report = None if self._worker is not None else option("nnapi_report")
-            self._store = Store(Path(report)) if report else None
+            self.run = self._new_run()
+            self.session = self.run.session
+            self._check_workers()
+            self._report = self._open_report() if self._worker is None else None
+            self._store = self._report.store if self._report else None
         except KitError as error:
-            raise pytest.UsageError(f"nnapi-testkit: {error}") from error
-        self._ledger = Ledger()
+            raise _usage(error) from error
         self.refs: list[CaseRef] = []
-        self._index: set[str] = set()
-        self._planned = 0
+        self._earlier: dict[str, Record] = {}  # of the run that is continued
+        self._keyword_left = 0
         self._process_started = process_start()
-        self._started = time.time()
-        self._first: float | None = None
         self._records: dict[str, Record] = {}
         self._stream: Generator[Record, None, None] | None = None
         self._blocks: dict[str, list[CaseRef]] = {}
@@ -142,7 +87,53 @@ class SuitePlugin:
         self._device: dict[str, object] = {}
         self._facts: dict[str, object] | None = None
         self._waiting: list[CaseRef] = []
-        self._left_out: Counter[str] = Counter()
+
+    def _option(self, name: str) -> Any:
+        return self._config.getoption(f"nnapi_{name}")
+
+    def _new_run(self) -> Run:
+        waivers, floor = self._option("waivers"), self._option("floor")
+        floors = Floors.read(Path(floor)) if floor else None
+        in_workers = self._controller or self._worker is not None
+        run = Run(
+            settings_of(self._option, self._selection.wanted_operations()),
+            1 if in_workers else self._option("jobs"),
+            selection=self._selection,
+            waivers=Waivers.read(Path(waivers)) if waivers else None,
+            floors=floors if self._whole else None,
+            stop_after=self._config.getoption("maxfail") or 0,
+            alone=self._worker is not None,
+        )
+        if floors and not self._whole:
+            problem = "floors belong to a whole run: leave the selection out"
+            run.ledger.problems.append(problem)
+        return run
+
+    def _check_workers(self) -> None:
+        """Raise KitError if there are lanes in two ways, or more workers than devices."""
+        in_workers = self._controller or self._worker is not None
+        if in_workers and self._option("jobs") > 1:
+            raise KitError("use either -n of pytest-xdist or --nnapi-jobs, not both")
+        if not self._controller:
+            return
+        workers = self._config.getoption("numprocesses", 0) or 0
+        target = self.run.settings.target
+        places = fleet(target)
+        if traits(spokesman(target)).one_lane and workers > len(places):
+            raise KitError(f"-n {workers} for {len(places)} devices: use -n {len(places)}")
+
+    def _open_report(self) -> Report | None:
+        option = self._config.getoption
+        names = ("nnapi_report", "nnapi_resume", "nnapi_retry")
+        report, resume, retry = (Path(option(name)) if option(name) else None for name in names)
+        if option("collectonly"):
+            return None
+        if self._controller and (resume or retry):
+            raise KitError("a run is continued without -n: use --nnapi-jobs N instead")
+        found = Report.open(report, resume, retry, overwrite=option("nnapi_overwrite"))
+        if found:
+            self._config.add_cleanup(found.store.close)
+        return found
 
     # Collection.
 
@@ -158,8 +149,9 @@ class SuitePlugin:
             if self._config.getoption("nnapi_before_run"):
                 before_run(self._config.getoption("nnapi_before_run"), self.session.settings.target)
             self._device = dict(self.session.describe())
+            self._facts = self._device
         except KitError as error:
-            raise pytest.UsageError(f"nnapi-testkit: {error}") from error
+            raise _usage(error) from error
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self) -> None:
@@ -179,43 +171,91 @@ class SuitePlugin:
             report.result = [*report.result, suite]
 
     def select(self) -> list[CaseRef]:
-        """Return the cases of names, operations, level and shard."""
+        """Return the cases of names, operations, level and shard, and of those what -k allows.
+
+        What -k leaves out is never made an item: there are tens of thousands of cases.
+        """
         try:
-            index = self.session.refs()
-            self._index = {ref.id for ref in index}
-            selection = self._selection
-            if self._shard:
-                selection = Selection(
-                    selection.names, "", selection.operations, selection.level, (), self._shard
-                )
-            return select(index, selection, neighbours=True)
+            with collecting_rarely():
+                chosen = self.run.select()
         except KitError as error:
-            raise pytest.UsageError(f"nnapi-testkit: {error}") from error
+            raise _usage(error) from error
+        keyword = self._config.getoption("keyword")
+        if not keyword:
+            return chosen
+        try:
+            matches = expression(keyword)
+        except KitError:
+            return chosen  # pytest says itself what is wrong with it
+        # As pytest does: the names of the case and of the collector above it.
+        kept = [ref for ref in chosen if matches(f"{NAME}\n{ref.id}")]
+        wanted = {ref.broken.control for ref in kept if ref.broken} | {ref.id for ref in kept}
+        refs = [ref for ref in chosen if ref.id in wanted]
+        self._keyword_left = len(chosen) - len(refs)
+        self.run.notes.append(keyword_note(keyword, kept))
+        return refs
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> Generator[None, Any, None]:
-        """Let refusals that -k chooses bring their unbroken neighbours, as in every selection."""
+        """Let refusals that -k chooses bring their control cases, as in every selection."""
         every = list(items)
         yield
         if not config.getoption("keyword"):
             return
         refs = [item.ref for item in items if isinstance(item, CaseItem)]
-        wanted = {ref.broken.neighbour for ref in refs if ref.broken}
+        wanted = {ref.broken.control for ref in refs if ref.broken}
         wanted -= {ref.id for ref in refs}
         items[:0] = [i for i in every if isinstance(i, CaseItem) and i.ref.id in wanted]
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Plan what is left after -k, --lf and the like."""
         refs = [item.ref for item in session.items if isinstance(item, CaseItem)]
-        self._planned = len(refs)
+        if self._keyword_left and self._worker is None:
+            left = [Deselected(self._config)] * self._keyword_left
+            self._config.hook.pytest_deselected(items=left)
+        if self._worker is None and refs:
+            self._begin(refs)
         if self._worker is not None:
             for first, last in blocks(len(refs), int(self._worker["workercount"])):
                 block = refs[first:last]
                 self._blocks.update((ref.id, block) for ref in block)
         else:
-            self._waiting = refs
+            self._waiting = [ref for ref in refs if ref.id not in self._earlier]
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: Any, ids: Sequence[str]) -> None:
+        """Plan what the workers have collected: the controller has no items of its own."""
+        if not self.run.planned:
+            known = {f"{NAME}::{ref.id}": ref for ref in self.refs}
+            self._begin([known[name] for name in ids if name in known])
+
+    def _begin(self, refs: Sequence[CaseRef]) -> None:
+        """Say in the report what is planned, before anything runs."""
+        if self._config.getoption("collectonly"):
+            return
+        try:
+            self.run.plan(refs, self._known_facts(), empty=True)
+            if self._report:
+                kept_ = self._report.begin(self.run, self._words())
+                self._earlier = {record.id: record for record in kept_}
+        except KitError as error:
+            self._useless = True
+            if self._controller:  # it is in the middle of its workers' talk
+                text = f"nnapi-testkit: {plain(str(error))}"
+                pytest.exit(text, returncode=int(pytest.ExitCode.USAGE_ERROR))
+            raise _usage(error) from error
+
+    def _words(self) -> str:
+        """How cases were chosen, "" for all; what only formats the output is no part of it."""
+        option = self._config.getoption
+        words = [self._selection.words()]
+        words += [f"-k {option('keyword')}"] if option("keyword") else []
+        words += [f"-m {option('markexpr')}"] if option("markexpr") else []
+        words += ["--lf"] if option("lf", False) else []
+        words += [f"--deselect {name}" for name in option("deselect", None) or ()]
+        return " ".join(filter(None, words))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
@@ -237,26 +277,32 @@ class SuitePlugin:
         hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         try:
             if self._promised([item.ref]):
-                report = _report(item, self._waivers.apply(self._record(item.ref)))
+                report = report_of(item, self.run.waive(self._record(item.ref)))
             else:
-                report = _left_out(item)
+                report = left_out(item)
         except KitError as error:
             if self._worker is None:
-                pytest.exit(f"nnapi-testkit: {error}", returncode=int(Exit.ERROR))
-            report = _report(item, _lost(item.ref, str(error), self.session.settings.target))
+                pytest.exit(f"nnapi-testkit: {plain(str(error))}", returncode=int(Exit.ERROR))
+            report = report_of(item, lost(item.ref, str(error), self.session.settings.target))
         hook.pytest_runtest_logreport(report=report)
         hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
 
     def _promised(self, refs: Sequence[CaseRef]) -> list[CaseRef]:
         """Leave out what needs more than the device has: a newer feature level, or buffers."""
+        facts = self._known_facts()
+        refs = available(refs, facts, empty=True)
+        forced, older = self._selection.level is not None, self.session.older
+        return within(refs, facts, forced=forced, older=older, empty=True)
+
+    def _known_facts(self) -> dict[str, object]:
         if self._facts is None:
             self._facts = dict(self.session.describe())
-        refs = [ref for ref in refs if not ref.needs or self._facts.get(ref.needs) is True]
-        forced, older = self._selection.level is not None, self.session.older
-        return within(refs, self._facts, forced=forced, older=older, empty=True)
+        return self._facts
 
     def _record(self, ref: CaseRef) -> Record:
+        if ref.id in self._earlier:
+            return self._earlier[ref.id]
         if self._waiting:
             self._stream = self.session.run(self._promised(self._waiting))
             self._waiting = []
@@ -273,161 +319,99 @@ class SuitePlugin:
             self._records[streamed.id] = streamed
         return self._records.pop(ref.id)
 
-    # Books and report.
+    # Accounts and report.
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Enter the record that a report carries; xdist's controller sees its workers' here."""
         if self._worker is not None:
             return
-        absent = getattr(report, "nnapi_left_out", None)
-        if absent is not None:
-            self._left_out[absent] += 1
-            self._planned -= bool(self._planned)
         line = getattr(report, "nnapi_record", None)
         if line is None:
             return
-        if self._first is None:
-            self._first = time.time()
         record = decode(line)
-        self._ledger.add(record)
+        if record.id in self._earlier:
+            return  # the accounts have it already
+        record = self.run.enter(record, waived=True)
         if self._store:
-            self._store.add(record)
+            try:
+                self._store.add(record)
+            except KitError as error:
+                self._store = None  # once: the run itself goes on
+                self.run.ledger.problems.append(str(error))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Close the books: floors, waivers, files; problems turn a pass into a failure."""
+        """Close the accounts: floors, waivers, files; problems turn a pass into an error."""
         if self._stream is not None:
             with contextlib.suppress(KitError):
                 self._stream.close()
-        if self._worker is not None or self._config.getoption("collectonly"):
+        if self._worker is not None or self._config.getoption("collectonly") or self._useless:
             return
-        ledger = self._ledger
-        whole = self._selection.whole and not self._shard and self._whole(session)
+        run, ledger = self.run, self.run.ledger
+        option = self._config.getoption
         try:
-            if self._floors and not whole:
-                ledger.problems.append("floors belong to a whole run: leave the selection out")
-            ledger.close(
-                waivers=self._waivers,
-                floors=self._floors if whole else None,
-                index=self._index if whole else None,
-                planned=self._planned or len(ledger.records),
-            )
-            facts = RunFacts(
-                settings=self.session.settings,
-                jobs=self.session.jobs,
-                oracle=self.session.oracle.value,
-                started=self._started,
-                first_verdict=self._first,
-                ended=time.time(),
+            accounts = close_accounts(
+                run,
+                self._how(session),
                 process_started=self._process_started,
                 device=self._device,
-                selection=""
-                if whole
-                else "pytest " + " ".join(map(str, self._config.invocation_params.args)),
-                planned=self._planned,
+                selection=self._words(),
             )
-            self._summary = summarize(ledger, facts)
-            if self._store:
-                self._store.finish(ledger.records, self._summary)
+            self._summary = accounts.summary
+            self._write(accounts)
+            if option("nnapi_write_waivers"):
+                write_whole(Path(option("nnapi_write_waivers")), draft(ledger.records))
         except KitError as error:
             ledger.problems.append(str(error))
-        if ledger.problems and session.exitstatus in (0, pytest.ExitCode.NO_TESTS_COLLECTED):
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        calm = (0, pytest.ExitCode.NO_TESTS_COLLECTED, pytest.ExitCode.TESTS_FAILED)
+        if session.exitstatus in calm and ledger.exit_code() is Exit.ERROR:
+            # 1 says that the driver, or a test beside the suite, has failed, and nothing else.
+            session.exitstatus = int(Exit.ERROR)
+        elif session.exitstatus in calm and ledger.faults:
+            session.exitstatus = int(Exit.FAIL)
 
-    def _whole(self, session: pytest.Session) -> bool:
-        option = session.config.getoption
-        return not (option("keyword") or option("markexpr") or option("lf", False))
+    def _write(self, accounts: Accounted) -> None:
+        """Write the report; what became notes is told although it cannot be written."""
+        try:
+            if self._store and self._store.begun:
+                write_report(self.run, accounts, self._store)
+        finally:
+            self.run.notes += accounts.notes
+
+    def _how(self, session: pytest.Session) -> How:
+        if session.exitstatus == pytest.ExitCode.INTERRUPTED and not self._stopped():
+            return How.INTERRUPTED
+        return self.run.how
+
+    def _stopped(self) -> bool:
+        most = self._config.getoption("maxfail") or 0
+        counts = self.run.ledger.verdicts.items()
+        bad = sum(count for verdict, count in counts if verdict.is_failure or verdict.is_error)
+        return 0 < most <= bad
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print what `nnapi-testkit run` prints at its end."""
         if self._worker is not None or not self._summary:
             return
         terminalreporter.section("NNAPI conformance")
-        if self.session.notice:
-            terminalreporter.line(f"note: {self.session.notice}")
-        for absent, count in self._left_out.items():
-            terminalreporter.line(f"note: {count} cases {absent}")
+        ledger = self.run.ledger
+        for note in self.run.notes:
+            terminalreporter.line(f"note: {plain(note)}")
         if self._config.getoption("nnapi_matrix"):
-            for line in matrix_lines(self._ledger.cells.values()):
-                terminalreporter.line(line)
-        for line in summary_lines(self._ledger, self._summary):
+            for line in matrix_lines(ledger.cells.values()):
+                terminalreporter.line(plain(line))
+        for line in summary_lines(ledger, self._summary):
             terminalreporter.line(line)
         if self._store:
-            terminalreporter.line(f"report: {self._store.folder / 'index.html'}")
-        code = self._ledger.exit_code()
+            terminalreporter.line(f"report: {plain(str(self._store.folder / 'index.html'))}")
+        code = ledger.exit_code()
         terminalreporter.line(
-            closing_line(self._ledger, self._summary),
+            closing_line(ledger, self._summary),
             bold=True,
             green=code is Exit.PASS,
             red=code is not Exit.PASS,
         )
 
 
-def _lost(ref: CaseRef, message: str, target: str) -> Record:
-    return Record(
-        ref.id,
-        ref.operation,
-        ref.cell,
-        ref.level,
-        Verdict.INFRA,
-        Evidence(),
-        target=target,
-        kind=ref.kind,
-        message=message,
-    )
-
-
-def _left_out(item: CaseItem) -> pytest.TestReport:
-    """Return the report of a case that the device was never asked: a skip without a record."""
-    ref = item.ref
-    if ref.broken and ref.broken.newer:
-        absent = "ask devices below a feature level, which this is not"
-    elif ref.needs:
-        absent = f"need {ref.needs.replace('_', ' ')}, which the target has not"
-    else:
-        absent = "need a newer feature level than the device has"
-    now = time.time()
-    return pytest.TestReport(
-        nodeid=item.nodeid,
-        location=item.location,
-        keywords={},
-        outcome="skipped",
-        longrepr=(str(item.path), 0, f"of those that {absent}"),
-        when="call",
-        duration=0.0,
-        start=now,
-        stop=now,
-        nnapi_left_out=absent,
-    )
-
-
-def _report(item: CaseItem, record: Record) -> pytest.TestReport:
-    """Return the one report of a case: errors count as errors of pytest, not as failures."""
-    verdict = record.verdict
-    seconds = record.nanoseconds / 1e9
-    now = time.time()
-    longrepr: Any = None
-    outcome: Any = "passed"
-    when: Any = "call"
-    if verdict is Verdict.UNSUPPORTED or verdict is Verdict.WAIVED:
-        outcome = "skipped"
-        longrepr = (str(item.path), 0, one_line(record) if record.waiver else record.message)
-    elif verdict.is_failure or verdict.is_error:
-        outcome = "failed"
-        longrepr = "\n".join(details(record))
-        when = "call" if verdict.is_failure else "setup"
-    report = pytest.TestReport(
-        nodeid=item.nodeid,
-        location=item.location,
-        keywords={},
-        outcome=outcome,
-        longrepr=longrepr,
-        when=when,
-        duration=seconds,
-        start=now - seconds,
-        stop=now,
-        nnapi_record=encode(record),
-    )
-    if verdict is Verdict.WAIVED:
-        report.wasxfail = record.message
-    return report
+def _usage(error: KitError) -> pytest.UsageError:
+    return pytest.UsageError(f"nnapi-testkit: {plain(str(error))}")

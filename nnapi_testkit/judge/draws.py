@@ -14,22 +14,25 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from nnapi_testkit.op.bounds import ARITHMETIC
+
 FALSE_ALARM = 1e-9
 Reals = NDArray[np.float64]
 
 
-def draws_margin(law: Reals, drawn: NDArray[np.int64]) -> Reals:
+def draws_margin(distribution: Reals, drawn: NDArray[np.int64]) -> Reals:
     """How far each row of draws is from its law: above 1 is not by chance.
 
     Args:
-        law: probabilities and how far a driver's may be from them, [2, ..., classes].
+        distribution: probabilities and how far a driver's may be from them, [2, ..., classes].
         drawn: class numbers, [..., draws].
 
     Returns:
         A margin for each row, [...]; infinite where a class is impossible or out of range.
     """
-    classes, draws = law.shape[-1], drawn.shape[-1]
-    middle, reach = law.reshape(2, -1, classes)
+    classes, draws = distribution.shape[-1], drawn.shape[-1]
+    middle, reach = distribution.reshape(2, -1, classes)
+    reach = reach + middle * ARITHMETIC
     low, high = np.maximum(middle - reach, 0.0), np.minimum(middle + reach, 1.0)
     rows = drawn.reshape(-1, draws)
     tests = max(1, rows.shape[0] * (classes + classes * classes))
@@ -42,10 +45,12 @@ def draws_margin(law: Reals, drawn: NDArray[np.int64]) -> Reals:
         bottom, top = low[number], high[number]
         single = _evidence(np.bincount(row, minlength=classes), draws, bottom, top)
         pairs = row[: draws // 2 * 2].reshape(-1, 2)
-        counts = np.bincount(pairs[:, 0] * classes + pairs[:, 1], minlength=classes * classes)
-        double = _evidence(
-            counts, len(pairs), np.outer(bottom, bottom).ravel(), np.outer(top, top).ravel()
-        )
+        double = np.zeros(1)
+        if len(pairs):  # of thousands of classes, pairs are millions, drawn or not
+            counts = np.bincount(pairs[:, 0] * classes + pairs[:, 1], minlength=classes * classes)
+            double = _evidence(
+                counts, len(pairs), np.outer(bottom, bottom).ravel(), np.outer(top, top).ravel()
+            )
         margins[number] = max(single.max(initial=0.0), double.max(initial=0.0)) / limit
     return margins.reshape(drawn.shape[:-1])
 

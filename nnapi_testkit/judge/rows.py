@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from nnapi_testkit.model.case import Expected, Output
-from nnapi_testkit.model.types import Operand
+from nnapi_testkit.model.case import Expected, OutputResult
+from nnapi_testkit.model.types import Graph, Operand
 from nnapi_testkit.spec.codes import OperandCode
 from nnapi_testkit.spec.operands import DTYPE, is_quantized
 
@@ -19,14 +19,40 @@ _WORST = 1e6
 
 
 def in_expected_order(
-    operands: Sequence[Operand], expected: Sequence[Expected], outputs: tuple[Output, ...]
-) -> tuple[Output, ...]:
+    operands: Sequence[Operand],
+    expected: Sequence[Expected],
+    outputs: tuple[OutputResult, ...],
+    writers: Sequence[int] = (),
+) -> tuple[OutputResult, ...]:
     """The outputs, the rows of those of kind "rows" moved together to where they fit best.
 
     Rows only change places within a run of equal expected values of the output of kind
     "groups", if there is one. Outputs of unexpected dimensions are left as they are.
+
+    Args:
+        writers: for each output the operation that writes it, whose rows move together; by
+            default they are one operation's.
     """
-    members = [i for i, want in enumerate(expected) if want.kind == "rows"]
+    for writer in dict.fromkeys(writers) if writers else (0,):
+        mine = [i for i in range(len(expected)) if not writers or writers[i] == writer]
+        outputs = _of_one(operands, expected, outputs, mine)
+    return outputs
+
+
+def writers_of(graph: Graph) -> tuple[int, ...]:
+    """For each output of a graph the position of the operation that writes it."""
+    writer = {at: number for number, o in enumerate(graph.operations) for at in o.outputs}
+    return tuple(writer.get(at, -1) for at in graph.outputs)
+
+
+def _of_one(
+    operands: Sequence[Operand],
+    expected: Sequence[Expected],
+    outputs: tuple[OutputResult, ...],
+    mine: Sequence[int],
+) -> tuple[OutputResult, ...]:
+    """The same for the outputs of one operation."""
+    members = [i for i in mine if expected[i].kind == "rows"]
     if not members:
         return outputs
     for i in members:
@@ -37,7 +63,8 @@ def in_expected_order(
     cost = np.zeros((count, count))
     for i in members:
         cost += _distance(operands[i], expected[i], outputs[i].data)
-    runs = next((want.value for want in expected if want.kind == "groups"), np.zeros(count))
+    groups = (expected[i].value for i in mine if expected[i].kind == "groups")
+    runs = next(groups, np.zeros(count))
     order = np.arange(count)
     start = 0
     for end in range(1, count + 1):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
+from nnapi_testkit.model.kinds import Kind
 from nnapi_testkit.spec.codes import ResultCode
 
 
@@ -25,40 +26,112 @@ class Verdict(str, Enum):
     CRASH_SERVICE = "CRASH_SERVICE"
     TIMEOUT = "TIMEOUT"
     NONDETERMINISTIC = "NONDETERMINISTIC"
+    LEAK = "LEAK"
     OBSERVED = "OBSERVED"
+    CONTESTED = "CONTESTED"
+    KNOWN = "KNOWN"
+    PLATFORM = "PLATFORM"
     WAIVED = "WAIVED"
     ORACLE_DISPUTE = "ORACLE_DISPUTE"
     INFRA = "INFRA"
     NOT_RUN = "NOT_RUN"
 
     @property
+    def meaning(self) -> Meaning:
+        """What the word counts as, everywhere."""
+        return MEANINGS[self]
+
+    @property
     def is_failure(self) -> bool:
         """Whether the driver broke a promise."""
-        return self in FAILURES
+        return MEANINGS[self].group is Group.FAILURE
 
     @property
     def is_error(self) -> bool:
         """Whether nothing can be said about the driver."""
-        return self in ERRORS
+        return MEANINGS[self].group is Group.ERROR
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether the case would be a failure, and is not charged to the driver."""
+        return MEANINGS[self].group is Group.APART
 
 
-FAILURES = frozenset(
-    {
-        Verdict.MISMATCH,
-        Verdict.NAN_MISMATCH,
-        Verdict.UNWRITTEN,
-        Verdict.DIMENSIONS,
-        Verdict.REFUSED,
-        Verdict.ACCEPTED_INVALID,
-        Verdict.WRONG_CODE,
-        Verdict.EXEC_ERROR,
-        Verdict.CRASH_RUNNER,
-        Verdict.CRASH_SERVICE,
-        Verdict.TIMEOUT,
-        Verdict.NONDETERMINISTIC,
-    }
-)
-ERRORS = frozenset({Verdict.ORACLE_DISPUTE, Verdict.INFRA, Verdict.NOT_RUN})
+class Group(str, Enum):
+    """What a verdict counts as."""
+
+    PASS = "pass"
+    OPEN = "open"  # nothing to hold against the driver, and nothing proved
+    APART = "apart"  # would be a failure, and has a table of its own instead
+    ERROR = "error"
+    FAILURE = "failure"
+
+
+class Shown(str, Enum):
+    """How JUnit and pytest tell a verdict."""
+
+    PASSED = "passed"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """One row of the table of verdicts: nothing else in the kit sorts them.
+
+    Args:
+        group: what it counts as.
+        rank: of several words on one case the highest stays when reports are merged.
+        junit, pytest: how test reports show it.
+        colour: the class of its cells on the page.
+        computed: the device did what was asked.
+        silent: it says nothing of the driver, so any other word on the case replaces it.
+        passed_on: JUnit carries its message although it passed.
+    """
+
+    group: Group
+    rank: int
+    junit: Shown
+    pytest: Shown
+    colour: str
+    computed: bool = False
+    silent: bool = False
+    passed_on: bool = False
+
+
+_FAILURE = Meaning(Group.FAILURE, 9, Shown.FAILED, Shown.FAILED, "fail")
+_APART = Meaning(Group.APART, 2, Shown.SKIPPED, Shown.SKIPPED, "apart")
+_ERROR = Meaning(Group.ERROR, 8, Shown.ERROR, Shown.ERROR, "error")
+MEANINGS = {
+    Verdict.PASS: Meaning(Group.PASS, 0, Shown.PASSED, Shown.PASSED, "pass", computed=True),
+    Verdict.MISMATCH: _FAILURE,
+    Verdict.NAN_MISMATCH: _FAILURE,
+    Verdict.UNWRITTEN: _FAILURE,
+    Verdict.DIMENSIONS: _FAILURE,
+    Verdict.UNSUPPORTED: Meaning(Group.OPEN, 6, Shown.SKIPPED, Shown.SKIPPED, "other"),
+    Verdict.REFUSED: _FAILURE,
+    Verdict.ACCEPTED_INVALID: _FAILURE,
+    Verdict.WRONG_CODE: _FAILURE,
+    Verdict.EXEC_ERROR: _FAILURE,
+    Verdict.CRASH_RUNNER: _FAILURE,
+    Verdict.CRASH_SERVICE: _FAILURE,
+    Verdict.TIMEOUT: _FAILURE,
+    Verdict.NONDETERMINISTIC: _FAILURE,
+    Verdict.LEAK: _FAILURE,
+    Verdict.OBSERVED: Meaning(
+        Group.OPEN, 1, Shown.PASSED, Shown.PASSED, "other", computed=True, passed_on=True
+    ),
+    Verdict.WAIVED: replace(_APART, colour="waived"),
+    Verdict.CONTESTED: replace(_APART, rank=3),
+    Verdict.KNOWN: replace(_APART, rank=4),
+    Verdict.PLATFORM: replace(_APART, rank=5),
+    Verdict.ORACLE_DISPUTE: _ERROR,
+    Verdict.INFRA: replace(_ERROR, silent=True),
+    Verdict.NOT_RUN: replace(_ERROR, junit=Shown.SKIPPED, silent=True),
+}
+FAILURES = frozenset(verdict for verdict in Verdict if verdict.is_failure)
+APART = tuple(verdict for verdict in Verdict if verdict.is_apart)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +188,17 @@ class Record:
     """One line of `results.jsonl`: a case, its verdict and the evidence.
 
     Args:
-        neighbour: of a refusal, the case that runs the same model unbroken.
+        waiver, waived, told: the pattern of the waiver that expects the failure, which it was, and
+            the message that it had.
+        control: of a refusal, the case that runs the same model unbroken.
+        rule, newer: of a refusal, the rule that is broken, and whether it is only that the model is
+            newer than the device.
+        topic, reading: of a contested case, the question and the reading that the device follows;
+            several joined by `+` where they agree here, `neither` for none.
+        known: the entry of `data/platforms` that explains a KNOWN failure.
+        earlier: the failure or error of an earlier run that a retry has replaced.
+        bits: digest of all outputs (`judge.bits`), "" where nothing ran.
+        after: of a failure that passes alone, the earlier cases that make it fail.
     """
 
     id: str
@@ -126,7 +209,7 @@ class Record:
     evidence: Evidence
     device: str = ""
     target: str = ""
-    kind: str = "positive"
+    kind: Kind = Kind.POSITIVE
     message: str = ""
     differences: tuple[Difference, ...] = field(default=())
     mismatched: int = 0
@@ -135,9 +218,26 @@ class Record:
     isolated: Verdict | None = None
     nanoseconds: int = 0
     waiver: str = ""
+    waived: Verdict | None = None
     repro: str = ""
     text: str = ""
-    neighbour: str = ""
+    control: str = field(default="", metadata={"json": "neighbour"})
+    rule: str = ""
+    newer: bool = False
+    topic: str = ""
+    reading: str = ""
+    known: str = ""
+    earlier: Verdict | None = None
+    bits: str = ""
+    after: tuple[str, ...] = field(default=())
+    told: str = ""
+
+    @property
+    def order_dependent(self) -> bool:
+        """Whether the case fails after others, and passed when it ran alone."""
+        alone = self.isolated
+        failed = alone is not None and (alone.is_failure or alone.is_error)
+        return self.verdict.is_failure and alone is not None and not failed
 
 
 def code_name(code: int) -> str:

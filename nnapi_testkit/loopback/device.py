@@ -28,7 +28,9 @@ __all__ = ["LoopbackDevice"]
 
 WORLD_WRITABLE = "/data/local/tmp"
 # Paths in commands that mean the device's folders: this one always, others for the kit's own.
-PLACES = re.compile(r"/data/local/tmp|(?<![\w./-])/(?:tmp|data)(?=/nnapi-testkit(?![\w-]))")
+PLACES = re.compile(
+    r"/data/local/tmp|/sys/class/power_supply|(?<![\w./-])/(?:tmp|data)(?=/nnapi-testkit(?![\w-]))"
+)
 PROGRAMS = {
     "getprop": """\
 cd "$LOOPBACK_PROPERTIES" || exit 1
@@ -156,6 +158,20 @@ class LoopbackDevice:
     def set_property(self, name: str, value: str) -> None:
         """Set a property, read-only ones included."""
         (self.root / "properties" / name).write_text(value)
+
+    def set_battery(self, status: str, amperes: float, volts: float) -> None:
+        """Let a battery tell this; a device has none until then."""
+        folder = self.place("/sys/class/power_supply/battery")
+        folder.mkdir(parents=True, exist_ok=True)
+        said = {
+            "status": status,
+            "current_now": f"{amperes * 1e6:.0f}",
+            "voltage_now": f"{volts * 1e6:.0f}",
+        }
+        for name, value in said.items():
+            new = folder / f".{name}"
+            new.write_text(value + "\n")
+            new.replace(folder / name)  # whoever reads it meets the old or the new one
 
     def log(self, text: str) -> None:
         """Append lines to the device's log."""
@@ -286,6 +302,8 @@ class LoopbackDevice:
         stream.close()
 
     def _shell(self, stream: Stream, command: str, *, version_2: bool) -> None:
+        if self.faults.command_seconds:
+            time.sleep(self.faults.command_seconds)
         if self.faults.endless and self.faults.endless in command:
             stream.wait_closed()
             return

@@ -22,6 +22,7 @@ class Faults:
         silent_seconds: connections made this soon after the start are never answered, as by a
             forwarder in front of a guest that still boots: such a transport stays offline.
         late_seconds: how late a connection is answered.
+        command_seconds: how long each command takes to begin.
         unauthorized: the device asks for a key that nobody has.
         drop_after_bytes: the connection breaks when this much has been sent.
         drop_after_results: the connection breaks after so many results.
@@ -48,6 +49,7 @@ class Faults:
 
     silent_seconds: float = 0.0
     late_seconds: float = 0.0
+    command_seconds: float = 0.0
     unauthorized: bool = False
     drop_after_bytes: int = -1
     drop_after_results: int = -1

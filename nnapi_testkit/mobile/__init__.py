@@ -1,8 +1,8 @@
 """PyTorch's own NNAPI runtime on a driver: convert, bundle, run in a child process, compare.
 
-    from nnapi_testkit.mobile.check import check
+    from nnapi_testkit.mobile.check import CheckSettings, check
 
-    report = check(model.eval(), [torch.rand(1, 3, 224, 224)], layout="nhwc")
+    report = check(model.eval(), [[torch.rand(1, 3, 224, 224)]], CheckSettings(layout="nhwc"))
     assert report.passed, report.text()
 
 `convert` turns a model into the module that PyTorch runs through NNAPI, `files` saves and loads

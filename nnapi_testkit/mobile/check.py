@@ -12,17 +12,18 @@ import torch
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.judge.verdict import Verdict
 from nnapi_testkit.mobile import files
-from nnapi_testkit.mobile.compare import Expected, OutputReport, compare, worst
+from nnapi_testkit.mobile.compare import ExactOutput, OutputReport, compare, worst
 from nnapi_testkit.mobile.convert import Converted, Layout, convert, operations
 from nnapi_testkit.mobile.files import Answers, InputSets, Loaded, ModelFileError
-from nnapi_testkit.mobile.rounding import FLOAT16_U, FLOAT32_U, movement, one_thread
+from nnapi_testkit.mobile.rounding import FLOAT16_U, FLOAT32_U, movement
 from nnapi_testkit.mobile.runtime import Runtime, library_of
+from nnapi_testkit.oracle.threads import one_thread
 
-__all__ = ["ModelReport", "Settings", "answers_for", "check", "check_loaded"]
+__all__ = ["CheckSettings", "ModelReport", "answers_for", "check", "check_loaded"]
 
 
 @dataclass(frozen=True)
-class Settings:
+class CheckSettings:
     """How a model is converted and run.
 
     Args:
@@ -97,7 +98,7 @@ class ModelReport:
 def check(
     model: torch.nn.Module,
     inputs: InputSets,
-    settings: Settings | None = None,
+    settings: CheckSettings | None = None,
     runtime: Runtime | None = None,
     answers: Answers | None = None,
 ) -> ModelReport:
@@ -105,7 +106,8 @@ def check(
 
     Args:
         model: an nn.Module or TorchScript module in evaluation mode.
-        inputs: one or more input sets; the first one is the example for the conversion.
+        inputs: one or more input sets; the first one is the example for the conversion. A tensor
+            in the place of a set is a set of one.
         settings: see there. runtime: an open one to reuse; else one is opened for `target`.
         answers: of `answers_for`, if they are known; they do not depend on the layout.
 
@@ -113,10 +115,13 @@ def check(
         ConversionError: the model cannot be converted. TargetError: the driver cannot be loaded.
         Every other trouble is a verdict.
     """
-    settings = settings or Settings()
+    settings = settings or CheckSettings()
     files.use_qnnpack()
+    if isinstance(inputs, torch.Tensor):
+        raise ModelFileError("inputs are a list of input sets, and this is a tensor: write [[x]]")
     if not inputs:
         raise ModelFileError("there is no input to run the model with")
+    inputs = [(row,) if isinstance(row, torch.Tensor) else row for row in inputs]
     with one_thread():
         converted = convert(
             model,
@@ -150,7 +155,7 @@ def check_loaded(
     path: Path,
     loaded: Loaded,
     inputs: InputSets,
-    settings: Settings,
+    settings: CheckSettings,
     original: Loaded | None = None,
     runtime: Runtime | None = None,
 ) -> ModelReport:
@@ -177,7 +182,7 @@ def _check_converted(
     path: Path,
     loaded: Loaded,
     inputs: InputSets,
-    settings: Settings,
+    settings: CheckSettings,
     original: Loaded | None,
     runtime: Runtime | None,
 ) -> ModelReport:
@@ -212,7 +217,7 @@ def _answers(
     converted: Converted,
     given: Sequence[torch.Tensor],
     relaxed: bool,
-) -> tuple[Expected, ...]:
+) -> tuple[ExactOutput, ...]:
     sampled = movement(converted.source, given, FLOAT16_U if relaxed else FLOAT32_U)
     try:
         with torch.no_grad():
@@ -224,7 +229,7 @@ def _answers(
         ) from error
     eager = tuple(result) if isinstance(result, list | tuple) else (result,)
     return tuple(
-        Expected(exact, tolerance, one, sampled.coarse)
+        ExactOutput(exact, tolerance, one, sampled.coarse)
         for exact, tolerance, one in zip(sampled.outputs, sampled.tolerances, eager, strict=True)
     )
 
@@ -233,7 +238,7 @@ def _run(
     path: Path,
     inputs: InputSets,
     answers: Answers,
-    settings: Settings,
+    settings: CheckSettings,
     runtime: Runtime | None,
     eager: Path | None,
     counts: Mapping[str, int],

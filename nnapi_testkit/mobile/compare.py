@@ -10,7 +10,7 @@ import torch
 from nnapi_testkit.judge.verdict import Verdict
 from nnapi_testkit.mobile.walk import real
 
-__all__ = ["Expected", "OutputReport", "compare", "worst"]
+__all__ = ["ExactOutput", "OutputReport", "compare", "worst"]
 
 # A tolerance beyond this part of the largest value judges nothing. Codes and half precision are
 # coarse by nature: ten codes may be all that an output has.
@@ -18,7 +18,7 @@ _VACUOUS, _VACUOUS_COARSE = 0.02, 0.25
 
 
 @dataclass(frozen=True)
-class Expected:
+class ExactOutput:
     """What an output should be.
 
     Args:
@@ -85,7 +85,9 @@ class OutputReport:
         return line + (f"; {self.reason}" if self.reason else "")
 
 
-def compare(set_index: int, output: int, expected: Expected, actual: torch.Tensor) -> OutputReport:
+def compare(
+    set_index: int, output: int, expected: ExactOutput, actual: torch.Tensor
+) -> OutputReport:
     """Judge what the driver returned for one output.
 
     DIMENSIONS: another shape or type. NAN_MISMATCH: NaN where there should be a number, or the

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-import re
 import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,13 +17,14 @@ from typing import Any, Literal
 
 import torch
 
-from nnapi_testkit.errors import KitError
+from nnapi_testkit.mobile.refusals import ConversionError, Refused, Watched, one_line
 from nnapi_testkit.spec.codes import OperationCode
 
 __all__ = [
     "ConversionError",
     "Converted",
     "Layout",
+    "Refused",
     "as_torchscript",
     "convert",
     "operations",
@@ -38,22 +38,6 @@ _HEADER, _OPERAND, _VALUE, _OPERATION = (
     struct.calcsize("3i"),
     struct.calcsize("3i"),
 )
-# What the converter says, and what a user can do about it.
-_HINTS = (
-    ("object has no attribute 'dtype'", "an operand is a number: make it a tensor of equal rank"),
-    ("expected inputsAt(1) TensorType", "an operand is a number: make it a tensor of equal rank"),
-    ("expected len(strides) == 2, got 0", "say stride=kernel_size"),
-    ("TensorType, but got NoneType", "the layer has no bias: give it one of zeros"),
-    (
-        "FloatType, but got TensorType",
-        "scales are tensors, as FX graph mode writes them: quantize in eager mode",
-    ),
-    ("runtime flex shape", "name the flexible dimensions of the inputs instead"),
-)
-
-
-class ConversionError(KitError):
-    """PyTorch's converter cannot express the model in NNAPI; the message names the operator."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +50,14 @@ class Converted:
         source: the frozen TorchScript module that it was made from.
         layout: memory order that the driver sees for 4-dimensional tensors.
         operations: how many NNAPI operations of each name it contains.
+        origins: for each NNAPI operation, in order, the node that it was made from.
     """
 
     module: torch.jit.ScriptModule
     source: torch.jit.ScriptModule
     layout: Layout
     operations: Mapping[str, int] = field(default_factory=dict)
+    origins: tuple[str, ...] = ()
 
 
 def convert(
@@ -94,7 +80,8 @@ def convert(
         relaxed: let the driver compute float32 in the precision of float16.
 
     Raises:
-        ConversionError: the converter cannot express an operator, or an input.
+        ConversionError: the converter cannot express an operator, or an input; it names all of
+            them, with module, line and cure (`ConversionError.refused`).
     """
     example = list(inputs)
     if not example:
@@ -112,19 +99,20 @@ def convert(
     prepare: Any = importlib.import_module("torch.backends._nnapi.prepare")
     log = logging.getLogger("nnapi_serialize")
     quiet = log.disabled
+    watched = Watched(example, flexible)
     log.disabled = True  # It warns about run-time flexible shapes; nothing follows from it here.
     try:
         with torch.no_grad():
             module = prepare.convert_model_to_nnapi(
-                scripted, templates, serializer=_serializer(), relax_f32_to_f16=relaxed
+                scripted, templates, serializer=watched.serializer, relax_f32_to_f16=relaxed
             )
-    except ConversionError:
-        raise
     except Exception as error:  # the converter asserts, and raises bare Exceptions
-        raise ConversionError(f"the model cannot be converted: {_one_line(error)}") from error
+        raise watched.error(error) or ConversionError(one_line(error)) from error
     finally:
         log.disabled = quiet
-    return Converted(module, freeze(scripted), layout, operations(module))
+    if refused := watched.error():
+        raise refused
+    return Converted(module, freeze(scripted), layout, operations(module), tuple(watched.origins))
 
 
 def as_torchscript(
@@ -136,7 +124,9 @@ def as_torchscript(
     """
     frozen = isinstance(model, torch.jit.ScriptModule) and not hasattr(model, "training")
     if not frozen and model.training:
-        raise ConversionError("the model is in training mode: call model.eval() before")
+        raise ConversionError(
+            "the model is in training mode: call model.eval() before it is converted or saved"
+        )
     if isinstance(model, torch.jit.ScriptModule) and not frozen:
         return model
     # A frozen module cannot be frozen again, which the converter does: a trace that calls it can.
@@ -147,7 +137,7 @@ def as_torchscript(
                 subject, tuple(inputs), check_trace=False
             )
     except Exception as error:  # the user's model: its forward may raise anything
-        raise ConversionError(f"the model cannot be traced: {_one_line(error)}") from error
+        raise ConversionError(f"the model cannot be traced: {one_line(error)}") from error
     return traced
 
 
@@ -208,47 +198,3 @@ def _template(
     if layout == "nhwc" and len(shape) == 4:
         template.nnapi_nhwc = True  # type: ignore[attr-defined]
     return template
-
-
-def _serializer() -> Any:
-    """PyTorch's serializer, with errors that name the node they happened at."""
-    module: Any = importlib.import_module("torch.backends._nnapi.serializer")
-    serializer = module._NnapiSerializer(config=None)
-    known = serializer.ADDER_MAP
-    add_node = serializer.add_node
-
-    def guarded(node: Any) -> None:
-        kind = node.kind()
-        where = _place(node)
-        if kind not in known:
-            raise ConversionError(
-                f"{kind} cannot be converted{where}: PyTorch's NNAPI converter does not know it"
-            )
-        try:
-            add_node(node)
-        except Exception as error:  # the converter asserts, and raises bare Exceptions
-            told = _one_line(error)
-            hint = next((f" ({cure})" for sign, cure in _HINTS if sign in told), "")
-            raise ConversionError(f"{kind} cannot be converted{where}: {told}{hint}") from error
-
-    serializer.add_node = guarded
-    return serializer
-
-
-def _place(node: Any) -> str:
-    """Where a node comes from, as ` (in module features.3, net.py:12)`; empty if unknown."""
-    found = [f"in module {m}" for m in [node.scopeName().rpartition("__module.")[2]] if m]
-    # Scripted models say File "PATH", line N, traced ones PATH(N), innermost first.
-    frames = re.findall(r'File "([^"]+)", line (\d+)|^(\S+\.py)\((\d+)\)', node.sourceRange(), re.M)
-    lines = [(a or c, b or d) for a, b, c, d in frames]
-    own = [line for line in lines if "/torch/" not in line[0] and line[0] != __file__]
-    if own or (lines and not found):
-        path, number = (own or lines)[0]
-        found.append(f"{path.rsplit('/', 1)[-1]}:{number}")
-    return f" ({', '.join(found)})" if found else ""
-
-
-def _one_line(error: BaseException) -> str:
-    """The first line of an exception's text; its type where there is none."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__).rstrip(".: ")

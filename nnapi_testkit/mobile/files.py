@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,8 @@ from typing import Any
 import torch
 import torch.utils.bundled_inputs as bundled_inputs
 
-from nnapi_testkit.errors import KitError
-from nnapi_testkit.mobile.compare import Expected
+from nnapi_testkit.errors import KitError, first_line
+from nnapi_testkit.mobile.compare import ExactOutput
 
 __all__ = [
     "Answers",
@@ -31,9 +32,10 @@ __all__ = [
 ]
 
 InputSets = Sequence[Sequence[torch.Tensor]]
-Answers = tuple[tuple[Expected, ...], ...]  # by input set, by output
+Answers = tuple[tuple[ExactOutput, ...], ...]  # by input set, by output
 _ANSWERS = "nnapi_testkit_answers.pt"
 _PLAIN_FORMAT = "{}"
+_ENDINGS = {"torch.export": ".pt2", "ONNX": ".onnx", "TensorFlow Lite": ".tflite"}
 
 
 class ModelFileError(KitError):
@@ -117,6 +119,11 @@ def load(path: Path) -> Loaded:
         raise ModelFileError(f"{path} is a folder: name the model file in it")
     if not os.access(path, os.R_OK):
         raise ModelFileError(f"{path} cannot be read: check its permissions")
+    if other := _other_format(path):
+        raise ModelFileError(
+            f"{path} is a model of {other}, and PyTorch's own converter takes TorchScript alone:"
+            f" use model check, coverage or bench, with a name that ends in {_ENDINGS[other]}"
+        )
     use_qnnpack()
     extra: dict[str, Any] = {_ANSWERS: ""}
     try:
@@ -141,6 +148,23 @@ def load(path: Path) -> Loaded:
     packed = extra[_ANSWERS]
     answers = _unpack(path, packed) if packed else None
     return Loaded(module, _is_converted(module), inputs, answers)
+
+
+def _other_format(path: Path) -> str:
+    """The format of a model file that is no TorchScript; empty if it is not known to be another."""
+    for name, ending in _ENDINGS.items():
+        if path.suffix == ending:
+            return name
+    with path.open("rb") as file:
+        if file.read(8)[4:] == b"TFL3":  # the identifier of the schema, behind the first offset
+            return "TensorFlow Lite"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            # torch.export.save says so in an entry of its own; TorchScript has none.
+            marks = [name for name in archive.namelist() if name.endswith("archive_format")]
+            return "torch.export" if marks and archive.read(marks[0]) == b"pt2" else ""
+    except (OSError, zipfile.BadZipFile, KeyError, RuntimeError):
+        return ""
 
 
 def use_qnnpack() -> None:
@@ -168,7 +192,7 @@ def _pack(answers: Answers) -> bytes:
 def _unpack(path: Path, packed: bytes) -> Answers:
     try:
         rows = torch.load(io.BytesIO(packed), weights_only=True)
-        return tuple(tuple(Expected(*row) for row in given) for given in rows)
+        return tuple(tuple(ExactOutput(*row) for row in given) for given in rows)
     except Exception as error:  # damaged bytes: unpickling and unpacking raise anything
         raise ModelFileError(
             f"the answers in {path} are damaged ({_first_line(error)}): convert the model again"
@@ -176,5 +200,4 @@ def _unpack(path: Path, packed: bytes) -> Answers:
 
 
 def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__).rstrip(".: ")
+    return first_line(error).partition(" This is an internal")[0].rstrip(".: ")

@@ -25,8 +25,7 @@ of Numerical Algorithms, chapters 2 to 4):
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +33,7 @@ import torch
 
 from nnapi_testkit.mobile.walk import Node, real, walk
 
-__all__ = ["FLOAT16_U", "FLOAT32_U", "SAFETY", "SAMPLES", "Sampled", "movement", "one_thread"]
+__all__ = ["FLOAT16_U", "FLOAT32_U", "SAFETY", "SAMPLES", "Sampled", "movement"]
 
 FLOAT32_U = 2.0**-24
 FLOAT16_U = 2.0**-11
@@ -66,20 +65,6 @@ class Sampled:
     outputs: tuple[torch.Tensor, ...]
     tolerances: tuple[float, ...]
     coarse: bool = False
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let PyTorch compute with one thread.
-
-    Layers are small; threads that wait for each other on a busy machine cost 40 times the work.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def movement(

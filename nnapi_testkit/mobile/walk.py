@@ -16,7 +16,7 @@ import torch
 
 from nnapi_testkit.errors import KitError
 
-__all__ = ["Node", "Touch", "WalkError", "encode", "real", "walk"]
+__all__ = ["Node", "Touch", "WalkError", "encode", "real", "values", "walk"]
 
 _SIGMOID_SCALE = 1.0 / 256  # LOGISTIC's fixed output scale, in NNAPI and in PyTorch alike
 _QUANTIZED_CONV = ("quantized::conv2d", "quantized::conv2d_relu", "quantized::conv_transpose2d")
@@ -63,24 +63,52 @@ def walk(
     Raises:
         WalkError: a node of an unknown kind.
     """
+    found = _evaluated(module, inputs, touch)
     graph: Any = module.graph
-    values: dict[str, Any] = {}
+    result = found[next(iter(graph.return_node().inputs())).debugName()]
+    return tuple(result) if isinstance(result, list | tuple) else (result,)
+
+
+def values(module: torch.jit.ScriptModule, inputs: Sequence[torch.Tensor]) -> dict[str, Any]:
+    """What each value of a frozen module's graph is, by its name, as far as it can be evaluated.
+
+    Args:
+        module, inputs: as for `walk`.
+    """
+    return _evaluated(module, inputs, None, strict=False)
+
+
+def _evaluated(
+    module: torch.jit.ScriptModule,
+    inputs: Sequence[torch.Tensor],
+    touch: Touch | None,
+    *,
+    strict: bool = True,
+) -> dict[str, Any]:
+    graph: Any = module.graph
+    found: dict[str, Any] = {}
     names = [value.debugName() for value in graph.inputs()]
-    values[names[0]] = module
+    found[names[0]] = module
     if len(names) != len(inputs) + 1:
         raise WalkError(f"the model takes {len(names) - 1} tensors, {len(inputs)} are given")
     for name, tensor in zip(names[1:], inputs, strict=True):
-        values[name] = _wide(tensor)
+        found[name] = _wide(tensor)
     with torch.no_grad():
         for index, node in enumerate(graph.nodes()):
-            given = [values[value.debugName()] for value in node.inputs()]
-            result = _evaluate(index, node, given, touch)
+            given = [value.debugName() for value in node.inputs()]
+            if not strict and any(name not in found for name in given):
+                continue
+            try:
+                result = _evaluate(index, node, [found[name] for name in given], touch)
+            except Exception:  # of an unknown node's parts: anything
+                if strict:
+                    raise
+                continue
             produced = list(node.outputs())
             parts = result if len(produced) > 1 else [result]
             for value, part in zip(produced, parts, strict=True):
-                values[value.debugName()] = part
-    result = values[next(iter(graph.return_node().inputs())).debugName()]
-    return tuple(result) if isinstance(result, list | tuple) else (result,)
+                found[value.debugName()] = part
+    return found
 
 
 def real(tensor: torch.Tensor) -> torch.Tensor:

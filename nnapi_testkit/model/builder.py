@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from difflib import get_close_matches
+from enum import IntEnum
+from typing import Any, TypeVar
 
 import numpy as np
 
+from nnapi_testkit.errors import KitError
 from nnapi_testkit.model.types import (
     ChannelQuant,
     Graph,
@@ -17,6 +21,8 @@ from nnapi_testkit.model.types import (
 )
 from nnapi_testkit.spec.codes import OperandCode, OperationCode
 from nnapi_testkit.spec.operands import DTYPE, is_tensor
+
+_Code = TypeVar("_Code", bound=IntEnum)
 
 
 class Builder:
@@ -113,7 +119,13 @@ class Builder:
         self, code: OperationCode | str, inputs: Sequence[int], outputs: Sequence[int]
     ) -> None:
         """One operation over operands that exist already."""
-        number = OperationCode[code] if isinstance(code, str) else code
+        number = _named(OperationCode, "operation", code) if isinstance(code, str) else code
+        unknown = [at for at in (*inputs, *outputs) if not 0 <= at < len(self._operands)]
+        if unknown:
+            raise KitError(
+                f"{getattr(number, 'name', number)} uses operand {unknown[0]}, the graph has"
+                f" {len(self._operands)}: make it first"
+            )
         self._operations.append(Operation(int(number), tuple(inputs), tuple(outputs)))
 
     def subgraph(self) -> Builder:
@@ -129,7 +141,10 @@ class Builder:
         return self.add(operand)
 
     def identify(self, outputs: Sequence[int]) -> None:
-        """Make existing operands (inputs or temporaries) the outputs, in this order."""
+        """Make existing operands the outputs, in this order; temporaries become outputs."""
+        for at in outputs:
+            if self._operands[at].lifetime == Lifetime.TEMPORARY:
+                self._operands[at] = replace(self._operands[at], lifetime=Lifetime.OUTPUT)
         self._outputs = list(outputs)
 
     def graph(self) -> Graph:
@@ -147,4 +162,14 @@ class Builder:
 
 
 def _code(type: OperandCode | str) -> OperandCode:
-    return OperandCode[type] if isinstance(type, str) else type
+    return _named(OperandCode, "operand type", type) if isinstance(type, str) else type
+
+
+def _named(codes: type[_Code], what: str, name: str) -> _Code:
+    """The code of a name; KitError suggests the nearest ones."""
+    known = codes.__members__
+    if name in known:
+        return known[name]
+    near = get_close_matches(name.upper(), known, 3, 0.6)
+    hint = f": did you mean {' or '.join(near)}?" if near else ": see nnapi-testkit ops"
+    raise KitError(f"there is no {what} {name!r}{hint}")

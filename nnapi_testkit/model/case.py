@@ -10,54 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnapi_testkit.model.types import Model
-
-
-class Path(IntEnum):
-    """How an execution is started."""
-
-    COMPUTE = 0
-    START_WAIT = 1
-    BURST = 2
-    FENCED = 3
-    REUSABLE = 4
-
-
-class MemoryKind(IntEnum):
-    """Where inputs and outputs of an execution live.
-
-    DYNAMIC is DEVICE, with memory for the outputs that has the dimensions left open by the model.
-    """
-
-    POINTER = 0
-    SHARED = 1
-    DEVICE = 2
-    AHARDWARE_BUFFER = 3
-    DYNAMIC = 4
-
-
-class Stage(IntEnum):
-    """The step of a case: where it stopped, or where it is expected to stop."""
-
-    LOAD = 0
-    DEVICE = 1
-    MODEL = 2
-    SUPPORT = 3
-    COMPILATION = 4
-    EXECUTION = 5
-    DONE = 6
-
-
-class Ending(IntEnum):
-    """How the runner saw a case end."""
-
-    COMPLETED = 0  # reached Stage.DONE
-    STOPPED = 1  # an NNAPI call returned an error at `Result.stage`
-    UNSUPPORTED = 2  # the device does not claim an operation of the model
-    CRASHED = 3  # the worker died by a signal (`Result.code`)
-    TIMED_OUT = 4  # the worker was killed at the deadline
-    OUT_OF_MEMORY = 5  # the worker grew past its memory limit
-    EXITED = 6  # the worker left by itself with status `Result.code`
-    BAD_CASE = 7  # the runner could not read the case
+from nnapi_testkit.model.wire_codes import EXTRA_FOLDER_MISSING, EXTRA_FOLDER_SEALED
+from nnapi_testkit.model.wire_codes import Ending as Ending
+from nnapi_testkit.model.wire_codes import ExecutionPath as ExecutionPath
+from nnapi_testkit.model.wire_codes import MemoryKind as MemoryKind
+from nnapi_testkit.model.wire_codes import Stage as Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +41,57 @@ class Execution:
 
 
 @dataclass(frozen=True, slots=True)
+class Quality:
+    """What is asked of a driver's service, before a compilation is finished or an execution starts.
+
+    Args:
+        preference: one of `PreferenceCode`; -1 asks for none.
+        priority: one of `PriorityCode`; -1 asks for none.
+        compile_timeout_ns, execute_timeout_ns: 0 asks for none.
+    """
+
+    preference: int = -1
+    priority: int = -1
+    compile_timeout_ns: int = 0
+    execute_timeout_ns: int = 0
+
+
+class Folder(IntEnum):
+    """Where compilation caches are put: in the runner's folder, or where there can be none."""
+
+    OWN = 0
+    MISSING = EXTRA_FOLDER_MISSING
+    SEALED = EXTRA_FOLDER_SEALED  # nobody may write to it
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """What few cases ask for.
+
+    Args:
+        executions: how often all sets are executed once more, while what the process holds is
+            counted (`Result.resources`). lives: the same of model, compilation and executions.
+        padding: so many paddings more than the preferred one, of `Case.padding`.
+        orphan: the model is freed as soon as it is compiled.
+        together: the executions of all sets are alive at once. By COMPUTE and BURST they compute
+            in threads; by START_WAIT all are started, then awaited from the last; by FENCED each
+            waits for the one before, which has not ended.
+        devices: compiled for all devices of the runtime, the chosen one first.
+        folder: of caches, where `Case.cache_token` asks for them.
+        no_timeout: timeouts of 0 are set, which are none, where `Quality` asks for no other.
+    """
+
+    executions: int = 0
+    lives: int = 0
+    padding: int = 0
+    orphan: bool = False
+    together: bool = False
+    devices: bool = False
+    folder: Folder = Folder.OWN
+    no_timeout: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """A model with its input sets: one compilation serves them all.
 
@@ -94,12 +102,14 @@ class Case:
         deadline_ms: what one case may take before the worker is killed.
         expect: `Stage.DONE`, or the last stage at which an invalid model may be refused.
         cache_token: 32 bytes turn compilation caching on.
+        quality: what is asked of the driver's service.
+        extra: what few cases ask for.
     """
 
     id: str
     model: Model
     sets: tuple[Execution, ...]
-    path: Path = Path.COMPUTE
+    path: ExecutionPath = ExecutionPath.COMPUTE
     memory: MemoryKind = MemoryKind.POINTER
     repetitions: int = 1
     deadline_ms: int = 10_000
@@ -108,10 +118,12 @@ class Case:
     padding: bool = False
     loop_timeout_ns: int = 0
     measure: bool = False
+    quality: Quality = Quality()
+    extra: Extra = Extra()
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class OutputResult:
     """What a driver left in one output.
 
     Args:
@@ -141,15 +153,37 @@ class SetResult:
         nanoseconds: how long the execution took, as the runner saw it.
         hardware_ns, driver_ns: `DURATION_ON_HARDWARE` and `DURATION_IN_DRIVER` of
             `Case.measure`; -1 where there is none.
+        untimed: asking for one of these failed.
         modified_inputs: inputs whose bytes changed, which no driver may do.
     """
 
     code: int
-    outputs: tuple[Output, ...]
+    outputs: tuple[OutputResult, ...]
     nanoseconds: int = 0
     hardware_ns: int = -1
     driver_ns: int = -1
     modified_inputs: int = 0
+    untimed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a process holds at one time; 0 where the system does not tell."""
+
+    descriptors: int
+    threads: int
+    mappings: int
+    resident_kib: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What the worker held before and after `rounds` executions, or lives, of `Case.extra`."""
+
+    lives: bool
+    rounds: int
+    before: Held
+    after: Held
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +203,11 @@ class Result:
         text: what the driver printed last, for a worker that died; the reason of BAD_CASE.
         service: the process behind the driver that crashed meanwhile, with its signal; empty if
             none is known to.
+        support: for UNSUPPORTED, whether the device claims each operation of the main graph;
+            empty if it was not asked or claims them all.
+        peak_kib: the most resident memory that the worker ever had, of `Case.measure`; 0 if the
+            system does not tell.
+        resources: what was held while `Case.extra` repeated executions or lives.
     """
 
     index: int
@@ -181,11 +220,14 @@ class Result:
     nanoseconds: int = 0
     text: str = ""
     service: str = ""
+    support: tuple[bool, ...] = ()
+    peak_kib: int = 0
+    resources: tuple[Resources, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """The oracle's word on one output.
+    """The expected result of one output.
 
     Args:
         value: float64 real values before any rounding (for exact outputs, the values).
@@ -194,21 +236,27 @@ class Expected:
         exempt: elements the documentation leaves open, or `None` for none of them.
         kind: "" for elements judged each by itself; "rows", "groups", "truth" and "draws" as
             `Output` in the operation's declaration says.
-        law: for "draws", the probability of each class and how far a driver's may be from it,
-            [2, ..., classes], where the output is [..., draws]; `value` and `bound` are 0.
+        distribution: for "draws", the probability of each class and how far a driver's may be from
+            it, [2, ..., classes], where the output is [..., draws]; `value` and `bound` are 0.
     """
 
     value: NDArray[np.float64]
     bound: NDArray[np.float64]
     exempt: NDArray[np.bool_] | None = None
     kind: str = ""
-    law: NDArray[np.float64] | None = None
+    distribution: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The oracle's word on a case: one tuple of `Expected` for each input set."""
+    """The expected result of a case: one tuple of `Expected` for each input set.
+
+    Args:
+        readings: of a contested case, the word of each reading by its name, None where who
+            reads so refuses the model; `sets` is then the word of the last one that computes.
+    """
 
     sets: tuple[tuple[Expected, ...], ...]
     source: str = "live"
     notes: Sequence[str] = field(default=())
+    readings: tuple[tuple[str, tuple[tuple[Expected, ...], ...] | None], ...] = ()

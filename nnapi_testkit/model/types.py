@@ -7,20 +7,9 @@ operand's own element type.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 
+from nnapi_testkit.model.wire_codes import Lifetime as Lifetime
 from nnapi_testkit.spec.codes import OperandCode
-
-
-class Lifetime(IntEnum):
-    """Where an operand's value comes from."""
-
-    TEMPORARY = 0
-    INPUT = 1
-    OUTPUT = 2
-    CONSTANT = 3
-    OMITTED = 4
-    SUBGRAPH = 5
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@ Little-endian frames of fields, each with tag and length, each frame with a chec
 known, too long, cut off or damaged is a `WireError`, on either side.
 """
 
+from nnapi_testkit.model.wire_codes import MAX_REPETITIONS, VERSION, Trouble
 from nnapi_testkit.model.wire_decode import (
     Bye,
     Decoder,
-    Device,
+    DeviceEntry,
     End,
     Failure,
     Hello,
@@ -17,14 +18,14 @@ from nnapi_testkit.model.wire_decode import (
     decode_results,
 )
 from nnapi_testkit.model.wire_encode import encode_batch, encode_case, encode_head
-from nnapi_testkit.model.wire_format import MAX_REPETITIONS, VERSION, Trouble, WireError
+from nnapi_testkit.model.wire_format import WireError
 
 __all__ = [
     "MAX_REPETITIONS",
     "VERSION",
     "Bye",
     "Decoder",
-    "Device",
+    "DeviceEntry",
     "End",
     "Failure",
     "Hello",

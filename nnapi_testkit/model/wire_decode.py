@@ -9,9 +9,18 @@ from struct import error as StructError
 from typing import TypeAlias
 from zlib import crc32
 
-from nnapi_testkit.model import wire_format as w
-from nnapi_testkit.model.case import Ending, Output, Result, SetResult, Stage
-from nnapi_testkit.model.wire_format import Field, FrameKind, Trouble, WireError
+from nnapi_testkit.model import wire_codes as w
+from nnapi_testkit.model.case import (
+    Ending,
+    Held,
+    OutputResult,
+    Resources,
+    Result,
+    SetResult,
+    Stage,
+)
+from nnapi_testkit.model.wire_codes import Field, FrameKind, Trouble
+from nnapi_testkit.model.wire_format import NONE64, SUMMED, WORDS, WireError
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +34,7 @@ class Hello:
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
+class DeviceEntry:
     """An NNAPI device as it describes itself; -1 and "" for what it does not tell."""
 
     name: str
@@ -43,14 +52,17 @@ class Library:
         runtime_level: `ANeuralNetworks_getRuntimeFeatureLevel`, -1 below level 5.
         missing: NNAPI functions that it does not export.
         devices: what it lists; empty below feature level 3.
-        hardware_buffers: the platform has AHardwareBuffers, and the library takes them.
+        hardware_buffers: an AHardwareBuffer could be had when one was tried, and the library takes
+            them.
+        no_hardware_buffers: why not; "" if so.
     """
 
     path: str
     runtime_level: int
     missing: tuple[str, ...]
-    devices: tuple[Device, ...]
+    devices: tuple[DeviceEntry, ...]
     hardware_buffers: bool = False
+    no_hardware_buffers: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +135,7 @@ class Decoder:
                 if len(buffer) < end:
                     break
                 payload = bytes(memoryview(buffer)[at + w.FRAME.size : end])
-                summed = w.FRAME_SUMMED.pack(version, kind, length)
+                summed = SUMMED.pack(version, kind, length)
                 if crc32(payload, crc32(summed)) != total:
                     raise WireError("a frame from the runner is damaged (wrong checksum)")
                 at = end
@@ -153,10 +165,10 @@ def _decode(kind: int, payload: bytes) -> Message:
             return End(*w.END_HEAD.unpack(_only(payload, {Field.END_HEAD})[0]))
         if kind == FrameKind.BYE:
             head, text = _only(payload, {Field.BYE_HEAD, Field.TEXT})
-            ending, code = w.PAIR.unpack(head)
+            ending, code = w.BYE_HEAD.unpack(head)
             return Bye(Ending(ending), code, text.decode("utf-8", "replace"))
         if kind == FrameKind.KEPT:
-            return Kept(*w.PAIR.unpack(_only(payload, {Field.KEPT_HEAD})[0]))
+            return Kept(*w.KEPT_HEAD.unpack(_only(payload, {Field.KEPT_HEAD})[0]))
         if kind == FrameKind.ERROR:
             head, text = _only(payload, {Field.ERROR_HEAD, Field.TEXT})
             trouble = Trouble(w.ERROR_HEAD.unpack(head)[0])
@@ -192,8 +204,11 @@ def _only(payload: bytes, tags: set[Field]) -> list[bytes]:
 def _result(payload: bytes) -> Result:
     head: tuple[int, ...] | None = None
     device = function = text = ""
+    peak = 0
+    support: tuple[bool, ...] | None = None
     executions: list[SetResult] = []
-    first: tuple[Output, ...] = ()
+    resources: list[Resources] = []
+    first: tuple[OutputResult, ...] = ()
     for tag, data in _fields(payload):
         if tag == Field.EXECUTION:
             execution, is_first = _execution(data, first)
@@ -208,6 +223,12 @@ def _result(payload: bytes) -> Result:
             function = data.decode("utf-8", "replace")
         elif tag == Field.TEXT:
             text += data.decode("utf-8", "replace")
+        elif tag == Field.SUPPORT and support is None:
+            support = tuple(byte != 0 for byte in data)
+        elif tag == Field.RESOURCES:
+            resources.append(_resources(data))
+        elif tag == Field.PEAK and not peak:
+            (peak,) = w.PEAK.unpack(data)
         else:
             raise ValueError(f"unknown or repeated field {tag} in a result")
     if head is None:
@@ -223,11 +244,19 @@ def _result(payload: bytes) -> Result:
         executions=tuple(executions),
         nanoseconds=nanoseconds,
         text=text,
+        support=support or (),
+        peak_kib=peak,
+        resources=tuple(resources),
     )
 
 
-def _execution(data: bytes, first: tuple[Output, ...]) -> tuple[SetResult, bool]:
-    code, count, ns, hardware, driver, modified, is_first = w.EXECUTION.unpack_from(data)
+def _resources(data: bytes) -> Resources:
+    lives, rounds, *held = w.RESOURCES.unpack(data)
+    return Resources(bool(lives), rounds, Held(*held[:4]), Held(*held[4:]))
+
+
+def _execution(data: bytes, first: tuple[OutputResult, ...]) -> tuple[SetResult, bool]:
+    code, count, ns, hardware, driver, modified, flags = w.EXECUTION.unpack_from(data)
     at = w.EXECUTION.size
     if count * w.OUTPUT.size > len(data) - at:
         raise ValueError("more outputs than bytes")
@@ -242,10 +271,10 @@ def _execution(data: bytes, first: tuple[Output, ...]) -> tuple[SetResult, bool]
             dims = (
                 Struct(f"<{rank}I").unpack_from(data, at)
                 if rank > 32
-                else (w.WORDS[rank].unpack_from(data, at))
+                else (WORDS[rank].unpack_from(data, at))
             )
             at += 4 * rank
-        if size == w.NONE64:
+        if size == NONE64:
             if i >= len(first):
                 raise ValueError("a repetition before the first execution")
             value = first[i].data
@@ -254,7 +283,7 @@ def _execution(data: bytes, first: tuple[Output, ...]) -> tuple[SetResult, bool]
                 raise ValueError("an output that does not fit")
             value = data[at : at + size]
             at += size
-        outputs.append(Output(dims, value, unwritten, overrun, dims_code))
+        outputs.append(OutputResult(dims, value, unwritten, overrun, dims_code))
     if at != len(data):
         raise ValueError("bytes after the last output")
     return (
@@ -262,18 +291,19 @@ def _execution(data: bytes, first: tuple[Output, ...]) -> tuple[SetResult, bool]
             code=code,
             outputs=tuple(outputs),
             nanoseconds=ns,
-            hardware_ns=-1 if hardware == w.NONE64 else hardware,
-            driver_ns=-1 if driver == w.NONE64 else driver,
+            hardware_ns=-1 if hardware == NONE64 else hardware,
+            driver_ns=-1 if driver == NONE64 else driver,
+            untimed=bool(flags & w.EXECUTION_UNTIMED),
             modified_inputs=modified,
         ),
-        bool(is_first),
+        bool(flags & w.EXECUTION_FIRST),
     )
 
 
 def _library(payload: bytes) -> Library:
-    path, level, buffers = "", -1, False
+    path, level, lack = "", -1, "the runner does not say"
     missing: list[str] = []
-    devices: list[Device] = []
+    devices: list[DeviceEntry] = []
     for tag, data in _fields(payload):
         if tag == Field.LIBRARY_HEAD:
             (level,) = w.LIBRARY_HEAD.unpack(data)
@@ -287,7 +317,7 @@ def _library(payload: bytes) -> Library:
             if len(strings) != name_length + version_length:
                 raise ValueError("a device that does not fit")
             devices.append(
-                Device(
+                DeviceEntry(
                     name=strings[:name_length].decode("utf-8", "replace"),
                     type=kind,
                     version=strings[name_length:].decode("utf-8", "replace"),
@@ -295,7 +325,7 @@ def _library(payload: bytes) -> Library:
                 )
             )
         elif tag == Field.HARDWARE_BUFFERS:
-            buffers = True
+            lack = data.decode("utf-8", "replace")
         else:
             raise ValueError(f"unknown field {tag} about the library")
-    return Library(path, level, tuple(missing), tuple(devices), buffers)
+    return Library(path, level, tuple(missing), tuple(devices), not lack, lack)

@@ -11,13 +11,16 @@ from zlib import crc32
 
 import numpy as np
 
-from nnapi_testkit.model import wire_format as w
-from nnapi_testkit.model.case import Case, Execution
+from nnapi_testkit.model import wire_codes as w
+from nnapi_testkit.model.case import Case, Execution, Extra, Quality
 from nnapi_testkit.model.types import Graph, Lifetime
-from nnapi_testkit.model.wire_format import Field, FrameKind, WireError
+from nnapi_testkit.model.wire_codes import Field, FrameKind
+from nnapi_testkit.model.wire_format import PAIR, SUMMED, WORDS, WireError
 from nnapi_testkit.spec.operands import DTYPE
 
 Part: TypeAlias = bytes | memoryview
+_PLAIN = Quality()
+_NOTHING = Extra()
 _ITEMSIZE = {int(code): dtype.itemsize for code, dtype in DTYPE.items()}
 
 
@@ -66,7 +69,7 @@ def encode_head(
         memory_limit_mb: what a worker may hold in memory; 0 for the runner's own limit.
     """
     head = w.BATCH_HEAD.pack(
-        batch_id & 0xFFFFFFFF, count, w.ISOLATE if isolate else 0, memory_limit_mb
+        batch_id & 0xFFFFFFFF, count, w.BATCH_ISOLATE if isolate else 0, memory_limit_mb
     )
     parts: list[Part] = [w.FIELD.pack(Field.BATCH_HEAD, 0, len(head)), head]
     name = device.encode()
@@ -80,9 +83,9 @@ def encode_case(case: Case, index: int) -> bytes:
     parts: list[Part] = []
     model = case.model
     flags = (
-        (w.RELAXED if model.relaxed else 0)
-        | (w.PADDING if case.padding else 0)
-        | (w.MEASURE if case.measure else 0)
+        (w.CASE_RELAXED if model.relaxed else 0)
+        | (w.CASE_PADDING if case.padding else 0)
+        | (w.CASE_MEASURE if case.measure else 0)
     )
     try:
         if not 1 <= case.repetitions <= w.MAX_REPETITIONS:
@@ -107,6 +110,19 @@ def encode_case(case: Case, index: int) -> bytes:
             if len(case.cache_token) != 32:
                 raise WireError(f"case {case.id}: a cache token has 32 bytes")
             parts += (w.FIELD.pack(Field.TOKEN, 0, 32), case.cache_token)
+        if case.quality != _PLAIN:
+            asked = case.quality
+            parts += (
+                w.FIELD.pack(Field.QUALITY, 0, w.QUALITY.size),
+                w.QUALITY.pack(
+                    asked.preference,
+                    asked.priority,
+                    asked.compile_timeout_ns,
+                    asked.execute_timeout_ns,
+                ),
+            )
+        if case.extra != _NOTHING:
+            parts += (w.FIELD.pack(Field.EXTRA, 0, w.EXTRA.size), _extra(case.extra))
         for graph in model.subgraphs:
             _put_graph(parts, graph)
         _put_graph(parts, model.main)
@@ -122,11 +138,22 @@ def encode_case(case: Case, index: int) -> bytes:
         raise WireError(f"case {case.id} cannot be sent: {error}") from error
 
 
+def _extra(extra: Extra) -> bytes:
+    flags = (
+        (w.EXTRA_ORPHAN if extra.orphan else 0)
+        | (w.EXTRA_TOGETHER if extra.together else 0)
+        | (w.EXTRA_DEVICES if extra.devices else 0)
+        | (w.EXTRA_NO_TIMEOUT if extra.no_timeout else 0)
+        | extra.folder
+    )
+    return w.EXTRA.pack(extra.executions, extra.lives, extra.padding, flags)
+
+
 def _frame(kind: FrameKind, parts: list[Part]) -> bytes:
     payload = b"".join(parts)
     if len(payload) > w.MAX_FRAME:
         raise WireError(f"a frame of {len(payload)} bytes, at most {w.MAX_FRAME} are possible")
-    summed = w.FRAME_SUMMED.pack(w.VERSION, kind, len(payload))
+    summed = SUMMED.pack(w.VERSION, kind, len(payload))
     total = crc32(payload, crc32(summed))
     return b"".join((w.MAGIC, summed, total.to_bytes(4, "little"), payload))
 
@@ -134,7 +161,7 @@ def _frame(kind: FrameKind, parts: list[Part]) -> bytes:
 def _words(values: Sequence[int]) -> bytes:
     count = len(values)
     if count < 33:
-        return w.WORDS[count].pack(*values)
+        return WORDS[count].pack(*values)
     return Struct(f"<{count}I").pack(*values)
 
 
@@ -145,7 +172,7 @@ def _field(parts: list[Part], tag: Field, own: list[Part], length: int) -> None:
 
 def _put_graph(parts: list[Part], graph: Graph) -> None:
     own: list[Part] = [
-        w.COUNTS4.pack(
+        w.GRAPH.pack(
             len(graph.operands), len(graph.operations), len(graph.inputs), len(graph.outputs)
         )
     ]
@@ -169,7 +196,7 @@ def _put_graph(parts: list[Part], graph: Graph) -> None:
         if dims:
             own.append(_words(dims))
         if quant is not None:
-            own.append(w.PAIR.pack(quant.dim, len(quant.scales)))
+            own.append(PAIR.pack(quant.dim, len(quant.scales)))
             own.append(np.asarray(quant.scales, "<f4").tobytes())
         if value:
             own.append(value)
@@ -184,8 +211,8 @@ def _put_graph(parts: list[Part], graph: Graph) -> None:
 
 def _put_set(parts: list[Part], execution: Execution, types: Sequence[int]) -> None:
     inputs, output_dims = execution.inputs, execution.output_dims
-    own: list[Part] = [w.COUNTS3.pack(execution.set_output_dims, len(inputs), len(output_dims))]
-    length = w.COUNTS3.size
+    own: list[Part] = [w.SET.pack(execution.set_output_dims, len(inputs), len(output_dims))]
+    length = w.SET.size
     pack = w.ARGUMENT.pack
     told = execution.input_bytes
     for i, array in enumerate(inputs):

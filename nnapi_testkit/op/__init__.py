@@ -4,6 +4,7 @@ Op files import this module and nothing else; torch is handed to their reference
 """
 
 from nnapi_testkit.op.bounds import (
+    ARITHMETIC,
     SMALLEST,
     Precision,
     Situation,
@@ -14,21 +15,23 @@ from nnapi_testkit.op.bounds import (
     held,
     moved,
     nan_operands,
+    ordering,
     overflowing,
     plain,
     propagated,
     relative,
     reread,
     rounded,
-    rule_of,
     selected,
 )
 from nnapi_testkit.op.cells import cells, convolution_cells, floats, numeric
 from nnapi_testkit.op.declare import (
     Cell,
     Choice,
+    Codes,
     Distinct,
     Facts,
+    Floats,
     Given,
     Input,
     Op,
@@ -41,9 +44,28 @@ from nnapi_testkit.op.declare import (
     ints,
     layout,
 )
+from nnapi_testkit.op.families.window import (
+    both_paddings,
+    convolution_data,
+    padded_within,
+    products_span,
+    window_sample,
+)
 from nnapi_testkit.op.fuse import LIMITS, NONE, RELU, RELU1, RELU6, fused
 from nnapi_testkit.op.graph import Feed, GraphSample
-from nnapi_testkit.op.samples import broadcast_pairs, highest, unary
+from nnapi_testkit.op.later import later
+from nnapi_testkit.op.readings import (
+    DOCUMENTED,
+    FIELD,
+    Contest,
+    Form,
+    Reading,
+    computed_otherwise,
+    refused_by_documentation,
+    refused_by_field,
+)
+from nnapi_testkit.op.rules import Quantized, but, compatible, longer, rule, sizes, together
+from nnapi_testkit.op.samples import NO_WORD_OF_EMPTY, broadcast_pairs, highest, unary
 from nnapi_testkit.op.shapes import (
     SAME,
     VALID,
@@ -60,16 +82,14 @@ from nnapi_testkit.op.shapes import (
     timed_batch,
     windowed,
 )
-from nnapi_testkit.op.window import (
-    both_paddings,
-    convolution_data,
-    products_span,
-    window_sample,
-)
 
 __all__ = [
+    "ARITHMETIC",
+    "DOCUMENTED",
+    "FIELD",
     "LIMITS",
     "NONE",
+    "NO_WORD_OF_EMPTY",
     "RELU",
     "RELU1",
     "RELU6",
@@ -78,15 +98,21 @@ __all__ = [
     "VALID",
     "Cell",
     "Choice",
+    "Codes",
+    "Contest",
     "Distinct",
     "Facts",
     "Feed",
+    "Floats",
+    "Form",
     "Given",
     "GraphSample",
     "Input",
     "Op",
     "Output",
     "Precision",
+    "Quantized",
+    "Reading",
     "Reals",
     "Sample",
     "Scalar",
@@ -101,8 +127,11 @@ __all__ = [
     "broadcast",
     "broadcast_pairs",
     "broadcast_shape",
+    "but",
     "cells",
     "chosen",
+    "compatible",
+    "computed_otherwise",
     "convolution_cells",
     "convolution_data",
     "dot",
@@ -112,25 +141,33 @@ __all__ = [
     "held",
     "highest",
     "ints",
+    "later",
     "layout",
+    "longer",
     "moved",
     "nan_operands",
     "numeric",
+    "ordering",
     "overflowing",
     "padded",
+    "padded_within",
     "paddings_for",
     "plain",
     "products_span",
     "propagated",
     "reduced",
+    "refused_by_documentation",
+    "refused_by_field",
     "relative",
     "reread",
     "rounded",
-    "rule_of",
+    "rule",
     "same_as",
     "same_padding",
     "selected",
+    "sizes",
     "timed_batch",
+    "together",
     "unary",
     "window_sample",
     "windowed",

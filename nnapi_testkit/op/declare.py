@@ -11,12 +11,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from nnapi_testkit.op.bounds import Bound as Bound
+from nnapi_testkit.op.cell import Cell as Cell
+from nnapi_testkit.op.cell import Reference as Reference
+from nnapi_testkit.op.cell import TypeName
+from nnapi_testkit.op.later import Later
+from nnapi_testkit.op.readings import Contest, Form
+from nnapi_testkit.op.rules import Rule
 from nnapi_testkit.spec.codes import OPERATION_SINCE, OperandCode, OperationCode
-from nnapi_testkit.spec.operands import SHORT_NAME
 
 Shape = tuple[int, ...]
-# `T` stands for the cell's main type; `real` for FLOAT16 in float16 cells, else FLOAT32.
-TypeName = str
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,40 +161,6 @@ class Output:
     level: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One row of documented types.
-
-    Args:
-        main: the type `T` stands for.
-        since: NNAPI feature level.
-        types: type of each operand whose type is not `T` or fixed in the signature.
-    """
-
-    main: OperandCode
-    since: int
-    types: Mapping[str, OperandCode] = field(default_factory=dict)
-    label: str = ""
-
-    def type_of(self, name: str, declared: TypeName) -> OperandCode:
-        """The operand code of the operand called `name`, declared with type `declared`."""
-        if name in self.types:
-            return self.types[name]
-        if declared == "T":
-            return self.main
-        if declared == "real":
-            half = OperandCode.TENSOR_FLOAT16
-            return OperandCode.FLOAT16 if self.main == half else OperandCode.FLOAT32
-        if declared in self.types:
-            return self.types[declared]
-        return OperandCode[declared]
-
-    @property
-    def name(self) -> str:
-        """What case ids call the cell: `quant8`, `quant8/per_channel`, `float32>quant8`."""
-        return self.label or SHORT_NAME[self.main]
-
-
 class Sample:
     """One set of shapes and attributes, named.
 
@@ -204,17 +174,22 @@ class Sample:
             that need all dimensions beforehand are possible.
         like: operands (or `out`) that share the quantization of another one in this sample,
             as a mapping of names; the elements of a list are called `inputs[0]`, ...
+        quants: scale and zero point of operands and outputs by name, where the sample has its own;
+            per-channel operands have a scale for each channel in the place of both.
+        contest: the question that the sample asks, where documentation and field differ in it.
         **operands: a tuple is a tensor's shape (data are generated), a list or `Given` its
             values, a number a scalar, `None` omits an optional operand.
     """
 
     __slots__ = (
+        "contest",
         "large",
         "level",
         "like",
         "name",
         "only",
         "operands",
+        "quants",
         "rows",
         "skip",
         "variations",
@@ -231,6 +206,8 @@ class Sample:
         variations: tuple[str, ...] | None = None,
         rows: int | None = None,
         like: Mapping[str, str] | None = None,
+        quants: Mapping[str, Any] | None = None,
+        contest: Contest | None = None,
         **operands: Any,
     ) -> None:
         self.name = name
@@ -241,7 +218,31 @@ class Sample:
         self.variations = variations
         self.rows = rows
         self.like = dict(like or {})
+        self.quants = dict(quants or {})
+        self.contest = contest
         self.operands: dict[str, Any] = operands
+
+    def derived(
+        self,
+        name: str,
+        operands: Mapping[str, Any],
+        *,
+        quants: Mapping[str, Any] | None = None,
+        variations: tuple[str, ...] | None = None,
+        level: int = 1,
+    ) -> Sample:
+        """The sample with other operands, small, and meant for the same cells."""
+        return Sample(
+            name,
+            level=max(self.level, level),
+            only=self.only,
+            skip=self.skip,
+            variations=variations,
+            like=self.like,
+            quants={**self.quants, **(quants or {})},
+            contest=self.contest,
+            **operands,
+        )
 
     def fits(self, cell: Cell) -> bool:
         """Whether the sample is meant for `cell`."""
@@ -288,6 +289,35 @@ class Distinct:
     axis: int = -1
 
 
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """A tensor of generated integers in a part of its type's range.
+
+    Args:
+        where: `low` and `high`: the limits alone; `ends`: both, in turn of odd length; `near`:
+            within 3 of the zero point; `far`: within 3 of a limit; `hollow-first`, `hollow-last`:
+            any, but zeros at index 0 of the first or last dimension; `wide`: the whole range of
+            TENSOR_INT32; `signed`, `half` and `root`: as far as signs, and sums and products of
+            two, still fit.
+    """
+
+    shape: Shape
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Floats:
+    """A tensor of generated floats where naive formulas lose what sound ones keep.
+
+    Args:
+        where: `offset`: a large mean with a small spread; `cancel`: neighbours that cancel but for
+            a little; `equal`: apart by a few units in the last place; `subnormal`.
+    """
+
+    shape: Shape
+    where: str
+
+
 class Facts:
     """What is known about a sample without its data: shapes, attributes, data ranges.
 
@@ -299,7 +329,7 @@ class Facts:
     def __init__(
         self,
         cell: Cell,
-        inputs: Sequence[str],
+        inputs: list[str],
         shapes: dict[str, Any],
         values: dict[str, Any],
         amplitudes: dict[str, float],
@@ -331,14 +361,6 @@ class Facts:
         return default if value is None else value
 
 
-# A reference gets torch and its operands by name: float64 tensors of real values (NCHW where
-# spatial), int64 tensors for TENSOR_INT32 attributes, bool tensors, Python scalars, None for
-# omitted ones, lists for `many`. It returns a tensor or a tuple of them.
-Reference = Callable[..., Any]
-# A bound gets a `Situation` (see bounds.py) and returns one error tensor for each output.
-Bound = Callable[[Any], tuple[Any, ...]]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Op:
     """An operation as the NNAPI reference describes it.
@@ -349,7 +371,7 @@ class Op:
         outputs: its outputs.
         cells: documented types.
         reference: eager PyTorch; see `Reference`.
-        bound: acceptance rule; `rule` says it in one line for the docs.
+        bound: acceptance rule.
         samples: list, or function of the cell.
         ambiguity: how an unclear passage of the documentation was read.
         exempt: function of the situation: elements the documentation leaves open.
@@ -367,6 +389,9 @@ class Op:
             itself and dimension 0 of every output is the batch too; or a function of the facts
             giving the axis of each such operand and of outputs where it is another one.
         unpaired: relations of `cases.relations` that fit by their types and do not hold.
+        forms: operand types that only some devices take; see `Form`.
+        rules: what has to hold between operands beyond `axes` and `ties`; refusals break each.
+        later: what it means only from a feature level on; see `Later`.
     """
 
     name: str
@@ -387,6 +412,9 @@ class Op:
     valid: Callable[[Facts], bool] | None = None
     batched: tuple[str, ...] | Callable[[Facts], Mapping[str, int]] = ()
     unpaired: frozenset[str] = frozenset()
+    rules: tuple[Rule, ...] = ()
+    later: tuple[Later, ...] = ()
+    forms: tuple[Form, ...] = ()
 
     def batch_axes(self, facts: Facts) -> dict[str, int]:
         """The axis of the batch in operands and outputs, by name; empty where there is none."""

@@ -5,6 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from nnapi_testkit.op.declare import Choice, Sample, Shape
+from nnapi_testkit.op.readings import Contest, refused_by_field
+
+NO_WORD_OF_EMPTY = refused_by_field(
+    "zero-sized-tensor",
+    "A zero-sized tensor of an operation whose text does not mention them: computed, or refused by"
+    " deployed devices.",
+)
 
 
 def highest(value: Any) -> int:
@@ -13,9 +20,17 @@ def highest(value: Any) -> int:
 
 
 def unary(
-    name: str = "input", *, ranks: tuple[int, int] = (1, 4), **attributes: Any
+    name: str = "input",
+    *,
+    ranks: tuple[int, int] = (1, 4),
+    empty: Contest | None = None,
+    **attributes: Any,
 ) -> list[Sample]:
-    """Element-wise samples: every rank up to 5, odd sizes, one large, an empty batch."""
+    """Element-wise samples: every rank up to 5, odd sizes, one large, an empty batch.
+
+    Args:
+        empty: the question that a zero-sized tensor is, where the text does not mention them.
+    """
     shapes: list[tuple[str, Shape, int]] = [
         ("rank1", (17,), 1),
         ("rank2", (3, 5), 1),
@@ -37,13 +52,15 @@ def unary(
     ]
     large = (1024,) if ranks[1] < 4 else (2, 8, 16, 5)
     found.append(sample("large", large, large=True))
-    empty = (0,) * 1 if ranks[1] < 4 else (0, 3, 2, 4)
-    found.append(sample("empty", empty, level=3))
+    nothing = (0,) * 1 if ranks[1] < 4 else (0, 3, 2, 4)
+    found.append(sample("empty", nothing, level=3, contest=empty))
     return found
 
 
-def broadcast_pairs(a: str = "a", b: str = "b", **attributes: Any) -> list[Sample]:
-    """Pairs of shapes for every way two tensors broadcast, one large, one empty."""
+def broadcast_pairs(
+    a: str = "a", b: str = "b", *, empty: Contest | None = None, **attributes: Any
+) -> list[Sample]:
+    """Pairs of shapes for every way two tensors broadcast, one large, one `empty` as of `unary`."""
     pairs: list[tuple[str, Shape, Shape, int]] = [
         ("rank1", (19,), (19,), 1),
         ("same", (2, 3, 4, 5), (2, 3, 4, 5), 1),
@@ -60,6 +77,9 @@ def broadcast_pairs(a: str = "a", b: str = "b", **attributes: Any) -> list[Sampl
     def sample(label: str, left: Shape, right: Shape, **more: Any) -> Sample:
         return Sample(label, **{a: left, b: right, **attributes, **more})
 
-    found = [sample(label, left, right, level=level) for label, left, right, level in pairs]
+    found = [
+        sample(label, left, right, level=level, contest=empty if label == "empty" else None)
+        for label, left, right, level in pairs
+    ]
     found.append(sample("large", (2, 8, 9, 10), (2, 8, 9, 10), large=True))
     return found

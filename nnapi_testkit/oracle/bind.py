@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Any
 
 from nnapi_testkit.catalog import catalog
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.op.declare import Cell, Input, Op, Scalar, Tensor
+from nnapi_testkit.op.forms import forms_of
+from nnapi_testkit.op.readings import Reading
 from nnapi_testkit.spec.codes import OperandCode, OperationCode
 
 
@@ -35,6 +37,16 @@ class Binding:
             args["cell"] = self.cell
         return self.op.reference(torch, **args)
 
+    def read(self, reading: Reading) -> Binding:
+        """The binding with what the reading computes in the place of the operation's own."""
+        op = replace(
+            self.op,
+            reference=reading.reference or self.op.reference,
+            bound=reading.bound or self.op.bound,
+            exempt=reading.exempt or self.op.exempt,
+        )
+        return replace(self, op=op)
+
 
 @cache
 def _by_code() -> dict[int, Op]:
@@ -52,7 +64,7 @@ def bind(code: int, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> Bindin
     name = OperationCode(code).name if code in set(OperationCode) else str(code)
     if op is None:
         raise OracleError(f"operation {name} has no file in op_tests: the oracle cannot judge it")
-    for cell in op.cells:
+    for cell in (*op.cells, *(form.cell for form in forms_of(op))):
         if not _outputs_fit(op, cell, outputs):
             continue
         for signature in op.signatures:
@@ -106,3 +118,31 @@ def defaults(op: Op, specs: tuple[Input, ...]) -> dict[str, object]:
                 if spec.name not in names
             }
     return {}
+
+
+def outputs_of(
+    code: int, inputs: tuple[int, ...], main: OperandCode | None = None
+) -> tuple[OperandCode, ...]:
+    """The types of an operation's required outputs for these operand types.
+
+    Args:
+        main: of the first output, where the inputs leave several.
+
+    Raises OracleError: no documented signature takes the inputs.
+    """
+    op = _by_code().get(code)
+    name = OperationCode(code).name if code in set(OperationCode) else str(code)
+    if op is None:
+        raise OracleError(f"operation {name} has no file in op_tests: the oracle cannot judge it")
+    for cell in op.cells:
+        types = tuple(
+            cell.type_of(spec.name, spec.type)
+            for spec in op.outputs
+            if not getattr(spec, "optional", False)
+        )
+        if main is not None and types and types[0] != main:
+            continue
+        if any(_fit(signature, cell, inputs) is not None for signature in op.signatures):
+            return types
+    told = ", ".join(OperandCode(t).name for t in inputs)
+    raise OracleError(f"no documented signature of {name} takes ({told})")

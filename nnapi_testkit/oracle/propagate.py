@@ -82,11 +82,11 @@ def _bilinear(func: Callable[[Any, Any], Any], a: Any, b: Any) -> Bounded:
     x, y = pair(a, b)
     value = func(x.value, y.value)
     left, right = (item.value.abs().nan_to_num(0.0, 0.0) for item in (x, y))
-    magnitude = func(left, right)
-    widened = func(left + x.error, right + y.error)
+    carried = _carried(func, left, x.error, right, y.error)
+    widened = func(left, right) + carried
     count = func(torch.ones_like(x.value), torch.ones_like(y.value))
     own = widened * (count + 1) * x.u + (count * x.tiny if x.u else 0.0)
-    error = torch.where(value.isfinite(), (widened - magnitude) + own, widened - magnitude)
+    error = torch.where(value.isfinite(), carried + own, carried)
     # A partial sum may overflow although the total does not: then anything may follow.
     anything = ~(widened <= largest(x.u))
     if bool(value.isfinite().all()):
@@ -96,6 +96,16 @@ def _bilinear(func: Callable[[Any, Any], Any], a: Any, b: Any) -> Bounded:
     # NaN stays NaN, whatever else overflows.
     anything &= ~(value.isnan() & widened.isfinite())
     return Bounded(value, torch.where(anything, torch.inf, error), x.u, x.tiny, widened)
+
+
+def _carried(func: Callable[[Any, Any], Any], left: Any, dx: Any, right: Any, dy: Any) -> Any:
+    """(left + dx)(right + dy) - left right, without the cancellation: exactly 0 for no error."""
+    parts = []
+    if bool((dx != 0).any()):
+        parts.append(func(dx, right + dy))
+    if bool((dy != 0).any()):
+        parts.append(func(left, dy))
+    return sum(parts) if parts else torch.zeros_like(func(left, right))
 
 
 @rule("matmul", "mm", "bmm")
@@ -150,8 +160,13 @@ def _mean(x: Bounded, *args: Any, **kwargs: Any) -> Bounded:
 
 @rule("sigmoid")
 def _sigmoid(x: Bounded) -> Bounded:
-    """Slope at most 1/4; own error 2(1 + |x|) u y, the exponential's conditioning."""
-    return x.made(torch.sigmoid(x.value), x.error / 4, 2 * (1 + x.value.abs().clamp(max=32)))
+    """Slope at most 1/4; own error 2(1 + |x|) u y, the exponential's conditioning.
+
+    What vanishes may be the smallest number instead, which matters to a factor of infinity.
+    """
+    value = torch.sigmoid(x.value)
+    carried = torch.where(value < x.tiny, x.error / 4 + x.tiny, x.error / 4)
+    return x.made(value, carried, 2 * (1 + x.value.abs().clamp(max=32)))
 
 
 @rule("tanh")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from nnapi_testkit.report.plain import plain
 from nnapi_testkit.spec.levels import level_of
 
 __all__ = ["device_line", "level_words", "run_facts"]
@@ -14,7 +15,7 @@ _TYPES = {"cpu": "CPU", "gpu": "GPU"}
 # Said by `device_line` and the title, or too long for a line.
 _ELSEWHERE = {
     "target", "device", "device_type", "device_version", "feature_level", "runtime_feature_level",
-    "machine", "page_size", "error",
+    "machine", "page_size", "error", "no_hardware_buffers",
 }  # fmt: skip
 
 
@@ -42,32 +43,47 @@ def run_facts(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
             str(device.get(key, "")) for key in ("device", "device_type", "device_version")
         )
         facts.append(("device", device_line(name, kind, version, device.get("feature_level"))))
-    runtime = level_words(device.get("runtime_feature_level"))
-    if runtime and device.get("runtime_feature_level") != device.get("feature_level"):
-        facts.append(("runtime", runtime))
-    facts += [
-        (str(name).replace("_", " "), value)
-        for name, value in device.items()
-        if isinstance(value, (str, int, float))
-        and not isinstance(value, bool)
-        and name not in _ELSEWHERE
-    ]
-    machine, page = device.get("machine"), device.get("page_size")
-    if machine or page:
-        facts.append(("machine", ", ".join(filter(None, (machine, _pages(page))))))
-    missing = device.get("missing_functions") or ()
-    if missing:
-        few = ", ".join(map(str, missing)) if len(missing) <= _FEW else "see summary.json"
-        facts.append(("NNAPI functions missing", f"{len(missing)}: {few}"))
-    if device.get("error"):
-        facts.append(("device not asked", device["error"]))
+    facts += _not_charged(summary)
+    facts += _of_device(device)
     facts += [(name, summary.get(name)) for name in ("profile", "oracle", "selection")]
     facts += [("isolate", "yes" if summary.get("isolate") else ""), ("jobs", summary.get("jobs"))]
     facts += [("seed", summary.get("seed")), *summary.get("versions", {}).items()]
     facts.append(
         ("started", str(summary.get("started", "")).replace("T", " ").replace("Z", " UTC"))
     )
-    return [(str(name), str(value)) for name, value in facts if value not in (None, "", 0)]
+    return [
+        (plain(str(name)), plain(str(value))) for name, value in facts if value not in (None, "", 0)
+    ]
+
+
+def _not_charged(summary: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """A fact for each verdict that has a table of its own."""
+    apart = [row for row in summary.get("apart", ()) if isinstance(row, dict)]
+    for verdict in dict.fromkeys(str(row.get("verdict")) for row in apart):
+        members = [row for row in apart if str(row.get("verdict")) == verdict]
+        kinds = (f"{r.get('operation')} {r.get('what')} ({r.get('cases')})" for r in members[:12])
+        yield f"not charged, {verdict}", "; ".join(kinds)
+
+
+def _of_device(device: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """What the device tells beside its name and level."""
+    runtime = level_words(device.get("runtime_feature_level"))
+    if runtime and device.get("runtime_feature_level") != device.get("feature_level"):
+        yield "runtime", runtime
+    for name, value in device.items():
+        number = isinstance(value, (str, int, float)) and not isinstance(value, bool)
+        if number and name not in _ELSEWHERE:
+            yield str(name).replace("_", " "), value
+    machine, page = device.get("machine"), device.get("page_size")
+    if machine or page:
+        yield "machine", ", ".join(filter(None, (str(machine or ""), _pages(page))))
+    missing = device.get("missing_functions")
+    if missing and isinstance(missing, (list, tuple)):
+        few = ", ".join(map(str, missing)) if len(missing) <= _FEW else "see summary.json"
+        yield "NNAPI functions missing", f"{len(missing)}: {few}"
+    yield "no hardware buffers", device.get("no_hardware_buffers")
+    if device.get("error"):
+        yield "device not asked", device["error"]
 
 
 def _pages(size: object) -> str:

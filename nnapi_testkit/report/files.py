@@ -22,7 +22,8 @@ def write_whole(path: Path, text: str) -> None:
     temporary = ""
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        # Text of drivers and names of files need not be Unicode; in JSON the escape means the same.
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(text)
             stream.flush()
             os.fchmod(stream.fileno(), 0o644)
@@ -42,11 +43,15 @@ class LineLog:
     file is cut back to its last whole line.
     """
 
-    def __init__(self, path: Path, gather: int = 64) -> None:
+    def __init__(self, path: Path, gather: int = 64, *, descriptor: int | None = None) -> None:
         self.path = path
         self._gather = gather
         self._lines: list[str] = []
         self._size = 0
+        if descriptor is not None:  # open already, at its end
+            self._descriptor = descriptor
+            self._size = os.lseek(descriptor, 0, os.SEEK_CUR)
+            return
         try:
             self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         except OSError as error:

@@ -5,21 +5,26 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any
 
 import nnapi_testkit
-from nnapi_testkit.judge.verdict import Verdict
-from nnapi_testkit.report.honesty import honesty, honesty_json
+from nnapi_testkit.judge.verdict import Record, Verdict
+from nnapi_testkit.report.apart import apart_facts, observed_facts
+from nnapi_testkit.report.claim_audit import claim_audit, claim_audit_json
+from nnapi_testkit.report.clusters import cluster_facts
+from nnapi_testkit.report.excluded import excluded
+from nnapi_testkit.report.readings import readings, readings_json
 from nnapi_testkit.report.refusals import refusal_facts
 from nnapi_testkit.session.ledger import Ledger
+from nnapi_testkit.session.record import SCHEMA, How
+from nnapi_testkit.session.run import utc
 from nnapi_testkit.session.settings import Settings
 
-__all__ = ["SCHEMA", "RunFacts", "process_start", "summarize"]
-
-SCHEMA = 1
+__all__ = ["SCHEMA", "RunFacts", "process_start", "retried_facts", "summarize"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,9 @@ class RunFacts:
         process_started: when the process began, so imports count.
         device: facts about the device.
         selection: how cases were chosen, "" for all.
-        planned: cases chosen.
+        planned: cases to be run, of those `selected`, of the `suite`.
+        how: the run ended; `stop_after` failures stopped it.
+        kept: records of an earlier part of the run, which this part has not computed.
     """
 
     settings: Settings
@@ -46,12 +53,17 @@ class RunFacts:
     device: Mapping[str, object] = field(default_factory=dict)
     selection: str = ""
     planned: int = 0
+    selected: int = 0
+    suite: int = 0
+    how: How = How.FINISHED
+    stop_after: int = 0
+    kept: int = 0
 
 
 def summarize(ledger: Ledger, facts: RunFacts) -> dict[str, Any]:
     """Return the summary as JSON values; numbers that JSON lacks become strings."""
     after_first = facts.ended - (facts.first_verdict or facts.ended)
-    rate = (len(ledger.records) - 1) / after_first if after_first > 0 else 0.0
+    rate = (len(ledger.records) - facts.kept - 1) / after_first if after_first > 0 else 0.0
     code = ledger.exit_code()
     # Played beside the device that is judged, for what is newer than they are.
     target = facts.settings.target
@@ -61,30 +73,9 @@ def summarize(ledger: Ledger, facts: RunFacts) -> dict[str, Any]:
         "outcome": code.name.lower(),
         "exit_code": int(code),
         "problems": list(ledger.problems),
-        "operations": len({record.operation for record in ledger.records}),
-        "cells": len({(record.operation, record.cell) for record in ledger.records}),
-        "cases": len(ledger.records),
-        "planned": facts.planned,
-        "executed": ledger.executed,
-        "compared": ledger.compared,
-        "elements": ledger.elements,
-        "verdicts": {verdict.value: ledger.verdicts[verdict] for verdict in Verdict},
-        "order_dependent": sum(
-            1 for record in ledger.records if record.message.startswith("ORDER-DEPENDENT")
-        ),
-        "worst_margins": [
-            {
-                "operation": cell.operation,
-                "cell": cell.cell,
-                "level": cell.level,
-                "cases": cell.cases,
-                "margin": cell.margin if cell.margin - cell.margin == 0 else str(cell.margin),
-                "id": cell.margin_id,
-            }
-            for cell in ledger.worst()
-        ],
-        "refusals": refusal_facts(ledger.records),
-        "honesty": honesty_json(honesty(ledger.records)),
+        "faults": list(ledger.faults),
+        **_counts(ledger, facts),
+        **_tables(ledger, facts.settings.seed),
         "seconds": round(facts.ended - facts.started, 3),
         "seconds_to_first_verdict": (
             None
@@ -92,7 +83,7 @@ def summarize(ledger: Ledger, facts: RunFacts) -> dict[str, Any]:
             else round(facts.first_verdict - facts.process_started, 3)
         ),
         "cases_per_second": round(rate, 1),
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(facts.started)),
+        "started": utc(facts.started),
         "target": facts.settings.target,
         "devices": sorted({r.device for r in ledger.records if r.device} - older),
         "older_devices": sorted(older),
@@ -107,6 +98,61 @@ def summarize(ledger: Ledger, facts: RunFacts) -> dict[str, Any]:
         "versions": versions(),
         "platform": platform.platform(),
     }
+
+
+def _counts(ledger: Ledger, facts: RunFacts) -> dict[str, Any]:
+    """How much was planned, run and compared, and with which verdicts."""
+    return {
+        "operations": len({record.operation for record in ledger.records}),
+        "cells": len({(record.operation, record.cell) for record in ledger.records}),
+        "cases": len(ledger.records),
+        "planned": facts.planned,
+        "selected": facts.selected,
+        "suite": facts.suite,
+        "how": facts.how.value,
+        "stop_after": facts.stop_after,
+        "kept": facts.kept,
+        "retried": retried_facts(ledger.records),
+        "executed": ledger.executed,
+        "compared": ledger.compared,
+        "elements": ledger.elements,
+        "verdicts": {verdict.value: ledger.verdicts[verdict] for verdict in Verdict},
+        "order_dependent": sum(record.order_dependent for record in ledger.records),
+        "order_causes": dict(
+            Counter(" and ".join(r.after) for r in ledger.records if r.after).most_common()
+        ),
+    }
+
+
+def _tables(ledger: Ledger, seed: int) -> dict[str, Any]:
+    """What has a table of its own: margins, groups of failures, refusals, what is set apart."""
+    return {
+        "worst_margins": [
+            {
+                "operation": cell.operation,
+                "cell": cell.cell,
+                "level": cell.level,
+                "cases": cell.cases,
+                "margin": cell.margin if cell.margin - cell.margin == 0 else str(cell.margin),
+                "id": cell.margin_id,
+            }
+            for cell in ledger.worst()
+        ],
+        "clusters": cluster_facts(ledger.records, seed),
+        "refusals": refusal_facts(ledger.records),
+        "apart": apart_facts(ledger.records),
+        "observed": observed_facts(ledger.records),
+        "honesty": claim_audit_json(claim_audit(ledger.records)),
+        "readings": readings_json(readings(ledger.records)),
+        "known_faults": excluded(ledger.records).as_json(),
+    }
+
+
+def retried_facts(records: Iterable[Record]) -> dict[str, int]:
+    """Return how many cases were run again after a failure, and how many did not fail then."""
+    again = [record.verdict for record in records if record.earlier is not None]
+    bad = sum(verdict.is_failure or verdict.is_error for verdict in again)
+    return {"cases": len(again), "mended": len(again) - bad} if again else {}
 
 
 def _oracles(ledger: Ledger) -> dict[str, int]:

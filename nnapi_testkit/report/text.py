@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from nnapi_testkit.judge.verdict import Difference, Record, Verdict
 from nnapi_testkit.report.columns import in_order
-from nnapi_testkit.session.ledger import Cell
+from nnapi_testkit.report.plain import plain, plain_lines
+from nnapi_testkit.session.ledger import CellTally
 
 __all__ = [
     "count_line",
@@ -31,16 +32,20 @@ def counted(count: int, what: str) -> str:
 
 def one_line(record: Record) -> str:
     """Return verdict, id and message."""
-    message = record.message.splitlines()[0] if record.message else ""
-    return f"{record.verdict.value} {record.id}" + (f": {message}" if message else "")
+    message = plain_lines(record.message)[0]
+    return f"{record.verdict.value} {plain(record.id)}" + (f": {message}" if message else "")
 
 
 def details(record: Record) -> Iterator[str]:
-    """Yield the lines that explain a record which did not pass."""
-    device = record.device or "an unattributed device"
-    yield f"{record.verdict.value}  {record.id}  (on {device}, feature level {record.level})"
+    """Yield the lines that explain a record which did not pass.
+
+    Whatever a driver said stands behind an indent and with its control characters escaped.
+    """
+    device = plain(record.device) or "an unattributed device"
+    yield f"{record.verdict.value}  {plain(record.id)}  (on {device}, feature level {record.level})"
     evidence = record.evidence
-    message = record.message.splitlines()
+    message = plain_lines(record.message) if record.message else []
+    message[1:] = [f"| {line}" for line in message[1:]]
     if record.differences:
         total = record.mismatched or len(record.differences)
         told = message or [f"{total} of {evidence.compared} elements are outside their bounds"]
@@ -54,14 +59,16 @@ def details(record: Record) -> Iterator[str]:
         )
     if record.stage and record.stage != "DONE":
         code = f", code {record.code}" if record.code else ""
-        yield f"  stage: {record.stage}{code}"
+        yield f"  stage: {plain(record.stage)}{code}"
     if record.isolated is not None:
         yield f"  alone in a fresh worker: {record.isolated.value}"
+    if record.earlier is not None:
+        yield f"  before it was run again: {record.earlier.value}"
     if record.text:
         yield "  the driver printed last:"
-        yield from (f"    | {line}" for line in record.text.splitlines()[-10:])
+        yield from (f"    | {line}" for line in plain_lines(record.text.rstrip("\r\n"))[-10:])
     if record.repro:
-        yield f"  again: {record.repro}"
+        yield f"  again: {plain(record.repro)}"
 
 
 def difference_line(item: Difference) -> str:
@@ -87,7 +94,7 @@ def count_line(verdicts: Iterable[tuple[Verdict, int]]) -> str:
     return ", ".join(f"{count} {verdict.value}" for verdict, count in counted) or "no case"
 
 
-def matrix_lines(cells: Iterable[Cell]) -> Iterator[str]:
+def matrix_lines(cells: Iterable[CellTally]) -> Iterator[str]:
     """Yield the coverage matrix as plain text: operation, cell, level, counts, worst margin."""
     given = list(cells)
     if not given:
@@ -97,20 +104,22 @@ def matrix_lines(cells: Iterable[Cell]) -> Iterator[str]:
     wide = max(max(len(row.operation) for row in rows), 9)
     cell_wide = max(max(len(row.cell) for row in rows), 4)
     yield (
-        f"{'operation':<{wide}}  {'cell':<{cell_wide}}  level  cases   pass   fail  error  other"
-        "  worst margin"
+        f"{'operation':<{wide}}  {'cell':<{cell_wide}}  level  cases"
+        "   pass   fail waived  error  other  worst margin"
     )
     last = ""
     for row in rows:
         passed = row.verdicts[Verdict.PASS]
         failed = sum(n for verdict, n in row.verdicts.items() if verdict.is_failure)
         errors = sum(n for verdict, n in row.verdicts.items() if verdict.is_error)
-        other = row.cases - passed - failed - errors
+        waived = row.verdicts[Verdict.WAIVED]
+        other = row.cases - passed - failed - errors - waived
         name = row.operation if row.operation != last else ""
         last = row.operation
         margin = f"{row.margin:.3g}" if row.margin_id else "-"
         yield (
             f"{name:<{wide}}  {row.cell:<{cell_wide}}  {row.level:>5}  {row.cases:>5}"
-            f"  {passed or '·':>5}  {failed or '·':>5}  {errors or '·':>5}  {other or '·':>5}"
+            f"  {passed or '.':>5}  {failed or '.':>5}  {waived or '.':>5}  {errors or '.':>5}"
+            f"  {other or '.':>5}"
             f"  {margin:>12}"
         )

@@ -46,7 +46,8 @@ def answering(
 ) -> Callable[[CaseRef, Case], Answer | None]:
     """Return the function that answers cases; it raises `Dispute` where it cannot.
 
-    Cases that a driver has to refuse have no answer (`None`). Goldens answer seed 0 alone.
+    Cases that a driver has to refuse, and edges, have no answer (`None`). Goldens answer
+    seed 0 alone.
 
     Raises KitError if goldens are to answer another seed.
     """
@@ -55,12 +56,12 @@ def answering(
         raise KitError(f"goldens answer seed 0 alone: seed {seed} needs --oracle live and torch")
     golden = _nothing_frozen if seed else services.golden()
     if resolved is OracleMode.GOLDEN:
-        return lambda ref, case: None if _refused(case) else _golden_only(golden, ref, case)
+        return lambda ref, case: None if _open(ref, case) else _golden_only(golden, ref, case)
     live = services.live()
     shared: OrderedDict[str, Answer] = OrderedDict()
 
     def answer(ref: CaseRef, case: Case) -> Answer | None:
-        if _refused(case):
+        if _open(ref, case):
             return None
         if not ref.answer_id:
             return _both(live, golden, ref, case)
@@ -78,8 +79,9 @@ def _nothing_frozen(ref: CaseRef, case: Case) -> Answer | None:
     return None
 
 
-def _refused(case: Case) -> bool:
-    return case.expect is not Stage.DONE
+def _open(ref: CaseRef, case: Case) -> bool:
+    """Whether nothing is to be said of values: the model is to be refused, or an edge."""
+    return case.expect is not Stage.DONE or not ref.answered
 
 
 def _golden_only(golden: GoldenFunction, ref: CaseRef, case: Case) -> Answer:

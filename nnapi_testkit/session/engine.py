@@ -11,7 +11,7 @@ from nnapi_testkit.judge.verdict import Record
 from nnapi_testkit.session.answering import resolve
 from nnapi_testkit.session.fleet import run_fleet
 from nnapi_testkit.session.lane import Lane
-from nnapi_testkit.session.plan import block_sizes
+from nnapi_testkit.session.plan import blocks
 from nnapi_testkit.session.pool import run_pool
 from nnapi_testkit.session.services import Services, load
 from nnapi_testkit.session.settings import OracleMode, Settings
@@ -40,19 +40,30 @@ class Session:
         self._services: Services = load(settings.services)
         self.oracle, self.notice = resolve(settings.oracle, self._services)
         self.first_verdict: float | None = None  # time.time() of it
+        # What the driver did wrong outside any case; whole when `run` has ended.
+        self.faults: list[str] = []
 
     def refs(self) -> Sequence[CaseRef]:
         """Return the case index of the settings."""
         return self._services.index(self.settings.operations, self.settings.seed)
+
+    def every(self) -> Sequence[CaseRef]:
+        """Return the index of all operations, of which `refs` may be a part."""
+        return self._services.index(None, 0)
+
+    @property
+    def several(self) -> bool:
+        """Whether the target stands for several devices."""
+        return not self._one and len(self._services.fleet(self.settings.target)) > 1
 
     @property
     def older(self) -> bool:
         """Whether the target plays older devices, for the models that are too new for these."""
         return bool(self._services.older(self.settings.target, NEWEST))
 
-    def describe(self) -> Mapping[str, object]:
-        """Return facts about the device. Raises KitError if it cannot be asked."""
-        return self._services.describe(self.settings.target)
+    def describe(self, target: str = "") -> Mapping[str, object]:
+        """Return facts about the device, or another target's. Raises KitError if it is lost."""
+        return self._services.describe(target or self.settings.target)
 
     def run(self, refs: Sequence[CaseRef]) -> Generator[Record, None, None]:
         """Yield one record for each reference, in about their order.
@@ -63,7 +74,7 @@ class Session:
         if not refs:
             raise KitError("there is nothing to judge: no case was selected")
         fleet = () if self._one else self._services.fleet(self.settings.target)
-        if self.jobs > 1 and self.settings.target.startswith("adb:"):
+        if self.jobs > 1 and self._services.traits(self.settings.target).one_lane:
             raise KitError("each device has one lane: leave --jobs out, or name several devices")
         if len(fleet) > 1:
             records = self._devices(fleet, refs)
@@ -78,21 +89,23 @@ class Session:
             records.close()
 
     def _alone(self, refs: Sequence[CaseRef]) -> Generator[Record, None, None]:
-        with Lane(self.settings, self._services) as lane:
-            at = 0
-            for size in block_sizes(len(refs)):
-                yield from lane.run(refs[at : at + size])
-                at += size
+        lane = Lane(self.settings, self._services)
+        try:
+            for first, last in blocks(len(refs)):
+                yield from lane.run(refs[first:last])
+        finally:
+            lane.close()
+            self.faults += [fault for fault in lane.faults if fault not in self.faults]
 
     def _together(self, refs: Sequence[CaseRef]) -> Generator[Record, None, None]:
-        yield from run_pool(self.settings, self.jobs, refs)
+        yield from run_pool(self.settings, self.jobs, refs, self.faults)
 
     def _devices(
         self, fleet: Sequence[str], refs: Sequence[CaseRef]
     ) -> Generator[Record, None, None]:
         if self.jobs > 1:
             raise KitError("each device has one lane: leave --jobs out")
-        yield from run_fleet(self.settings, fleet, refs)
+        yield from run_fleet(self.settings, fleet, refs, self.faults)
 
     @property
     def live(self) -> bool:

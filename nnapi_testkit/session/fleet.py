@@ -45,6 +45,7 @@ class _Fleet:
         for size in block_sizes(len(refs), len(targets)):
             self._waiting.append(refs[at : at + size])
             at += size
+        self.faults: list[str] = []
         self.threads = [
             threading.Thread(target=self._lane, args=(target,), daemon=True) for target in targets
         ]
@@ -94,6 +95,7 @@ class _Fleet:
             with Lane(settings, self._services) as lane:
                 while not lane.given_up and (block := self._take()) is not None:
                     self._run(lane, block)
+            self.faults += [f"{target}: {fault}" for fault in lane.faults]
         except KitError as error:
             self.records.put(KitError(f"{target} is out: {error}"))
         except Exception as error:  # a thread must not end without a word
@@ -119,7 +121,10 @@ class _Fleet:
 
 
 def run_fleet(
-    settings: Settings, targets: Sequence[str], refs: Sequence[CaseRef]
+    settings: Settings,
+    targets: Sequence[str],
+    refs: Sequence[CaseRef],
+    faults: list[str] | None = None,
 ) -> Iterator[Record]:
     """Yield a record for each reference as the devices finish them.
 
@@ -128,6 +133,7 @@ def run_fleet(
 
     Args:
         targets: one for each device.
+        faults: gets what drivers did wrong outside any case.
 
     Raises KitError if no device could be used at all.
     """
@@ -159,3 +165,5 @@ def run_fleet(
         fleet.stop()
         for thread in fleet.threads:
             thread.join()
+        if faults is not None:
+            faults += fleet.faults

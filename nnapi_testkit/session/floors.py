@@ -74,7 +74,7 @@ class Floors:
                 f"floors {path} cannot be read ({error.strerror}): check the path, or write the"
                 " file with --write-floor"
             ) from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise KitError(
                 f"floors {path} are damaged ({error!r}): write them again with --write-floor"
             ) from error

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import TracebackType
 
 from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.judge.agreement import Agreement
+from nnapi_testkit.judge.second import contested
 from nnapi_testkit.judge.verdict import Evidence, Record, Verdict
-from nnapi_testkit.model.case import Answer, Case, Ending, Result
+from nnapi_testkit.model.case import Answer, Case, Ending, Result, Stage
 from nnapi_testkit.session.answering import Dispute, answering
-from nnapi_testkit.session.services import RunnerLike, Services, load
+from nnapi_testkit.session.leaks import Leaks, order_dependent
+from nnapi_testkit.session.platforms import Platform, known
+from nnapi_testkit.session.services import (
+    Describes,
+    Explains,
+    Faults,
+    RunnerLike,
+    Services,
+    load,
+)
 from nnapi_testkit.session.settings import OracleMode, Settings
+from nnapi_testkit.spec.levels import level_of
+from nnapi_testkit.targets.base import TargetError
 
 __all__ = ["BREAKER", "Lane", "reproduction"]
 
@@ -24,6 +36,18 @@ MOST_EXPLAINED = 20  # failures of a lane that are run once more for the driver'
 _UNATTRIBUTED = "right, but the device that computed it is not known: no pass"
 
 _Work = tuple[CaseRef, Case]
+REFERENCE = "nnapi-reference"  # the device beside each driver that computes with Android's kernels
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """A non-pass: its record, what it said at first, and the result of running it again alone."""
+
+    ref: CaseRef
+    case: Case
+    record: Record
+    said: str
+    result: Result | None = None
 
 
 class Lane:
@@ -42,9 +66,16 @@ class Lane:
         self._answer: Callable[[CaseRef, Case], Answer | None] | None = None
         self._failures_in_row = 0
         self._agreement = Agreement()
+        self._leaks = Leaks(lambda: self._open(False), self._judge)
         self._opened = False
+        self._faults: list[str] = []
         self._older: dict[str, Lane] = {}
         self._explained = 0
+        charged = settings.judged == "platform"
+        self._second: RunnerLike | None = None
+        self._alone_here = False  # no reference stands beside the driver
+        self._facts: Mapping[str, object] | None = None
+        self._between = not charged and self._services.traits(settings.target).between
 
     @property
     def given_up(self) -> bool:
@@ -63,13 +94,28 @@ class Lane:
         self.close()
 
     def close(self) -> None:
-        """End the runners."""
-        for runner in (self._runner, self._alone, self._explainer):
-            if runner is not None:
-                runner.close()
-        self._runner = self._alone = self._explainer = None
+        """End the runners; `faults` is whole then."""
+        for runner in (self._runner, self._alone, self._explainer, self._second):
+            self._end(runner)
+        self._runner = self._alone = self._explainer = self._second = None
         for lane in self._older.values():
             lane.close()
+
+    def _end(self, runner: RunnerLike | None) -> None:
+        if runner is None:
+            return
+        runner.close()
+        fault = runner.fault if isinstance(runner, Faults) else ""
+        if fault and fault not in self._faults:
+            self._faults.append(fault)
+
+    @property
+    def faults(self) -> list[str]:
+        """What the driver did wrong outside any case, by the runners that have ended so far."""
+        found = list(self._faults)
+        for lane in self._older.values():
+            found += [fault for fault in lane.faults if fault not in found]
+        return found
 
     def run(self, refs: Sequence[CaseRef]) -> Iterator[Record]:
         """Yield one record for each reference, non-passes last, then those of older devices.
@@ -98,7 +144,7 @@ class Lane:
             for record in self._older[target].run(refs):
                 del left[record.id]
                 yield record
-        except KitError as error:
+        except TargetError as error:
             # Another library in the place of the bundled driver need not have such devices.
             why = f"no older device: {error}"
             for ref in left.values():
@@ -117,14 +163,16 @@ class Lane:
                     Verdict.NOT_RUN,
                     f"the case cannot be built: {type(error).__name__}: {error}",
                 )
-        again: list[tuple[CaseRef, Case, Record]] = []
+        again: list[_Failed] = []
         for (ref, case), outcome in self._execute(work):
             record = outcome if isinstance(outcome, Record) else self._judge(ref, case, outcome)
             if record.verdict.is_failure or record.verdict is Verdict.INFRA:
-                again.append((ref, case, record))
+                again.append(_Failed(ref, case, record, record.message))
             else:
                 yield record
-        yield from self._repeat(again)
+        repeated = [self._traced(item) for item in self._repeat(again)]
+        self._leaks.forget()
+        yield from self._second_opinions(repeated)
 
     def _execute(self, work: Sequence[_Work]) -> Iterator[tuple[_Work, Result | Record]]:
         """Run cases in order; a lost runner is replaced, and only its case is in doubt."""
@@ -141,6 +189,7 @@ class Lane:
                     self._runner = self._open(self._settings.isolate)
                     self._opened = True
                 for result in self._runner.run([case for _, case in work[done:]]):
+                    self._leaks.ran(work[done][0], result)
                     yield work[done], result
                     done += 1
                     attempts = self._failures_in_row = 0
@@ -172,8 +221,8 @@ class Lane:
 
     def _drop(self) -> None:
         runner, self._runner = self._runner, None
-        if runner is not None:
-            runner.close()
+        self._end(runner)
+        self._leaks.fresh()
 
     def _open(self, isolate: bool) -> RunnerLike:
         return self._services.open_runner(
@@ -194,7 +243,13 @@ class Lane:
         settings = self._settings
         try:
             record = self._services.judge(
-                ref, case, answer, result, profile=settings.profile, target=settings.target
+                ref,
+                case,
+                answer,
+                result,
+                profile=settings.profile,
+                target=settings.target,
+                between=self._between,
             )
         except Exception as error:
             # A judge that fails must neither pass the case nor end the run.
@@ -204,11 +259,84 @@ class Lane:
         if record.verdict is Verdict.PASS and not record.device:
             # Without a name it may have been any device's, or the system's own fallback.
             return replace(record, verdict=Verdict.OBSERVED, message=_UNATTRIBUTED)
+        if record.verdict.is_failure and self._between and settings.profile != "strict":
+            record = known(self._platform(record.device), record, ref, case)
         if record.verdict.is_failure and not record.repro:
             record = replace(record, repro=reproduction(ref.id, settings))
         return record
 
-    def _repeat(self, again: Sequence[tuple[CaseRef, Case, Record]]) -> Iterator[Record]:
+    def _platform(self, device: str) -> Platform:
+        if self._facts is None:
+            runner = self._runner or self._alone
+            try:
+                self._facts = dict(runner.describe()) if isinstance(runner, Describes) else {}
+            except (KitError, OSError):
+                self._facts = {}  # without facts no entry of a level holds
+        level = self._facts.get("feature_level")
+        print_ = str(self._facts.get("fingerprint", ""))
+        return Platform(device, level_of(level) if isinstance(level, int) else 0, print_)
+
+    def _second_opinions(self, failed: Sequence[_Failed]) -> Iterator[Record]:
+        """Ask the platform's own reference, in one batch, for what a driver beside it failed."""
+        asked = [item for item in failed if self._may_be_contested(item)]
+        told: dict[str, Record] = {}
+        if asked and self._beside():
+            assert self._second is not None
+            try:
+                results = self._second.run([item.case for item in asked])
+                for item, other in zip(asked, results, strict=False):
+                    assert item.result is not None
+                    both = (item.result, other)
+                    told[item.ref.id] = self._compared(item.ref, item.case, item.record, both)
+            except (KitError, OSError):
+                self._second.close()
+                self._second = None
+        for item in failed:
+            yield self._explain(told.get(item.ref.id, item.record), item.case)
+
+    def _may_be_contested(self, item: _Failed) -> bool:
+        # What is newer than a device is not newer than the reference.
+        newer = item.ref.broken is not None and item.ref.broken.newer
+        driver = item.record.device not in ("", REFERENCE)
+        failure = item.record.verdict.is_failure
+        return failure and driver and item.result is not None and not newer
+
+    def _beside(self) -> bool:
+        """Whether the reference can be asked; opens it at the first failure of a driver."""
+        if self._second is None and not self._alone_here:
+            base = self._settings.target.partition("#")[0]
+            try:
+                self._second = self._services.open_runner(
+                    f"{base}#{REFERENCE}",
+                    isolate=False,
+                    memory_limit_mb=self._settings.memory_limit_mb,
+                )
+            except (KitError, OSError):
+                self._alone_here = True
+        return self._second is not None
+
+    def _compared(
+        self, ref: CaseRef, case: Case, record: Record, results: tuple[Result, Result]
+    ) -> Record:
+        profile = self._settings.profile
+        assert self._answer is not None
+        completed = any(each.ending is Ending.COMPLETED for each in results)
+        answer = self._answer(ref, case) if completed and case.expect is Stage.DONE else None
+        judged = self._services.judge(ref, case, answer, results[1], profile=profile)
+        if results[1].device != REFERENCE:
+            return record
+        if not judged.verdict.is_failure:
+            return replace(record, message=f"{record.message}; {REFERENCE} beside it is right")
+        why = contested(case, answer, record, results, judged.verdict, profile=profile)
+        if not why:
+            told = f"{REFERENCE} beside it fails otherwise: {judged.verdict.value}"
+            return replace(record, message=f"{record.message}; {told}")
+        text = f"{record.verdict.value}: {record.message}; {why}"
+        if profile == "strict":
+            return replace(record, message=f"{record.message}; {why}")
+        return replace(record, verdict=Verdict.CONTESTED, message=text)
+
+    def _repeat(self, again: Sequence[_Failed]) -> Iterator[_Failed]:
         """Run each non-pass alone in a fresh worker; its first verdict stands.
 
         Only infrastructure errors are retried: there the second word counts.
@@ -219,17 +347,25 @@ class Lane:
         try:
             if self._alone is None:
                 self._alone = self._open(True)
-            for result in self._alone.run([case for _, case, _ in again]):
-                ref, case, first = again[done]
-                record = _combine(first, self._judge(ref, case, result))
+            for result in self._alone.run([item.case for item in again]):
+                first = again[done]
+                record = _combine(first.record, self._judge(first.ref, first.case, result))
                 done += 1
-                yield self._explain(record, case)
+                yield replace(first, record=record, result=result)
         except (KitError, OSError):
             runner, self._alone = self._alone, None
-            if runner is not None:
-                runner.close()
-        for _, _, first in again[done:]:
-            yield first
+            self._end(runner)
+        yield from again[done:]
+
+    def _traced(self, failed: _Failed) -> _Failed:
+        """Name the earlier case that a failure is due to which passes alone."""
+        if self._settings.isolate or not failed.record.order_dependent:
+            return failed
+        record = self._leaks.traced(failed.ref, failed.case, failed.record, failed.said)
+        if record.after:
+            again = reproduction(record.id, self._settings, record.after)
+            record = replace(record, repro=again)
+        return replace(failed, record=record)
 
     def _explain(self, record: Record, case: Case) -> Record:
         """Add the driver's verbose log of another run, where that was asked for."""
@@ -239,12 +375,11 @@ class Lane:
             return record
         if self._explainer is None:
             self._explainer = self._open(True)
-        explain = getattr(self._explainer, "explain", None)
-        if explain is None:
+        if not isinstance(self._explainer, Explains):
             return record
         self._explained += 1
         try:
-            log = str(explain(case))
+            log = self._explainer.explain(case)
         except (KitError, OSError) as error:
             log = f"no verbose log: {error}"
         return replace(record, text="\n".join(filter(None, (record.text, log))))
@@ -269,15 +404,18 @@ def _combine(first: Record, alone: Record) -> Record:
         return alone
     if alone.verdict.is_failure or alone.verdict.is_error:
         return replace(first, isolated=alone.verdict)
-    message = f"ORDER-DEPENDENT (alone: {alone.verdict.value}): {first.message}"
-    return replace(first, isolated=alone.verdict, message=message)
+    return order_dependent(replace(first, isolated=alone.verdict), first.message)
 
 
-def reproduction(case_id: str, settings: Settings) -> str:
-    """Return the command line that runs one case again."""
-    words = ["nnapi-testkit", "run", case_id, "--target", settings.target]
+def reproduction(case_id: str, settings: Settings, after: Sequence[str] = ()) -> str:
+    """Return the command line that runs one case again, after others if it needs them."""
+    words = ["nnapi-testkit", "run", *after, case_id, "--target", settings.target]
+    if after:
+        words.append("--in-order")
     if settings.profile != "standard":
         words += ["--profile", settings.profile]
+    if settings.judged != "driver":
+        words += ["--judge", settings.judged]
     if settings.oracle is OracleMode.GOLDEN:
         words += ["--oracle", "golden"]
     if settings.seed:

@@ -1,7 +1,8 @@
 """Entry point of a lane process: `python -m nnapi_testkit.session.lane_process FD`.
 
-It receives settings, then lists of case ids; it sends `("records", lines)`, `("done", None)` after
-each block, and `("error", message)` before it gives up.
+It receives settings, then lists of case ids, and an empty list when there are no more; it sends
+`("records", lines)`, `("done", None)` after each block, `("left", faults)` when its runners have
+ended, and `("error", message)` before it gives up.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ CHUNK_SECONDS = 0.2
 def main(descriptor: int) -> None:
     """Serve blocks until the parent closes the connection."""
     collect_rarely()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted and closes
+    # The parent is interrupted, or loses its terminal, and closes; it ends a lane that is busy.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end)
     connection: Connection = Connection(descriptor)
     settings: Settings = connection.recv()
     try:
@@ -38,12 +42,19 @@ def main(descriptor: int) -> None:
         return
 
 
+def _end(number: int, frame: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the runner and its folder are closed in peace
+    raise SystemExit(128 + number)
+
+
 def _serve(connection: Connection, settings: Settings) -> None:
     services = load(settings.services)
     index = {ref.id: ref for ref in services.index(settings.operations, settings.seed)}
     with Lane(settings, services) as lane:
         while True:
             ids: list[str] = connection.recv()
+            if not ids:
+                break
             lines: list[str] = []
             sent = time.monotonic()
             for record in lane.run([index[case_id] for case_id in ids]):
@@ -55,6 +66,7 @@ def _serve(connection: Connection, settings: Settings) -> None:
             if lines:
                 connection.send(("records", lines))
             connection.send(("done", None))
+    connection.send(("left", lane.faults))
 
 
 if __name__ == "__main__":

@@ -1,17 +1,18 @@
-"""The books of a run: counts, worst margins, and the exit code."""
+"""The accounts of a run: counts, worst margins, and the exit code."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from nnapi_testkit.judge.verdict import Record, Verdict
 from nnapi_testkit.session.floors import Floors
-from nnapi_testkit.session.waivers import Waivers
+from nnapi_testkit.session.record import How
+from nnapi_testkit.session.waivers import Known, Waivers
 
-__all__ = ["Cell", "Exit", "Ledger"]
+__all__ = ["CellTally", "Exit", "Ledger"]
 
 
 class Exit(IntEnum):
@@ -23,7 +24,7 @@ class Exit(IntEnum):
 
 
 @dataclass(slots=True)
-class Cell:
+class CellTally:
     """What a run says about one cell at one feature level."""
 
     operation: str
@@ -45,10 +46,11 @@ class Ledger:
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.verdicts: Counter[Verdict] = Counter()
-        self.cells: dict[tuple[str, str, int], Cell] = {}
+        self.cells: dict[tuple[str, str, int], CellTally] = {}
         self.compared = 0
         self.elements = 0
         self.problems: list[str] = []
+        self.faults: list[str] = []  # of the driver, outside any case
 
     def add(self, record: Record) -> None:
         """Enter a record."""
@@ -58,7 +60,7 @@ class Ledger:
         key = (record.operation, record.cell, record.level)
         cell = self.cells.get(key)
         if cell is None:
-            cell = self.cells[key] = Cell(*key, verdicts=Counter())
+            cell = self.cells[key] = CellTally(*key, verdicts=Counter())
         cell.verdicts[verdict] += 1
         evidence = record.evidence
         if evidence.compared:
@@ -80,42 +82,42 @@ class Ledger:
         return self.executed - self.verdicts[Verdict.UNSUPPORTED]
 
     def close(
-        self,
-        *,
-        waivers: Waivers,
-        floors: Floors | None,
-        index: Collection[str] | None,
-        planned: int,
+        self, how: How, *, waivers: Waivers, floors: Floors | None, known: Known, planned: int
     ) -> None:
-        """Check what a whole run must hold; fills `problems`.
+        """Check what a run must hold; fills `problems`.
 
         Args:
+            how: it ended; one that was told to stop after a failure may leave cases out, and is
+                not held to floors.
             waivers, floors: of the run.
-            index: every case id there is, `None` if only a part is known.
-            planned: cases that were selected.
+            known: what it could choose from.
+            planned: cases that were to be run.
         """
+        count = len(self.records)
+        if how is How.INTERRUPTED:
+            self.problems.append(f"the run was interrupted after {count} of {planned} cases")
+        elif count < planned and how is How.FINISHED:
+            self.problems.append(f"{planned - count} of {planned} cases were not run")
         if self.judged == 0:
             self.problems.append(
-                f"nothing was judged: {len(self.records)} of {planned} cases have a record, none"
+                f"nothing was judged: {count} of {planned} cases have a record, none"
                 " of them was computed or refused by the device"
             )
-        if len(self.records) < planned:
-            self.problems.append(f"{planned - len(self.records)} of {planned} cases were not run")
-        self.problems += waivers.problems(self.records, index)
-        if floors is not None:
+        self.problems += waivers.problems(self.records, known)
+        if floors is not None and how is How.FINISHED:
             self.problems += floors.problems(self.records)
 
     def exit_code(self) -> Exit:
         """Return what the run ends with; errors weigh more than failures."""
         if self.problems or any(verdict.is_error for verdict in self.verdicts):
             return Exit.ERROR
-        if any(verdict.is_failure for verdict in self.verdicts):
+        if self.faults or any(verdict.is_failure for verdict in self.verdicts):
             return Exit.FAIL
         return Exit.PASS
 
-    def worst(self) -> Sequence[Cell]:
+    def worst(self) -> Sequence[CellTally]:
         """Return the compared cells with their feature levels joined, worst margin first."""
-        joined: dict[tuple[str, str], Cell] = {}
+        joined: dict[tuple[str, str], CellTally] = {}
         for cell in self.cells.values():
             if not cell.margin_id:
                 continue

@@ -5,13 +5,15 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import cast
 
+from nnapi_testkit.cases.draw import key_of
 from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.session.settings import Shard
+from nnapi_testkit.session.tiers import in_tier
 from nnapi_testkit.spec.levels import level_of
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "Selection",
     "available",
     "block_sizes",
+    "blocks",
     "expression",
     "glob",
     "select",
@@ -43,6 +46,9 @@ class Selection:
         level: only cases that need at most this feature level.
         kinds: `positive`, `special`, `refusal`, `graph`.
         shard: one part of what is left.
+        tier: `smoke`, `standard` or `full`; "" is `full`, and says nothing of it.
+        shuffle: cases run in another order for each number; None for the index's.
+        in_order: cases run in the order in which `names` has them.
     """
 
     names: tuple[str, ...] = ()
@@ -51,11 +57,27 @@ class Selection:
     level: int | None = None
     kinds: tuple[str, ...] = ()
     shard: Shard | None = None
+    tier: str = ""
+    shuffle: int | None = None
+    in_order: bool = False
 
     @property
     def whole(self) -> bool:
         """Whether nothing is left out."""
-        return self == Selection()
+        return replace(self, shuffle=None) == Selection()
+
+    def words(self, *, shard: bool = False) -> str:
+        """Return the selection as a command line has it, "" for everything."""
+        words = list(self.names)
+        words += [f"-k {self.keyword}"] if self.keyword else []
+        words += [f"--operation {name}" for name in self.operations]
+        words += [f"--level {self.level}"] if self.level is not None else []
+        words += [f"--kind {name}" for name in self.kinds]
+        words += [f"--tier {self.tier}"] if self.tier else []
+        words += [f"--shard {self.shard.index}/{self.shard.count}"] if shard and self.shard else []
+        words += [f"--shuffle {self.shuffle}"] if self.shuffle is not None else []
+        words += ["--in-order"] if self.in_order else []
+        return " ".join(words)
 
     def wanted_operations(self) -> tuple[str, ...] | None:
         """Return the operations that the names allow; `None` if any."""
@@ -70,16 +92,41 @@ class Selection:
 
 
 def select(
-    refs: Sequence[CaseRef], selection: Selection, *, neighbours: bool = False
+    refs: Sequence[CaseRef], selection: Selection, *, controls: bool = False
 ) -> list[CaseRef]:
     """Return the selected references in their order.
 
     Args:
-        neighbours: of each selected refusal, select the unbroken model too: that a driver
+        controls: of each selected refusal, select the unbroken model too: that a driver
             refuses a model means something where it computes the same model without the fault.
 
     Raises KitError if a name matches nothing or nothing is left.
     """
+    chosen = _named(refs, selection)
+    if selection.level is not None:
+        chosen = [ref for ref in chosen if ref.level <= selection.level]
+    if selection.kinds:
+        _known(selection.kinds, {ref.kind for ref in refs}, "kind")
+        chosen = [ref for ref in chosen if ref.kind in selection.kinds]
+    if selection.tier:
+        chosen = in_tier(chosen, selection.tier)
+    if not chosen:
+        raise KitError("no case is selected: list what there is with nnapi-testkit ops --cases")
+    if controls:
+        wanted = {ref.broken.control for ref in chosen if ref.broken} | {r.id for r in chosen}
+        chosen = [ref for ref in refs if ref.id in wanted]
+    if selection.shard:
+        # Neighbours are alike in cost, so dealing them out in turn balances the shards.
+        chosen = chosen[selection.shard.index - 1 :: selection.shard.count]
+        if not chosen:
+            raise KitError(
+                f"shard {selection.shard.index}/{selection.shard.count} is empty: use fewer shards"
+            )
+    return _ordered(chosen, selection)
+
+
+def _named(refs: Sequence[CaseRef], selection: Selection) -> list[CaseRef]:
+    """The references that operations, names and keyword choose."""
     chosen = list(refs)
     if selection.operations:
         _known(selection.operations, {ref.operation for ref in chosen}, "operation")
@@ -89,36 +136,52 @@ def select(
         chosen = _by_name(chosen, selection.names)
     if selection.keyword:
         matches = expression(selection.keyword)
-        chosen = [ref for ref in chosen if matches(ref.id)]
-    if selection.level is not None:
-        chosen = [ref for ref in chosen if ref.level <= selection.level]
-    if selection.kinds:
-        _known(selection.kinds, {ref.kind for ref in refs}, "kind")
-        chosen = [ref for ref in chosen if ref.kind in selection.kinds]
-    if not chosen:
-        raise KitError("no case is selected: list what there is with nnapi-testkit ops --cases")
-    if neighbours:
-        wanted = {ref.broken.neighbour for ref in chosen if ref.broken} | {r.id for r in chosen}
-        chosen = [ref for ref in refs if ref.id in wanted]
-    if selection.shard:
-        # Neighbours are alike in cost, so dealing them out in turn balances the shards.
-        chosen = chosen[selection.shard.index - 1 :: selection.shard.count]
-        if not chosen:
-            raise KitError(
-                f"shard {selection.shard.index}/{selection.shard.count} is empty: use fewer shards"
-            )
+        kept = [ref for ref in chosen if matches(ref.id)]
+        # Of chosen operations only: a word of the others is no mistake.
+        if not kept or selection.wanted_operations() is None:
+            _heard(selection.keyword, refs)
+        chosen = kept
     return chosen
 
 
-def available(refs: Sequence[CaseRef], facts: Mapping[str, object]) -> list[CaseRef]:
+def _ordered(chosen: list[CaseRef], selection: Selection) -> list[CaseRef]:
+    """The cases in the order in which they run.
+
+    A shuffled case's place follows from its id alone: what is left of a selection keeps its order.
+    Cases that have to give the same bits stay together, so that they are compared.
+    """
+    number = selection.shuffle
+    if number is not None:
+
+        def place(ref: CaseRef) -> tuple[int, int]:
+            return key_of("order", number, ref.answer_id or ref.id), key_of("in", number, ref.id)
+
+        return sorted(chosen, key=place)
+    if selection.in_order:
+        first: dict[str, int] = {}
+        for at, name in enumerate(selection.names):
+            for ref in _by_name(chosen, (name,)):
+                first.setdefault(ref.id, at)
+        # Control cases of refusals are not named.
+        return sorted(chosen, key=lambda ref: first.get(ref.id, len(selection.names)))
+    return chosen
+
+
+def available(
+    refs: Sequence[CaseRef], facts: Mapping[str, object], *, empty: bool = False
+) -> list[CaseRef]:
     """Return the cases whose `CaseRef.needs` the target says that it has.
 
-    Raises KitError if none is left.
+    Raises KitError if none is left, unless `empty` allows that.
     """
     kept = [ref for ref in refs if not ref.needs or facts.get(ref.needs) is True]
-    if refs and not kept:
+    if refs and not kept and not empty:
         what = refs[0].needs.replace("_", " ")
-        raise KitError(f"every selected case needs {what}, which the target does not have")
+        why = facts.get(f"no_{refs[0].needs}")
+        raise KitError(
+            f"every selected case needs {what}, which the target does not have"
+            + (f": {why}" if why else "")
+        )
     return kept
 
 
@@ -190,6 +253,21 @@ def _known(names: Collection[str], known: Collection[str], what: str) -> None:
             else:
                 hint = f"did you mean {close[0]}?" if close else "see nnapi-testkit ops --cases"
             raise KitError(f"{what} {name!r} is unknown: {hint}")
+
+
+def _heard(keyword: str, refs: Sequence[CaseRef]) -> None:
+    """Raise KitError for a word that no case has: it would select nothing, or with `not` all."""
+    words = {token.lower() for token in _TOKEN.findall(keyword)} - {"and", "or", "not", "(", ")"}
+    if not words:
+        return
+    text = "\n".join(ref.id for ref in refs).lower()
+    for word in sorted(words):
+        if word in text:
+            continue
+        known = set(re.findall(r"[a-z0-9_.]+", text))
+        close = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
+        hint = f"did you mean {close[0]}?" if close else "list what there is with ops --cases"
+        raise KitError(f"-k: no case has {word!r} in its id: {hint}")
 
 
 def glob(pattern: str) -> Predicate:
@@ -264,6 +342,14 @@ class _Parser:
             raise KitError(f"-k {self._text!r}: a word is missing before {token or 'the end'!r}")
         word = token.lower()
         return lambda name: word in name.lower()
+
+
+def blocks(total: int, lanes: int = 1) -> Iterator[tuple[int, int]]:
+    """Yield the half-open ranges of consecutive blocks, in the sizes of `block_sizes`."""
+    at = 0
+    for size in block_sizes(total, lanes):
+        yield at, at + size
+        at += size
 
 
 def block_sizes(total: int, lanes: int = 1) -> Iterator[int]:

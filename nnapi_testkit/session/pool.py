@@ -7,10 +7,12 @@ parent (threads, torch, a test session) reaches them.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
 import sys
+import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,13 +21,14 @@ from multiprocessing.connection import Connection, wait
 from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.judge.verdict import Evidence, Record, Verdict
-from nnapi_testkit.session.plan import block_sizes
+from nnapi_testkit.session.plan import blocks as ranges
 from nnapi_testkit.session.record import decode
 from nnapi_testkit.session.settings import Settings
 
 __all__ = ["run_pool"]
 
-STOP_SECONDS = 3.0  # what a lane may take to end its runner
+LEAVE_SECONDS = 45.0  # what a lane may take to end its runner: a driver may be slow to unload
+STOP_SECONDS = 5.0  # the same, when it has been told to end at once
 CASE_STARTS = 2  # how often a case that takes its lane down is tried alone
 SPARE_STARTS = 40  # lanes that are replaced before the pool gives up
 
@@ -39,12 +42,25 @@ class _Process:
     queue: deque[_Block] = field(default_factory=deque)
 
     def stop(self, patience: float) -> None:
+        """End the lane: at the end of its connection, when it is told to, or else killed."""
         self.connection.close()
-        try:
-            self.process.wait(patience)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        for seconds, end in ((patience, self.process.terminate), (STOP_SECONDS, self.process.kill)):
+            try:
+                self.process.wait(seconds)
+                return
+            except subprocess.TimeoutExpired:
+                end()
+        self.process.wait()
+
+    def leave(self, faults: list[str]) -> None:
+        """Let the lane end its runner in peace, and hear what became of the driver's process."""
+        with contextlib.suppress(EOFError, OSError):
+            self.connection.send([])
+            while self.connection.poll(LEAVE_SECONDS):
+                kind, payload = self.connection.recv()
+                if kind == "left":
+                    faults += [fault for fault in payload if fault not in faults]
+                    return
 
 
 @dataclass
@@ -58,63 +74,92 @@ class _Block:
     starts: int = 0
 
 
-def run_pool(settings: Settings, jobs: int, refs: Sequence[CaseRef]) -> Iterator[Record]:
+def run_pool(
+    settings: Settings,
+    jobs: int,
+    refs: Sequence[CaseRef],
+    faults: list[str] | None = None,
+) -> Iterator[Record]:
     """Yield a record for each reference as lanes finish them; ends all lanes when closed.
+
+    What the driver did wrong outside any case is added to `faults` at the end.
 
     Raises KitError if a lane cannot work at all (no driver, unreadable goldens).
     """
     blocks = _cut(refs, jobs)
-    waiting = deque(blocks)
-    lanes: list[_Process] = []
+    pool = _Pool(settings, deque(blocks), SPARE_STARTS)
     patience = STOP_SECONDS
-    spare = SPARE_STARTS
     try:
-        lanes = [_start(settings) for _ in range(min(jobs, len(blocks)))]
-        for lane in lanes:
-            _feed(lane, waiting)
-        while any(lane.queue for lane in lanes):
-            ready = wait([lane.connection for lane in lanes])
-            for lane in [lane for lane in lanes if lane.connection in ready]:
-                try:
-                    kind, payload = lane.connection.recv()
-                except (EOFError, OSError):
-                    lanes.remove(lane)
-                    yield from _lost(settings, lane, waiting)
-                    spare -= 1
-                    if spare < 0:
-                        raise KitError(
-                            f"lane processes keep ending (last exit status"
-                            f" {lane.process.returncode}): run with --jobs 1 to see why"
-                        ) from None
-                    if waiting:
-                        lanes.append(_start(settings))
-                        _feed(lanes[-1], waiting)
-                    continue
-                if kind == "error":
-                    raise KitError(payload)
-                if kind == "done":
-                    lane.queue.popleft()
-                    _feed(lane, waiting)
-                    continue
-                for line in payload:
-                    record = decode(line)
-                    lane.queue[0].open.pop(record.id, None)
-                    yield record
+        for _ in range(min(jobs, len(blocks))):
+            pool.lanes.append(_start(settings))
+        for lane in pool.lanes:
+            _feed(lane, pool.waiting)
+        while any(lane.queue for lane in pool.lanes):
+            ready = wait([lane.connection for lane in pool.lanes])
+            for lane in [lane for lane in pool.lanes if lane.connection in ready]:
+                yield from pool.hear(lane)
+        pool.leave([] if faults is None else faults)
     except BaseException:
         patience = 0.5
         raise
     finally:
-        for lane in lanes:
+        for lane in pool.lanes:
             lane.stop(patience)
 
 
+@dataclass
+class _Pool:
+    """The lanes at work, the blocks that none has yet, and how many lanes may still end."""
+
+    settings: Settings
+    waiting: deque[_Block]
+    spare: int
+    lanes: list[_Process] = field(default_factory=list)
+
+    def hear(self, lane: _Process) -> Iterator[Record]:
+        """Yield what a lane has to say, and give it more to do; one that is gone is replaced."""
+        try:
+            kind, payload = lane.connection.recv()
+        except (EOFError, OSError):
+            yield from self._lost(lane)
+            return
+        if kind == "error":
+            raise KitError(payload)
+        if kind == "done":
+            lane.queue.popleft()
+            _feed(lane, self.waiting)
+            return
+        for line in payload:
+            record = decode(line)
+            lane.queue[0].open.pop(record.id, None)
+            yield record
+
+    def _lost(self, lane: _Process) -> Iterator[Record]:
+        self.lanes.remove(lane)
+        yield from _lost(self.settings, lane, self.waiting)
+        self.spare -= 1
+        if self.spare < 0:
+            raise KitError(
+                f"lane processes keep ending (last exit status"
+                f" {lane.process.returncode}): run with --jobs 1 to see why"
+            ) from None
+        if self.waiting:
+            self.lanes.append(_start(self.settings))
+            _feed(self.lanes[-1], self.waiting)
+
+    def leave(self, faults: list[str]) -> None:
+        """Let all lanes end in peace, side by side, and hear what became of their drivers."""
+        leaving = [threading.Thread(target=lane.leave, args=(faults,)) for lane in self.lanes]
+        for thread in leaving:
+            thread.start()
+        for thread in leaving:
+            thread.join()
+
+
 def _cut(refs: Sequence[CaseRef], jobs: int) -> list[_Block]:
-    blocks = []
-    at = 0
-    for size in block_sizes(len(refs), jobs):
-        blocks.append(_Block({ref.id: ref for ref in refs[at : at + size]}))
-        at += size
-    return blocks
+    return [
+        _Block({ref.id: ref for ref in refs[first:last]}) for first, last in ranges(len(refs), jobs)
+    ]
 
 
 def _start(settings: Settings) -> _Process:

@@ -1,158 +1,164 @@
-"""A record as one line of JSON, and back."""
+"""Lines of `results.jsonl`: how a run begins, its records, how it ends.
+
+    {"run": {"schema": 2, "planned": 30339, ...}}
+    {"id": "ADD[float32-both]", ...}
+    {"end": {"how": "finished", "cases": 30339, "exit_code": 0, ...}}
+
+The first line is written before anything runs and the last when all is told, so a file that was
+cut off anywhere, by a kill or a full disk, is known by itself.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 from nnapi_testkit.errors import KitError
-from nnapi_testkit.judge.verdict import Difference, Evidence, Record, Verdict
+from nnapi_testkit.judge.verdict import Record, Verdict
+from nnapi_testkit.session.fields import from_json, to_json
 
-__all__ = ["as_json", "decode", "encode"]
+__all__ = ["SCHEMA", "Beginning", "End", "How", "decode", "decode_line", "encode", "parse"]
+
+SCHEMA = 2  # of results.jsonl and summary.json
+_SHOWN = 80
 
 _ENCODE = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
-_DECODE = json.JSONDecoder().decode
 
 
-def encode(record: Record) -> str:
-    """Return the record as JSON without a line break; fields at their defaults are left out.
+class How(str, Enum):
+    """How a run ended."""
+
+    FINISHED = "finished"  # every planned case has its record
+    STOPPED = "stopped"  # after as many failures as it was told to wait for
+    INTERRUPTED = "interrupted"  # by a signal
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What a run has set out to do.
+
+    Args:
+        planned: cases that will each have one record.
+        schema, version: of the file, of the kit.
+        selection: how cases were chosen, "" for all; the shard is apart.
+        shard: `i/n`, "" without.
+        selected: cases that were chosen, before what the device does not have was left out.
+        target, profile, oracle, seed: as in `Settings`.
+        started: in UTC.
+        judged: `platform` where the runtime before the driver is charged too, as in `Settings`.
+        build: name and versions of the device, "" where there are several.
+        resumed: when the run was continued, in UTC.
+        retried: what failed in an earlier part and is run again, by case.
+    """
+
+    planned: int
+    schema: int = SCHEMA
+    version: str = ""
+    selection: str = ""
+    shard: str = ""
+    selected: int = 0
+    target: str = ""
+    profile: str = ""
+    oracle: str = ""
+    seed: int = 0
+    started: str = ""
+    judged: str = ""
+    build: str = ""
+    resumed: tuple[str, ...] = ()
+    retried: Mapping[str, Verdict] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a run has ended.
+
+    Args:
+        cases: records written.
+        verdicts: how many of each.
+        stop_after: failures after which a stopped run was to stop.
+        suite: cases that there are, of which `Beginning.selected` were chosen.
+        problems: of the run as a whole.
+        faults: what the driver did wrong outside any case.
+        ended: in UTC.
+    """
+
+    how: How
+    cases: int
+    exit_code: int
+    verdicts: Mapping[str, int]
+    stop_after: int = 0
+    suite: int = 0
+    problems: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+    ended: str = ""
+
+
+def encode(line: Record | Beginning | End) -> str:
+    """Return JSON without a line break; fields at their defaults are left out.
 
     JSON has no infinities and no NaN: such numbers become the strings "inf", "-inf", "nan".
     """
-    return _ENCODE(as_json(record))
-
-
-def as_json(record: Record) -> dict[str, Any]:
-    """Return the record as JSON values."""
-    line: dict[str, Any] = {
-        "id": record.id,
-        "operation": record.operation,
-        "cell": record.cell,
-        "level": record.level,
-        "kind": record.kind,
-        "verdict": record.verdict.value,
-        "device": record.device,
-        "target": record.target,
-        "evidence": _evidence(record.evidence),
-    }
-    if record.message:
-        line["message"] = record.message
-    if record.differences:
-        line["differences"] = [_difference(difference) for difference in record.differences]
-    if record.mismatched:
-        line["mismatched"] = record.mismatched
-    if record.stage:
-        line["stage"] = record.stage
-    if record.code:
-        line["code"] = record.code
-    if record.isolated is not None:
-        line["isolated"] = record.isolated.value
-    if record.nanoseconds:
-        line["nanoseconds"] = record.nanoseconds
-    for name in ("waiver", "repro", "text", "neighbour"):
-        value = getattr(record, name)
-        if value:
-            line[name] = value
-    return line
-
-
-def _evidence(evidence: Evidence) -> dict[str, Any]:
-    found: dict[str, Any] = {"compared": evidence.compared, "oracle": evidence.oracle}
-    if evidence.exempt:
-        found["exempt"] = evidence.exempt
-        found["exempt_why"] = evidence.exempt_why
-    if evidence.dims_checked:
-        found["dims_checked"] = evidence.dims_checked
-    if evidence.status_checked:
-        found["status_checked"] = evidence.status_checked
-    if evidence.margin:
-        found["margin"] = _real(evidence.margin)
-    if evidence.minimum_tolerance:
-        found["minimum_tolerance"] = _real(evidence.minimum_tolerance)
-    if evidence.bias is not None:
-        found["bias"] = _real(evidence.bias)
-    return found
-
-
-def _difference(difference: Difference) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "set": difference.set,
-        "output": difference.output,
-        "index": list(difference.index),
-        "actual": _real(difference.actual),
-        "expected": _real(difference.expected),
-        "error": _real(difference.error),
-        "bound": _real(difference.bound),
-    }
-    if difference.actual_code is not None:
-        found["actual_code"] = difference.actual_code
-    if difference.legal_codes is not None:
-        found["legal_codes"] = list(difference.legal_codes)
-    return found
-
-
-def _real(value: float) -> float | str:
-    # x - x is 0 for every finite number; numpy scalars become plain floats.
-    value = float(value)
-    return value if value - value == 0.0 else str(value)
+    found = to_json(line)
+    if isinstance(line, Beginning):
+        found = {"run": found}
+    elif isinstance(line, End):
+        found = {"end": found}
+    return _ENCODE(found)
 
 
 def decode(line: str) -> Record:
     """Return the record of a JSON line. Raises KitError if it is none."""
+    found = decode_line(line)
+    if not isinstance(found, Record):
+        raise KitError(f"not a record of a run: {line[:_SHOWN]!r}")
+    return found
+
+
+def decode_line(line: str) -> Record | Beginning | End:
+    """Return what a line says. Raises KitError if it is no line of a run, or a damaged one."""
     try:
-        fields: Mapping[str, Any] = _DECODE(line)
-        evidence = fields["evidence"]
-        isolated = fields.get("isolated")
-        return Record(
-            id=fields["id"],
-            operation=fields["operation"],
-            cell=fields["cell"],
-            level=fields["level"],
-            verdict=_VERDICTS[fields["verdict"]],
-            evidence=Evidence(
-                compared=evidence["compared"],
-                exempt=evidence.get("exempt", 0),
-                exempt_why=evidence.get("exempt_why", ""),
-                dims_checked=evidence.get("dims_checked", 0),
-                status_checked=evidence.get("status_checked", 0),
-                margin=float(evidence.get("margin", 0.0)),
-                minimum_tolerance=float(evidence.get("minimum_tolerance", 0.0)),
-                bias=None if evidence.get("bias") is None else float(evidence["bias"]),
-                oracle=evidence.get("oracle", ""),
-            ),
-            device=fields["device"],
-            target=fields["target"],
-            kind=fields["kind"],
-            message=fields.get("message", ""),
-            differences=tuple(_read_difference(item) for item in fields.get("differences", ())),
-            mismatched=fields.get("mismatched", 0),
-            stage=fields.get("stage", ""),
-            code=fields.get("code", 0),
-            isolated=None if isolated is None else Verdict(isolated),
-            nanoseconds=fields.get("nanoseconds", 0),
-            waiver=fields.get("waiver", ""),
-            repro=fields.get("repro", ""),
-            text=fields.get("text", ""),
-            neighbour=fields.get("neighbour", ""),
+        found = parse(line)
+        if isinstance(found, dict) and len(found) == 1:
+            if "run" in found:
+                return _beginning(found["run"])
+            if "end" in found:
+                return from_json(End, found["end"])
+        record = from_json(Record, found)
+        _counts(record)
+        return record
+    except RecursionError:
+        raise KitError("not a record of a run: it is nested too deeply") from None
+    except ValueError as error:
+        raise KitError(f"not a record of a run: {error}: {line[:_SHOWN]!r}") from error
+
+
+def _beginning(found: object) -> Beginning:
+    if isinstance(found, dict) and found.get("schema", SCHEMA) != SCHEMA:
+        raise ValueError(
+            f"schema {str(found['schema'])[:20]} where this version of nnapi-testkit reads {SCHEMA}"
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise KitError(f"not a record of a run: {error!r} in {line[:80]!r}") from error
+    beginning = from_json(Beginning, found)
+    if beginning.planned < 0:
+        raise ValueError("a negative count")
+    return beginning
 
 
-_VERDICTS = {verdict.value: verdict for verdict in Verdict}
+def _counts(record: Record) -> None:
+    evidence = record.evidence
+    if (
+        min(
+            record.level, record.mismatched, record.nanoseconds, evidence.compared,
+            evidence.exempt, evidence.dims_checked, evidence.status_checked,
+        ) < 0
+    ):  # fmt: skip
+        raise ValueError("a negative count")
 
 
-def _read_difference(fields: Mapping[str, Any]) -> Difference:
-    codes = fields.get("legal_codes")
-    return Difference(
-        set=fields["set"],
-        output=fields["output"],
-        index=tuple(fields["index"]),
-        actual=float(fields["actual"]),
-        expected=float(fields["expected"]),
-        error=float(fields["error"]),
-        bound=float(fields["bound"]),
-        actual_code=fields.get("actual_code"),
-        legal_codes=None if codes is None else (codes[0], codes[1]),
-    )
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+parse = json.JSONDecoder(parse_constant=_no_constant).decode

@@ -11,15 +11,19 @@ import importlib.util
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.judge.verdict import Record
 from nnapi_testkit.model.case import Answer, Case, Result
+from nnapi_testkit.model.traits import Traits
 
 __all__ = [
     "AnswerFunction",
+    "Describes",
+    "Explains",
+    "Faults",
     "GoldenFunction",
     "JudgeFunction",
     "RunnerLike",
@@ -44,6 +48,34 @@ class RunnerLike(Protocol):
         ...
 
 
+@runtime_checkable
+class Describes(Protocol):
+    """A runner that tells facts about library and device, JSON values only."""
+
+    def describe(self) -> Mapping[str, object]:
+        """Raise KitError when it is lost."""
+        ...
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A runner that can run a case once more with the driver's verbose log."""
+
+    def explain(self, case: Case) -> str:
+        """Return the log. Raises KitError when it is lost."""
+        ...
+
+
+@runtime_checkable
+class Faults(Protocol):
+    """A runner that tells what the driver did wrong outside any case."""
+
+    @property
+    def fault(self) -> str:
+        """One sentence; "" for nothing."""
+        ...
+
+
 class JudgeFunction(Protocol):
     """Answer and result to a record."""
 
@@ -56,6 +88,7 @@ class JudgeFunction(Protocol):
         *,
         profile: str = ...,
         target: str = ...,
+        between: bool = ...,
     ) -> Record:
         """Judge one case."""
         ...
@@ -83,6 +116,7 @@ class Services:
         fleet: the targets that a target's text stands for, one for each device.
         older: the target that plays a device of the feature level before this one, "" if the
             target has none.
+        traits: what a target declares of itself.
         golden: opens the goldens and returns them as an oracle that knows no answer (`None`)
             where there is no golden; a stale or corrupt one raises KitError.
     """
@@ -96,6 +130,7 @@ class Services:
     golden: Callable[[], GoldenFunction]
     fleet: Callable[[str], Sequence[str]] = lambda target: (target,)
     older: Callable[[str, int], str] = lambda target, level: ""
+    traits: Callable[[str], Traits] = lambda target: Traits(between=False)
 
 
 def load(name: str) -> Services:
@@ -120,6 +155,7 @@ def standard() -> Services:
         golden=_golden,
         fleet=_fleet,
         older=_older,
+        traits=_traits,
     )
 
 
@@ -158,20 +194,23 @@ def _fleet(target: str) -> Sequence[str]:
 
 @lru_cache(maxsize=256)
 def _older(target: str, level: int) -> str:
-    from nnapi_testkit.targets import parse_target
+    from nnapi_testkit.targets import Aged, spokesman
 
-    if target.startswith(("adb:", "docker:")):
-        return ""  # a phone is what it is
-    find = getattr(parse_target(target), "older", None)
-    return str(find(level)) if find is not None else ""
+    place = spokesman(target)
+    return place.older(level) if isinstance(place, Aged) else ""
+
+
+@lru_cache(maxsize=256)
+def _traits(target: str) -> Traits:
+    from nnapi_testkit.targets import spokesman, traits
+
+    return traits(spokesman(target))
 
 
 def _describe(target: str) -> Mapping[str, object]:
-    from nnapi_testkit.targets import fleet, parse_target
+    from nnapi_testkit.targets import spokesman
 
-    # A fleet of devices is described by the first one that no other process is using.
-    target = target if target.startswith("adb:") else fleet(target)[0]
-    return cast("Mapping[str, object]", parse_target(target).describe())
+    return spokesman(target).describe()
 
 
 def _judge() -> JudgeFunction:

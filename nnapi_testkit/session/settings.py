@@ -50,6 +50,7 @@ class Settings:
         operations: restrict the case index to these operations.
         seed: of the case index.
         driver_log: run failing cases once more with the driver's verbose log, and keep it.
+        judged: `driver`, or `platform`: the runtime before the driver is charged too.
         services: `module:function` that returns the `Services` to work with.
     """
 
@@ -61,6 +62,7 @@ class Settings:
     operations: tuple[str, ...] | None = None
     seed: int = 0
     driver_log: bool = False
+    judged: str = "driver"
     services: str = STANDARD
 
     def __post_init__(self) -> None:

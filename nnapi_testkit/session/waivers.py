@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,10 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["Waiver", "Waivers"]
+__all__ = ["Known", "Waiver", "Waivers"]
 
 _CONDITIONS = ("device", "target")
-_FIELDS = {"pattern", "reason", "owner", "expires", "verdicts", "when"}
+_FIELDS = {"pattern", "reason", "owner", "expires", "verdicts", "when", "flaky"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,7 @@ class Waiver:
         expires: the last day it holds.
         verdicts: how it may fail.
         when: patterns for `device` and `target`; all must match.
+        flaky: it may pass as well.
     """
 
     pattern: str
@@ -42,12 +43,17 @@ class Waiver:
     expires: datetime.date
     verdicts: frozenset[Verdict] = FAILURES
     when: tuple[tuple[str, str], ...] = ()
+    flaky: bool = False
 
     def covers(self, record: Record) -> bool:
         """Whether the record's case and device are meant."""
         return glob(self.pattern)(record.id) and all(
             glob(pattern)(getattr(record, name)) for name, pattern in self.when
         )
+
+    def held(self, record: Record) -> bool:
+        """Whether the record is a failure as this waiver expects it, whichever waived it."""
+        return record.waived in self.verdicts and self.covers(record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +72,7 @@ class Waivers:
             raise KitError(
                 f"waivers {path} cannot be read ({error.strerror}): check the path"
             ) from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise KitError(f"waivers {path} are not TOML: {error}") from error
         entries = document.pop("waiver", [])
         if document or not isinstance(entries, list):
@@ -90,41 +96,74 @@ class Waivers:
                     record,
                     verdict=Verdict.WAIVED,
                     waiver=waiver.pattern,
+                    waived=record.verdict,
+                    told=record.message,
                     message=f"{record.verdict.value} (waived, {waiver.owner}: {waiver.reason}):"
                     f" {record.message}",
                 )
         return record
 
-    def problems(self, records: Iterable[Record], index: Collection[str] | None) -> list[str]:
-        """Name waivers that are expired, unused or no longer needed.
+    def problems(self, records: Sequence[Record], known: Known) -> list[str]:
+        """Name waivers that are expired, match no case, or match no failure.
+
+        A waiver for a family holds while at least one of its cases fails as it says. Of a part of
+        the family nothing follows: the one that fails may be among the others.
 
         Args:
             records: of the run, after `apply`.
-            index: every case id there is; `None` if only a part of the index is known, then a
-                waiver that matches no case is not reported.
+            known: what the run could choose from.
         """
-        found = [
-            f"waiver {waiver.pattern!r} expired on {waiver.expires}: mend it ({waiver.owner}) or"
-            " renew it"
-            for waiver in self.waivers
-            if self.today > waiver.expires
-        ]
-        for waiver in self.waivers:
-            if index is not None and not any(map(glob(waiver.pattern), index)):
-                found.append(f"waiver {waiver.pattern!r} is unused: it matches no case, remove it")
+        found = []
+        ran: set[str] = set()
         if self.waivers:
-            found += [
-                f"waiver {waiver.pattern!r} must keep failing, but {record.id} is"
-                f" {record.verdict.value}: remove it or narrow its pattern"
-                for record in records
-                if not record.verdict.is_failure and record.verdict in _RAN
-                for waiver in self.waivers
-                if waiver.covers(record)
-            ]
+            ran = {record.id for record in records if not record.verdict.is_error}
+            ran.update(known.left_out)
+        for waiver in self.waivers:
+            if self.today > waiver.expires:
+                found.append(
+                    f"waiver {waiver.pattern!r} expired on {waiver.expires}: mend it"
+                    f" ({waiver.owner}) or renew it"
+                )
+            meant = known.meant(waiver.pattern)
+            if meant is None:
+                continue
+            covered = [record for record in records if waiver.covers(record)]
+            if not meant:
+                found.append(f"waiver {waiver.pattern!r} is unused: it matches no case, remove it")
+            elif (
+                covered
+                and not waiver.flaky
+                and self.today <= waiver.expires
+                and ran.issuperset(meant)
+                and not any(map(waiver.held, covered))
+            ):
+                found.append(
+                    f"waiver {waiver.pattern!r} matches no failure: of {len(covered)} cases none"
+                    f" fails as it says, {covered[0].id} is {covered[0].verdict.value}: remove it,"
+                    " or say flaky = true"
+                )
         return found
 
 
-_RAN = frozenset({Verdict.PASS, Verdict.OBSERVED, Verdict.UNSUPPORTED})
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The cases that waivers can be held to.
+
+    Args:
+        ids: every case of `operations`, or every case there is if that is `None`.
+        left_out: those that were chosen but that the device does not have.
+    """
+
+    ids: Collection[str] = ()
+    operations: Collection[str] | None = ()
+    left_out: Collection[str] = ()
+
+    def meant(self, pattern: str) -> list[str] | None:
+        """Return the ids that the pattern means; `None` if there may be more than are known."""
+        if self.operations is not None and pattern.partition("[")[0] not in self.operations:
+            return None
+        matches = glob(pattern)
+        return [case_id for case_id in self.ids if matches(case_id)]
 
 
 def _waiver(entry: Mapping[str, Any], where: str) -> Waiver:
@@ -142,9 +181,12 @@ def _waiver(entry: Mapping[str, Any], where: str) -> Waiver:
         raise KitError(
             f"{where}: expires is missing; write a day, for example expires = 2027-06-30"
         )
+    names = entry.get("verdicts", FAILURES)
+    if isinstance(names, str):
+        raise KitError(f'{where}: verdicts is a list, as in verdicts = ["{names}"]')
     try:
-        verdicts = frozenset(Verdict(name) for name in entry.get("verdicts", FAILURES))
-    except ValueError as error:
+        verdicts = frozenset(Verdict(name) for name in names)
+    except (ValueError, TypeError) as error:
         raise KitError(f"{where}: {error}; see docs/verdicts.md") from error
     if not verdicts or not verdicts <= FAILURES:
         names = ", ".join(sorted(verdict.value for verdict in FAILURES))
@@ -153,4 +195,9 @@ def _waiver(entry: Mapping[str, Any], where: str) -> Waiver:
     if not isinstance(when, dict) or not set(when) <= set(_CONDITIONS):
         raise KitError(f"{where}: when knows {' and '.join(_CONDITIONS)}")
     conditions = tuple((str(name), str(pattern)) for name, pattern in when.items())
-    return Waiver(entry["pattern"], entry["reason"], entry["owner"], expires, verdicts, conditions)
+    flaky = entry.get("flaky", False)
+    if not isinstance(flaky, bool):
+        raise KitError(f"{where}: flaky is true or false")
+    return Waiver(
+        entry["pattern"], entry["reason"], entry["owner"], expires, verdicts, conditions, flaky
+    )

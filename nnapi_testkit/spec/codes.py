@@ -1,6 +1,6 @@
 """NNAPI codes, limits and function levels.
 
-Generated from nnapi.json by ci/generate_codes.py; do not edit.
+Generated from nnapi.json by tools/generate_codes.py; do not edit.
 """
 
 from enum import IntEnum

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.model.case import Case, Result
-from nnapi_testkit.model.wire import Device
+from nnapi_testkit.model.traits import Traits, traits
+from nnapi_testkit.model.wire import DeviceEntry
 
-__all__ = ["DEFAULT_MEMORY_LIMIT_MB", "InfraError", "Runner", "Target", "TargetError"]
+__all__ = [
+    "DEFAULT_MEMORY_LIMIT_MB",
+    "Aged",
+    "InfraError",
+    "PowerReading",
+    "Powered",
+    "Runner",
+    "RunnerKilled",
+    "Target",
+    "TargetError",
+    "Traits",
+    "traits",
+]
 
 # Far above what the largest case needs, and low enough to keep a balloon from taking the machine.
 DEFAULT_MEMORY_LIMIT_MB = 4096
@@ -24,6 +38,18 @@ class InfraError(KitError):
     """The way to the driver broke: it says nothing about the driver, and may be tried again."""
 
 
+class RunnerKilled(InfraError):
+    """A runner on this machine was ended or stopped by a signal.
+
+    Args:
+        signal: which it was.
+    """
+
+    def __init__(self, message: str, signal: int) -> None:
+        super().__init__(message)
+        self.signal = signal
+
+
 class Runner(Protocol):
     """An open runner, a context manager."""
 
@@ -35,7 +61,7 @@ class Runner(Protocol):
         """
         ...
 
-    def devices(self) -> Sequence[Device]:
+    def devices(self) -> Sequence[DeviceEntry]:
         """Return what the driver lists; empty below feature level 3."""
         ...
 
@@ -58,7 +84,10 @@ class Runner(Protocol):
 
 
 class Target(Protocol):
-    """A place where a runner can run."""
+    """A place where a runner can run.
+
+    It may also have any of the properties of `Traits` and the method of `Aged`.
+    """
 
     @property
     def name(self) -> str:
@@ -78,4 +107,34 @@ class Target(Protocol):
             isolate: a worker process of its own for each case.
             memory_limit_mb: resident memory a worker may reach, 0 for any.
         """
+        ...
+
+
+@runtime_checkable
+class Aged(Protocol):
+    """A target that also has devices of older feature levels."""
+
+    def older(self, level: int) -> str:
+        """Return the name of the one that promises no more than a level; "" if there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PowerReading:
+    """What a battery says at one moment.
+
+    Args:
+        watts: that flow into or out of it. status: as Linux names it: Discharging, Charging, Full.
+    """
+
+    watts: float
+    status: str
+
+
+@runtime_checkable
+class Powered(Protocol):
+    """A runner whose device can tell its power; it may be asked while cases run."""
+
+    def power(self) -> PowerReading | None:
+        """Return what the battery says now; None if it does not. Raises InfraError."""
         ...

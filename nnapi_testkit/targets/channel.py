@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
+import signal
 import subprocess
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from nnapi_testkit.targets.base import TargetError
@@ -15,6 +18,8 @@ __all__ = ["Channel", "Exchanged", "PipeChannel"]
 
 READ_SIZE = 1 << 18
 WRITE_SIZE = 1 << 20
+LOOK_SECONDS = 1.0  # of silence, after which the runner is looked at: somebody may have stopped it
+STOP_SECONDS = 3.0  # what a runner may take to end its worker and what that left behind
 
 
 class Exchanged(NamedTuple):
@@ -45,6 +50,11 @@ class Channel(Protocol):
         Both in one place: a large batch and many results must not wait for each other.
         Raises TimeoutError when neither was possible before `until` (`time.monotonic()`).
         """
+        ...
+
+    @property
+    def killed(self) -> int:
+        """The signal that ended the runner, or has stopped it, on this machine; else 0."""
         ...
 
     def close_input(self) -> None:
@@ -99,9 +109,9 @@ class PipeChannel:
         poll.register(self._out, select.POLLIN)
         if data:
             poll.register(self._in, select.POLLOUT)
-        events = poll.poll(max(0.0, until - time.monotonic()) * 1000)
-        if not events:
-            raise TimeoutError
+        while not (events := poll.poll(min(LOOK_SECONDS, _left(until)) * 1000)):
+            if not _left(until) or self._stopped():
+                raise TimeoutError
         written, got, ended = 0, b"", False
         for descriptor, _ in events:
             try:
@@ -116,6 +126,22 @@ class PipeChannel:
                 written = -1
         gone = written < 0 and self._process.poll() is not None
         return Exchanged(written, got, ended or (gone and not got))
+
+    def _stopped(self) -> bool:
+        """Whether somebody has stopped the runner; a worker that did so would be waited for."""
+        try:
+            stat = Path(f"/proc/{self._process.pid}/stat").read_text(errors="replace")
+        except OSError:
+            return False
+        return stat.rpartition(")")[2].split()[:1] == ["T"]
+
+    @property
+    def killed(self) -> int:
+        """See `Channel.killed`."""
+        status = self._process.poll()
+        if status is None:
+            return int(signal.SIGSTOP) if self._stopped() else 0
+        return -status if status < 0 else 0
 
     def close_input(self) -> None:
         """See `Channel.close_input`."""
@@ -133,7 +159,16 @@ class PipeChannel:
 
     def close(self) -> None:
         """See `Channel.close`."""
+        if self._process.poll() is None and not self._stopped():
+            # It takes along what the driver's processes have left behind.
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(STOP_SECONDS)
         self._process.kill()
         self._process.wait()
         self._in.close()
         self._out.close()
+
+
+def _left(until: float) -> float:
+    return max(0.0, until - time.monotonic())

@@ -12,17 +12,32 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["is_kept", "kept", "when_let_go"]
+__all__ = ["changed", "is_kept", "kept", "when_changed", "when_let_go"]
 
 _LOCK = threading.Lock()
 _DEPTH = 0
 _LET_GO: list[Callable[[], None]] = []
+_CHANGED: list[Callable[[], None]] = []
 
 
 def when_let_go(callback: Callable[[], None]) -> None:
     """Have a function called when a run ends: it gives back every device without a runner."""
     with _LOCK:
         _LET_GO.append(callback)
+
+
+def when_changed(callback: Callable[[], None]) -> None:
+    """Have a function called when something was done to devices: what it knows of them is old."""
+    with _LOCK:
+        _CHANGED.append(callback)
+
+
+def changed() -> None:
+    """Have every kept device looked at again before it is used."""
+    with _LOCK:
+        callbacks = list(_CHANGED)
+    for callback in callbacks:
+        callback()
 
 
 def is_kept() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ __all__ = ["LocalTarget", "host_target", "library_target", "support_library_targ
 
 DEVICES_VARIABLE = "NNAPI_REFERENCE_DEVICES"  # what the reference driver reads
 LEVEL_DEVICE = "nnapi-level-"
+OPEN_FILES = 256
 MACHINES = {
     3: "x86 (32 bit)",
     8: "mips",
@@ -44,6 +46,11 @@ class LocalTarget:
     support_library: bool = False
     levels: bool = False
 
+    @property
+    def between(self) -> bool:
+        """A library is judged whole; behind a support library's table stands a runtime."""
+        return self.support_library
+
     def open(
         self, *, isolate: bool = False, memory_limit_mb: int = DEFAULT_MEMORY_LIMIT_MB
     ) -> RunnerSession:
@@ -51,6 +58,7 @@ class LocalTarget:
         runner = paths.runner()
         library = self.find()
         check_library(library, runner)
+        _room_for_files()
         described = self.levels and _is_level(self.device)
 
         def command(cache: str) -> list[str]:
@@ -75,6 +83,22 @@ class LocalTarget:
         """Return facts about library and device, JSON values only."""
         with self.open() as runner:
             return runner.describe()
+
+
+def _room_for_files() -> None:
+    """Raise the limit of open files to what a worker takes; raises TargetError if it cannot be.
+
+    A worker moves its own pipes to descriptors from 100 on, out of the driver's way.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= OPEN_FILES:
+        return
+    if hard != resource.RLIM_INFINITY and hard < OPEN_FILES:
+        raise TargetError(
+            f"a process may open {hard} files here, and a worker needs {OPEN_FILES}: raise the"
+            f" limit (ulimit -n {OPEN_FILES})"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, hard))
 
 
 def _is_level(device: str) -> bool:
@@ -103,6 +127,23 @@ def support_library_target(name: str, path: str, device: str = "") -> LocalTarge
     if not path:
         raise TargetError("the target sl: names no library: write sl:/path/to/driver.so")
     return LocalTarget(name, lambda: Path(path).expanduser().absolute(), device, True)
+
+
+def host(text: str) -> LocalTarget:
+    """`host`, or `host#DEVICE`."""
+    return host_target(text, text.partition("#")[2])
+
+
+def library(text: str) -> LocalTarget:
+    """`lib:PATH`, or `lib:PATH#DEVICE`."""
+    path, _, device = text.partition(":")[2].partition("#")
+    return library_target(text, path, device)
+
+
+def support_library(text: str) -> LocalTarget:
+    """`sl:PATH`, or `sl:PATH#DEVICE`."""
+    path, _, device = text.partition(":")[2].partition("#")
+    return support_library_target(text, path, device)
 
 
 def check_library(library: Path, runner: Path) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
 
 from nnapi_testkit.targets.base import Target, TargetError
-from nnapi_testkit.targets.local import host_target, library_target, support_library_target
 
-__all__ = ["ENTRY_POINTS", "FLEETS", "each_device", "fleet", "parse_target"]
+__all__ = ["ENTRY_POINTS", "FLEETS", "each_device", "fleet", "parse_target", "spokesman"]
 
 # A package adds a target kind by an entry point of this group: its name is what stands before the
 # colon, its object a function that is handed the whole text and returns a Target.
@@ -17,6 +16,24 @@ ENTRY_POINTS = "nnapi_testkit.targets"
 # And, under the same name in this group, where one text may stand for several devices: a function
 # that is handed the text and returns the targets, one for each device.
 FLEETS = "nnapi_testkit.fleets"
+# One whose texts for several devices are targets too, the first device that is free, says so here:
+# its object is the function of ENTRY_POINTS.
+FIRST_FREE = "nnapi_testkit.first_free"
+
+# What comes with the kit is registered in the same way; loaded when asked for, as adbutils and
+# docker take their time. With what a user writes of each kind.
+_ADB, _DOCKER = "nnapi_testkit.targets.adb", "nnapi_testkit.targets.docker"
+BUILT_IN = (
+    EntryPoint("host", "nnapi_testkit.targets.local:host", ENTRY_POINTS),
+    EntryPoint("lib", "nnapi_testkit.targets.local:library", ENTRY_POINTS),
+    EntryPoint("sl", "nnapi_testkit.targets.local:support_library", ENTRY_POINTS),
+    EntryPoint("adb", f"{_ADB}:adb_target", ENTRY_POINTS),
+    EntryPoint("docker", f"{_DOCKER}:docker_target", ENTRY_POINTS),
+    EntryPoint("adb", f"{_ADB}:serials_of", FLEETS),
+    EntryPoint("docker", f"{_DOCKER}:docker_fleet", FLEETS),
+    EntryPoint("adb", f"{_ADB}:adb_target", FIRST_FREE),
+)
+FORMS = {"lib": "lib:PATH", "sl": "sl:PATH", "adb": "adb:SERIAL", "docker": "docker:PROFILE"}
 
 
 def parse_target(text: str) -> Target:
@@ -28,49 +45,32 @@ def parse_target(text: str) -> Target:
     Raises:
         TargetError: no such kind of target.
     """
-    kind, _, rest = text.partition(":")
-    if text.partition("#")[2] == "*":
+    base, _, device = text.partition("#")
+    if device == "*":
         raise TargetError(
             f"{text} means every NNAPI device in turn, which only nnapi-testkit run can do: name"
             " one behind the #, as nnapi-testkit devices lists them"
         )
-    if kind in ("lib", "sl"):
-        path, _, device = rest.partition("#")
-        make_local = library_target if kind == "lib" else support_library_target
-        return make_local(text, path, device)
-    if kind == "adb":
-        from nnapi_testkit.targets.adb import adb_target  # adbutils takes its time
-
-        return adb_target(text)
-    if kind == "docker":
-        from nnapi_testkit.targets.docker import docker_target
-
-        return docker_target(text)
-    base, _, device = text.partition("#")
-    if base == "host":
-        return host_target(text, device)
+    kind, colon, _ = base.partition(":")
     make = _registered(ENTRY_POINTS, kind)
-    if make is not None:
-        return cast(Callable[[str], Target], make)(text)
-    known = {point.name for point in entry_points(group=ENTRY_POINTS)}
-    kinds = ", ".join(
-        [
-            "host",
-            "lib:PATH",
-            "sl:PATH",
-            "adb:SERIAL",
-            "docker:PROFILE",
-            *(f"{name}:..." for name in sorted(known)),
-        ]
-    )
-    raise TargetError(f"there is no target {text!r}: write one of {kinds}")
+    # `host` alone takes nothing behind a colon, and alone goes without one.
+    if make is None or (kind == "host") == bool(colon):
+        ours = (point.name for point in BUILT_IN if point.group == ENTRY_POINTS)
+        own = [FORMS.get(name, name) for name in ours]
+        others = sorted({point.name for point in entry_points(group=ENTRY_POINTS)})
+        kinds = ", ".join([*own, *(f"{name}:..." for name in others)])
+        raise TargetError(f"there is no target {text!r}: write one of {kinds}")
+    return cast(Callable[[str], Target], make)(text)
 
 
 def _registered(group: str, kind: str) -> Any:
-    """Return what a package has registered for a kind of target; None if none has.
+    """Return what is registered for a kind of target; None if nothing is.
 
-    Raises TargetError if that cannot be loaded.
+    Raises TargetError if what a package has registered cannot be loaded.
     """
+    for point in BUILT_IN:
+        if (point.group, point.name) == (group, kind):
+            return point.load()
     for point in entry_points(group=group):
         if point.name == kind:
             try:
@@ -90,16 +90,18 @@ def fleet(text: str) -> tuple[str, ...]:
     finds no device.
     """
     kind, colon, _ = text.partition(":")
-    if kind == "docker":
-        from nnapi_testkit.targets.docker import docker_fleet
-
-        return docker_fleet(text)
-    if kind == "adb":
-        from nnapi_testkit.targets.adb import serials_of
-
-        return serials_of(text)
-    several = _registered(FLEETS, kind) if colon and kind not in ("host", "lib", "sl") else None
+    several = _registered(FLEETS, kind) if colon else None
     return tuple(several(text)) if several is not None else (text,)
+
+
+def spokesman(text: str) -> Target:
+    """Return the target that is asked for facts where `text` may stand for several devices.
+
+    The first that is free where the kind can tell, else the first. Raises TargetError.
+    """
+    kind, _, _ = text.partition(":")
+    free = _registered(FIRST_FREE, kind)
+    return cast(Target, free(text)) if free is not None else parse_target(fleet(text)[0])
 
 
 def each_device(text: str) -> tuple[str, ...]:

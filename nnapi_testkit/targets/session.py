@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import tempfile
 import time
 from collections import deque
@@ -15,7 +16,7 @@ from nnapi_testkit.model.case import Case, Ending, Result, Stage
 from nnapi_testkit.model.wire import (
     Bye,
     Decoder,
-    Device,
+    DeviceEntry,
     End,
     Failure,
     Hello,
@@ -27,14 +28,17 @@ from nnapi_testkit.model.wire import (
     encode_case,
     encode_head,
 )
-from nnapi_testkit.targets.base import InfraError, TargetError
+from nnapi_testkit.targets.base import InfraError, RunnerKilled, TargetError
 from nnapi_testkit.targets.channel import Channel, PipeChannel
 
-__all__ = ["GRACE_SECONDS", "LOAD_SECONDS", "RunnerSession"]
+__all__ = ["GRACE_SECONDS", "LOAD_SECONDS", "RunnerSession", "library_facts"]
 
 LOAD_SECONDS = 60.0  # what the runner itself allows a driver to load
 END_SECONDS = 5.0  # between the end of a runner's output and its own
 MOST_LOSSES = 3  # of a runner in one batch, while there is progress
+MOST_KILLS = 3  # of a runner over one case, after which it is the case that kills it
+MOST_WORDS = 300  # of what a driver's process printed last
+MOST_SINGLE = 100  # cases that are sent one by one after a kill
 GRACE_SECONDS = 20.0  # how much later than the runner's own deadlines its silence is an error
 DEVICE_TYPES = {0: "unknown", 1: "other", 2: "cpu", 3: "gpu", 4: "accelerator"}
 
@@ -117,9 +121,10 @@ class RunnerSession:
         if self._resume is None:
             self._kept = {}
         kept: Kept | None = None
+        until = time.monotonic() + self._patience
         while True:
-            message = self._receive(time.monotonic() + self._patience)
-            if isinstance(message, Hello):
+            message = self._receive(until)
+            if isinstance(message, Hello) and self._hello is None:
                 self._hello = message
             elif isinstance(message, Library):
                 self._library = message
@@ -127,8 +132,11 @@ class RunnerSession:
             elif isinstance(message, Kept) and self._resume is not None:
                 kept = message
             elif isinstance(message, Result) and kept is not None:
-                if kept.batch_id == self._batch:
+                # The runner may wait for the one before it: each further result is progress.
+                if kept.batch_id == self._batch and message.index not in self._kept:
                     self._kept[message.index] = message
+                    if message.index < len(self._positions):
+                        until = time.monotonic() + self._patience
             elif not (isinstance(message, End) and kept is not None):
                 raise InfraError(f"the runner of {self._name} begins with {type(message).__name__}")
 
@@ -139,15 +147,22 @@ class RunnerSession:
         try:
             written, got, ended = channel.exchange(data, until)
         except TimeoutError:
+            stopped = channel.killed
             self._discard()
-            raise InfraError(
-                f"the runner of {self._name} has been silent for too long and was killed"
-            ) from None
+            if stopped:
+                raise RunnerKilled(
+                    f"the runner of {self._name} was stopped by a signal", stopped
+                ) from None
+            raise self._late() from None
         self._messages.extend(self._decoder.feed(got))
         if ended and not self._messages:
             how = channel.ending(END_SECONDS)
-            raise InfraError(f"the runner of {self._name} {how} before its work was done")
+            text = f"the runner of {self._name} {how} before its work was done"
+            raise RunnerKilled(text, channel.killed) if channel.killed else InfraError(text)
         return written
+
+    def _late(self) -> InfraError:
+        return InfraError(f"the runner of {self._name} has been silent for too long and was killed")
 
     def _receive(self, until: float) -> Message:
         while not self._messages:
@@ -157,6 +172,9 @@ class RunnerSession:
                 self._discard()
                 raise InfraError(f"target {self._name}: {error}") from error
         message = self._messages.popleft()
+        if not isinstance(message, Result) and time.monotonic() >= until:
+            self._discard()  # it talks, and does not come on
+            raise self._late()
         if isinstance(message, Failure):
             self._discard()
             if message.trouble in (Trouble.LIBRARY, Trouble.DEVICE):
@@ -176,7 +194,9 @@ class RunnerSession:
     def run(self, cases: Sequence[Case], *, isolate: bool | None = None) -> Iterator[Result]:
         """Execute the cases; yield one result for each, in order, as soon as it is known.
 
-        A case that the wire format cannot carry is a BAD_CASE and is not sent.
+        A case that the wire format cannot carry is a BAD_CASE and is not sent. A case in which the
+        runner itself is killed or stopped each time, on this machine, is CRASHED: the driver does
+        that to processes that are not its own.
 
         Args:
             cases: what to run, as one batch.
@@ -190,26 +210,55 @@ class RunnerSession:
         alone = self._isolate if isolate is None else isolate
         done = first = 0  # `first`: of the batch that was sent last
         lost = (-1, 0)  # how far the cases were when the runner was lost last
-        losses = 0
+        losses = kills = 0
+        again = False
+        single = 0  # cases still to be sent one by one: one of them may have killed the runner
         while done < len(cases):
             try:
                 if self._channel is None:
-                    self._reopen(self._frames_done(done - first) if losses else None)
+                    self._reopen(self._frames_done(done - first) if again else None)
                     for result in self._kept_results(first, done):
                         yield result
                         done += 1
                     if done == len(cases):
                         return
                 first = done
-                for result in self._batch_of(cases[done:], alone):
+                part = cases[done : done + 1] if single else cases[done:]
+                for result in self._batch_of(part, alone):
                     yield result if done == result.index else replace(result, index=done)
                     done += 1
-            except InfraError:
+                    single = max(0, single - 1)
+            except InfraError as error:
                 self._discard()
-                losses += 1
-                if losses > MOST_LOSSES or lost == (done, len(self._kept)):
-                    raise
+                again = True
+                same = lost == (done, len(self._kept))
                 lost = (done, len(self._kept))
+                if isinstance(error, RunnerKilled):
+                    # Results of cases before it may have been under way.
+                    single = MOST_SINGLE
+                    kills = kills + 1 if same else 1
+                    if kills == MOST_KILLS:
+                        yield self._blamed(done, error)
+                        done += 1
+                        losses = kills = single = 0
+                    continue
+                kills = 0
+                losses += 1
+                if losses > MOST_LOSSES or same:
+                    raise
+
+    def _blamed(self, index: int, error: RunnerKilled) -> Result:
+        devices = self._library.devices if self._library else ()
+        first = devices[0].name if devices else ""
+        return Result(
+            index,
+            Ending.CRASHED,
+            Stage.EXECUTION,
+            code=error.signal,
+            device=self._device_name() or first,
+            text=f"{error}, {MOST_KILLS} times at this case: the driver ends processes that are"
+            " not its own",
+        )
 
     def _reopen(self, resume: int | None) -> None:
         self._resume = resume
@@ -278,10 +327,14 @@ class RunnerSession:
         # The last result waits for the END frame: who takes exactly as many results as there are
         # cases then leaves a session that is ready for the next batch.
         last: Result | None = None
+        until = 0.0
+        came = -1  # results at the time of `until`: nothing but a result renews a deadline
         try:
             while not complete:
-                now_ms = deadlines_ms[done] if done < len(frames) else 0
-                until = time.monotonic() + now_ms / 1000 + self._patience
+                if came < done:
+                    came = done
+                    now_ms = deadlines_ms[done] if done < len(frames) else 0
+                    until = time.monotonic() + now_ms / 1000 + self._patience
                 try:
                     while data and not self._messages:
                         written = self._exchange(data, until)
@@ -306,13 +359,15 @@ class RunnerSession:
                     complete = True
                     if last is not None:
                         yield last
-                elif not isinstance(message, Library):
-                    raise InfraError(f"target {self._name}: an unexpected {message!r}")
+                else:
+                    raise InfraError(
+                        f"target {self._name}: an unexpected {type(message).__name__} in a batch"
+                    )
         finally:
             if not complete:
                 self._discard()  # answers to a batch nobody waits for any more
 
-    def devices(self) -> tuple[Device, ...]:
+    def devices(self) -> tuple[DeviceEntry, ...]:
         """Return what the driver lists; empty below feature level 3."""
         return self._library.devices if self._library else ()
 
@@ -324,24 +379,8 @@ class RunnerSession:
 
     def describe(self) -> dict[str, object]:
         """Return facts about library, runtime and device, JSON values only."""
-        library = self.library
-        wanted = self._device_name()
-        device = next((d for d in library.devices if not wanted or d.name == wanted), None)
-        return {
-            "target": self._name,
-            "library": library.path,
-            "device": device.name if device else "",
-            "device_type": DEVICE_TYPES.get(device.type, str(device.type)) if device else "",
-            "device_version": device.version if device else "",
-            "feature_level": device.feature_level if device else -1,
-            "runtime_feature_level": library.runtime_level,
-            "attributed": device is not None,
-            "devices": [d.name for d in library.devices],
-            "missing_functions": list(library.missing),
-            "hardware_buffers": library.hardware_buffers,
-            "machine": os.uname().machine,
-            "page_size": self._hello.page_size if self._hello else 0,
-        }
+        page_size = self._hello.page_size if self._hello else 0
+        return library_facts(self._name, self.library, self._device_name(), page_size)
 
     def _device_name(self) -> str:
         folder = self._folder.name if self._folder else ""
@@ -362,6 +401,27 @@ class RunnerSession:
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
+
+    @property
+    def fault(self) -> str:
+        """What the driver did wrong outside any case, as far as is known; "" for nothing.
+
+        It is told when the session is closed: by a thread of the driver, an exit handler or a leak
+        checker, the driver's process ended in another way than it was asked to.
+        """
+        bye = self.farewell
+        if bye is None or bye.ending is Ending.COMPLETED:
+            return ""
+        how = {
+            Ending.TIMED_OUT: "did not end when it was asked to, and was killed",
+            Ending.OUT_OF_MEMORY: "grew past its memory limit",
+            Ending.CRASHED: f"was killed by {_signal_name(bye.code)}",
+        }.get(bye.ending, f"left by itself with status {bye.code}")
+        last = " ".join(bye.text.split())[-MOST_WORDS:]
+        return (
+            f"the driver's process {how} outside any case: in a thread of the driver, or while it"
+            " was unloaded" + (f"; it printed: {last}" if last else "")
+        )
 
     def _say_goodbye(self) -> None:
         channel = self._channel
@@ -384,3 +444,31 @@ class RunnerSession:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def library_facts(name: str, library: Library, wanted: str, page_size: int) -> dict[str, object]:
+    """Return facts about a library and its device `wanted` ("": the first), JSON values only."""
+    device = next((d for d in library.devices if not wanted or d.name == wanted), None)
+    return {
+        "target": name,
+        "library": library.path,
+        "device": device.name if device else "",
+        "device_type": DEVICE_TYPES.get(device.type, str(device.type)) if device else "",
+        "device_version": device.version if device else "",
+        "feature_level": device.feature_level if device else -1,
+        "runtime_feature_level": library.runtime_level,
+        "attributed": device is not None,
+        "devices": [d.name for d in library.devices],
+        "missing_functions": list(library.missing),
+        "hardware_buffers": library.hardware_buffers,
+        "no_hardware_buffers": library.no_hardware_buffers,
+        "machine": os.uname().machine,
+        "page_size": page_size,
+    }
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return f"signal {number} ({signal.Signals(number).name})"
+    except ValueError:
+        return f"signal {number}"

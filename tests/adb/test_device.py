@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import entry_points
@@ -24,12 +25,15 @@ from nnapi_testkit.judge.judge import judge
 from nnapi_testkit.judge.verdict import Verdict
 from nnapi_testkit.loopback import LoopbackDevice
 from nnapi_testkit.model.case import Case, Ending, Result, Stage
+from nnapi_testkit.model.kinds import Kind
 from nnapi_testkit.session.engine import Session
 from nnapi_testkit.session.fleet import run_fleet
 from nnapi_testkit.session.plan import available, within
 from nnapi_testkit.session.settings import OracleMode, Settings
-from nnapi_testkit.targets import TargetError, each_device, fleet, parse_target
+from nnapi_testkit.targets import TargetError, each_device, fleet, kept, parse_target
 from nnapi_testkit.targets.adb import server as adb_server
+from nnapi_testkit.targets.adb.device import Device
+from nnapi_testkit.targets.adb.session import promised_level
 
 Any_ = Callable[..., Any]
 MOST_STREAMS = 3
@@ -210,14 +214,14 @@ def test_before_run_reaches_the_device_and_checks_it_again(start: Any_, tmp_path
     adb = adbutils.adb_path()
     before_run(f"{adb} shell setprop debug.nn.partition 2", f"adb:{device.serial}")
     assert (device.root / "properties" / "debug.nn.partition").read_text() == "2"
-    assert sum("--list-devices" in service for service in device.opened) >= 4
+    assert sum(service.count("--list-devices") for service in device.opened) >= 4
     with pytest.raises(TargetError, match="left with status 3"):
         before_run("exit 3", f"adb:{device.serial}")
 
 
 def test_a_crash_of_the_service_is_a_verdict(make_case: Callable[..., Case]) -> None:
     case = make_case()
-    ref = CaseRef(case.id, "ADD", "float32", 1, "positive", lambda: case)
+    ref = CaseRef(case.id, "ADD", "float32", 1, Kind.POSITIVE, lambda: case)
     result = Result(0, Ending.STOPPED, Stage.EXECUTION, 5, "npu", service="npu-service (SIGSEGV)")
     record = judge(ref, case, None, result)
     assert record.verdict is Verdict.CRASH_SERVICE
@@ -395,7 +399,7 @@ def test_a_suite_prepares_each_device_once_and_before_anything_else(
         assert device.results > 0 and max(served) > prepared
         # Between its preparation and the first batch it has listed its devices twice again.
         between = opened[prepared : max(served)]
-        assert sum("--list-devices" in word for word in between) >= 2
+        assert sum(word.count("--list-devices") for word in between) >= 2
 
 
 def test_a_suite_whose_preparation_fails_runs_nothing(reference: Any_, tmp_path: Path) -> None:
@@ -404,3 +408,75 @@ def test_a_suite_whose_preparation_fails_runs_nothing(reference: Any_, tmp_path:
     assert done.returncode != 0
     assert "--before-run 'exit 3' left with status 3" in done.stdout + done.stderr
     assert device.results == 0
+
+
+def test_a_run_sets_its_device_up_once(start: Any_, target: Any_, cases: Any_) -> None:
+    """Facts first, then the cases, then failures alone: three runners, one set-up."""
+    device = start()
+    with kept():
+        target(device).describe()
+        before = [word for word in device.opened if "--list-devices" in word]
+        for _ in range(2):
+            with target(device).open() as runner:
+                assert len(list(runner.run(cases(3)))) == 3
+        assert [word for word in device.opened if "--list-devices" in word] == before
+    # And then it is left as it was found.
+    assert not any((device.root / "data/local/tmp").glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("level", "api", "promised"),
+    [
+        (10000, 34, 1000008),
+        (10000, 33, 1000007),
+        (10000, 31, 31),
+        (10000, 30, 30),
+        (10000, 99, 1000008),
+        (10000, 0, 10000),
+        (30, 34, 30),
+        (1000008, 30, 1000008),
+    ],
+)
+def test_a_level_of_the_future_is_that_of_the_release(level: int, api: int, promised: int) -> None:
+    assert promised_level(level, api) == promised
+
+
+def test_a_mistyped_serial_is_told_what_adb_lists(start: Any_, target: Any_) -> None:
+    device = start()
+    with target(device).open() as runner:
+        client = runner._lease.device.client
+        stranger = Device(client.server, "R58M12ABCDEF")
+        began = time.monotonic()
+        with pytest.raises(TargetError, match="adb lists no device R58M12ABCDEF; it lists: "):
+            stranger.reach(60, known=False)
+        assert time.monotonic() - began < 20
+
+
+def test_leftovers_that_take_long_to_find_do_not_cost_the_lease(
+    start: Any_, target: Any_, cases: Any_, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = start()
+    monkeypatch.setattr(
+        "nnapi_testkit.targets.adb.lease.Lease._clean_seconds", property(lambda self: 0.3)
+    )
+    monkeypatch.setattr("nnapi_testkit.targets.adb.lease.Lease._stopping", lambda self: "sleep 2")
+    with target(device).open() as runner:
+        assert len(list(runner.run(cases(3)))) == 3
+
+
+def test_what_a_run_waits_for_before_its_first_verdict(
+    start: Any_, target: Any_, cases: Any_, check: Any_
+) -> None:
+    """On a slow link each command that waits for the one before it is a wait of its own."""
+    device = start()
+    with kept():
+        facts = target(device).describe()
+        with target(device).open() as runner:
+            check(list(runner.run(cases(3))), 3)
+            words = list(device.opened)
+    assert facts["devices"] == runner.describe()["devices"]
+    # The probe with all questions; leftovers beside the place of the runner; the runner; its trial
+    # with two listings; the log beside the runner at work. Four waits and a file.
+    marks = ["echo ok\necho machine=", "kill -9", "mkdir -p", "sync:", "--list-devices", "logcat"]
+    assert [mark in word for mark, word in zip(marks, words, strict=False)] == [True] * 6, words
+    assert len(words) == 7 and "--serve" in words[6], words

@@ -89,10 +89,19 @@ def test_a_connection_that_breaks_at_any_byte_costs_nothing(
         check(list(runner.run(cases(400))), 400)
 
 
-def test_a_connection_that_breaks_while_the_device_is_prepared(
+def test_a_connection_that_breaks_while_the_device_is_asked_is_made_again(
     start: Any_, target: Any_, cases: Any_, check: Any_
 ) -> None:
     device = start(drop_after_bytes=900)
+    with target(device).open() as runner:
+        check(list(runner.run(cases(5))), 5)
+
+
+@pytest.mark.parametrize("after", [1700, 2200])
+def test_a_connection_that_breaks_while_the_device_is_prepared(
+    start: Any_, target: Any_, cases: Any_, check: Any_, after: int
+) -> None:
+    device = start(drop_after_bytes=after)
     with pytest.raises(InfraError) as error:
         target(device).open()
     one_line(error)

@@ -21,7 +21,7 @@ LEVEL = 4
 # A new type for an old operation, what level 4 brought, control flow, a path of its own, and an
 # operation of level 6 alone.
 OPERATIONS = ("ADD", "HARD_SWISH", "IF", "RESHAPE", "QUANTIZE", "BATCH_MATMUL")
-REMAINS = (Verdict.PASS, Verdict.UNSUPPORTED)
+REMAINS = (Verdict.PASS, Verdict.OBSERVED, Verdict.UNSUPPORTED)
 
 
 def library_of_level(level: int, folder: Path) -> Path:
@@ -80,7 +80,11 @@ def test_only_what_its_level_promises_runs_and_passes(android_11: LoopbackDevice
     assert not any("reusable" in ref.id for ref in refs), "a path of level 5"
     records = list(session.run(refs))
     assert len(records) == len(refs)
-    wrong = [(r.id, r.verdict, r.message) for r in records if r.verdict is not Verdict.PASS]
+    wrong = [
+        (r.id, r.verdict, r.message)
+        for r in records
+        if r.verdict not in (Verdict.PASS, Verdict.OBSERVED)
+    ]
     assert not wrong, wrong[:5]
 
 

@@ -115,7 +115,7 @@ def linux_command(abi: str, folder: Path, runner: Path) -> list[str]:
     empty = folder / "empty.c"
     empty.write_text("")
     compile_shared(compiler, empty, folder / "libdl.so", "-Wl,-soname,libdl.so")
-    compile_shared(compiler, TOY, folder / "libtoy.so")
+    compile_shared(compiler, TOY, folder / "libtoy.so", str(TOY.parent / "hostile.c"), "-lpthread")
     libraries = ":".join(filter(None, (str(folder), land.folder)))
     emulator = [land.emulator] if land.emulator else []
     return [*emulator, land.loader, "--library-path", libraries, str(runner)]

@@ -14,7 +14,7 @@ import pytest
 
 from nnapi_testkit import paths
 from nnapi_testkit.model.case import Case, Ending, MemoryKind
-from nnapi_testkit.model.case import Path as ExecutionPath
+from nnapi_testkit.model.case import ExecutionPath as ExecutionPath
 from nnapi_testkit.targets import TargetError, parse_target
 
 MakeAdd = Callable[..., Case]
@@ -150,11 +150,34 @@ class TestHardwareBuffers:
     def test_the_allocator_refuses(
         self, wrapped: Path, make_add: MakeAdd, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setenv("NNAPI_TESTKIT_TEST_NO_BLOB", "1")
+        monkeypatch.setenv("NNAPI_TESTKIT_TEST_BLOB", "none")
         with parse_target(f"sl:{wrapped}").open() as runner:
             (result,) = runner.run([make_add(memory=MemoryKind.AHARDWARE_BUFFER)])
         assert result.ending is Ending.BAD_CASE
         assert "AHardwareBuffer_allocate" in result.text
+
+    def test_they_are_believed_after_a_trial(self, wrapped: Path) -> None:
+        facts = parse_target(f"sl:{wrapped}").describe()
+        assert (facts["hardware_buffers"], facts["no_hardware_buffers"]) == (True, "")
+
+    @pytest.mark.parametrize(
+        ("fault", "why"),
+        [
+            ("none", "AHardwareBuffer_allocate of 4096 bytes returned -12"),
+            ("abort", "the allocation of an AHardwareBuffer ended its process: signal 6"),
+            ("hang", "the allocation of an AHardwareBuffer hangs"),
+            ("forget", "an AHardwareBuffer does not hold what is written to it"),
+        ],
+    )
+    def test_the_symbol_alone_is_not_believed(
+        self, wrapped: Path, monkeypatch: pytest.MonkeyPatch, fault: str, why: str
+    ) -> None:
+        monkeypatch.setenv("NNAPI_TESTKIT_TEST_BLOB", fault)
+        facts = parse_target(f"sl:{wrapped}").describe()
+        assert facts["hardware_buffers"] is False
+        assert facts["no_hardware_buffers"] == why
+        done = run("run", "ADD", "-k", "hardware-buffers or float32-both", f"sl:{wrapped}")
+        assert f"need hardware buffers, which the target has not: {why}" in done.stdout
 
     def test_a_driver_that_takes_none(self, make_add: MakeAdd) -> None:
         """The reference driver on Linux refuses them: an answer of the driver, not of the kit."""
@@ -162,6 +185,17 @@ class TestHardwareBuffers:
             (result,) = runner.run([make_add(memory=MemoryKind.AHARDWARE_BUFFER)])
         assert result.ending is Ending.STOPPED
         assert result.function == "ANeuralNetworksMemory_createFromAHardwareBuffer"
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    *command, target = words
+    where = ["--target", target, "--oracle", "golden"]
+    return subprocess.run(
+        [sys.executable, "-m", "nnapi_testkit.cli", *command, *where],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def suite(target: str, *operations: str) -> subprocess.CompletedProcess[str]:

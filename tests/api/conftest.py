@@ -1,5 +1,11 @@
 """The driver library that these tests drive."""
 
-from tests.driver.conftest import driver_library, lib, nothing_left
+from tests.driver.conftest import (
+    documented_library,
+    driver_library,
+    field_library,
+    lib,
+    nothing_left,
+)
 
-__all__ = ["driver_library", "lib", "nothing_left"]
+__all__ = ["documented_library", "driver_library", "field_library", "lib", "nothing_left"]

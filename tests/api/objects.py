@@ -206,6 +206,7 @@ KINDS = {
 }
 
 _BUILDING = "building whole"
+_ARGUMENT = "fresh"  # an argument is set once
 _SETTER, _STARTER, _RESULT = "preparing fresh", "preparing reusable", "completed reusable"
 # Function and parameter: the states in which it is taken, the usual one first. Any other state is
 # an error, except those behind a slash: there the call is the caller's fault and not defined, or
@@ -245,11 +246,11 @@ STATES: dict[str, str] = {
     "MemoryDesc_addInputRole.compilation": "finished",
     "MemoryDesc_addOutputRole.compilation": "finished",
     "Execution_free.execution": "preparing fresh completed reusable / computing",
-    "Execution_setInput.execution": _SETTER,
-    "Execution_setInputFromMemory.execution": _SETTER,
+    "Execution_setInput.execution": _ARGUMENT,
+    "Execution_setInputFromMemory.execution": _ARGUMENT,
     "Execution_setInputFromMemory.memory": "both reading",
-    "Execution_setOutput.execution": _SETTER,
-    "Execution_setOutputFromMemory.execution": _SETTER,
+    "Execution_setOutput.execution": _ARGUMENT,
+    "Execution_setOutputFromMemory.execution": _ARGUMENT,
     "Execution_setOutputFromMemory.memory": "both writing",
     "Execution_setMeasureTiming.execution": _SETTER,
     "Execution_setTimeout.execution": _SETTER,

@@ -162,7 +162,8 @@ def test_long_work_ends_at_its_deadline_under_load(driver_library: Path, lib: Li
     size, given = 2048, 0.05
     model = Model(lib)
     x, y, out = (model.operand(OperandCode.TENSOR_FLOAT32, (size, size)) for _ in range(3))
-    ok(model.operation(OperationCode.BATCH_MATMUL, [x, y], [out]))
+    no = model.value(model.operand(OperandCode.BOOL), np.zeros(1, np.bool_))
+    ok(model.operation(OperationCode.BATCH_MATMUL, [x, y, no, no], [out]))
     compilation = model.finished([x, y], [out]).compile()
     ones, result = np.ones((size, size), np.float32), np.zeros((size, size), np.float32)
 

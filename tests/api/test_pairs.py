@@ -15,7 +15,15 @@ from nnapi_testkit.catalog import catalog
 from nnapi_testkit.judge.agreement import Agreement
 from nnapi_testkit.judge.judge import judge
 from nnapi_testkit.judge.verdict import Record, Verdict
-from nnapi_testkit.model.case import Answer, Ending, Expected, Output, Result, SetResult, Stage
+from nnapi_testkit.model.case import (
+    Answer,
+    Ending,
+    Expected,
+    OutputResult,
+    Result,
+    SetResult,
+    Stage,
+)
 from nnapi_testkit.op.declare import Scalar, Tensor
 from nnapi_testkit.oracle.bind import OracleError
 from nnapi_testkit.oracle.propagate import Bounded
@@ -102,7 +110,7 @@ def run(ref: CaseRef, shift: float) -> Record:
     arrays = [np.ones(s, dtype=DTYPE[c]) for s, c in zip(shapes, codes, strict=True)]
     arrays[0] = arrays[0] - np.asarray(min(shift, 0.2), arrays[0].dtype)
     arrays[-1] = arrays[-1] + np.asarray(max(shift - 0.2, 0), arrays[-1].dtype)
-    outputs = tuple(Output(s, a.tobytes(), 0) for s, a in zip(shapes, arrays, strict=True))
+    outputs = tuple(OutputResult(s, a.tobytes(), 0) for s, a in zip(shapes, arrays, strict=True))
     answer = Answer((wanted,) * len(case.sets))
     done = (SetResult(0, outputs),) * len(case.sets)
     result = Result(0, Ending.COMPLETED, Stage.DONE, device="d", executions=done)

@@ -11,7 +11,7 @@ import pytest
 
 from nnapi_testkit.cases.edits import base_of
 from nnapi_testkit.cases.index import case_index
-from nnapi_testkit.cases.paths import MEMORIES, PATHS, Way, ways
+from nnapi_testkit.cases.paths import MEMORIES, PATHS, PathConfiguration, path_configurations
 from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.catalog import catalog
 from nnapi_testkit.judge.agreement import Agreement
@@ -21,51 +21,55 @@ from nnapi_testkit.model.case import (
     Answer,
     Case,
     Ending,
+    ExecutionPath,
     Expected,
     MemoryKind,
-    Output,
-    Path,
+    OutputResult,
     Result,
     SetResult,
     Stage,
 )
+from nnapi_testkit.model.kinds import Kind
 from nnapi_testkit.oracle.evaluate import answer_case
 
 CELLS = [f"{op.name} {cell.name}" for op in catalog().values() for cell in op.cells]
 
 
-def levels(way: Way) -> list[tuple[str, object]]:
+def levels(configuration: PathConfiguration) -> list[tuple[str, object]]:
     """The factors of a way and their levels."""
     names = ("path", "memory", "cache", "padding", "unknown", "told", "timing", "twice")
-    return [(name, getattr(way, name)) for name in names]
+    return [(name, getattr(configuration, name)) for name in names]
 
 
 def test_every_cell_meets_every_level() -> None:
     for cell in CELLS:
-        found = ways(cell)
-        assert {way.path for way in found} == set(PATHS), cell
+        found = path_configurations(cell)
+        assert {configuration.path for configuration in found} == set(PATHS), cell
         *others, last = found
-        assert {way.memory for way in others} == set(MEMORIES), cell
+        assert {configuration.memory for configuration in others} == set(MEMORIES), cell
         assert last.memory == MemoryKind.AHARDWARE_BUFFER, cell
-        caches = [way.cache for way in found if way.cache]
+        caches = [configuration.cache for configuration in found if configuration.cache]
         assert caches[0] == "cold", cell
         assert "warm" in caches[1:], cell
         for flag in ("padding", "unknown", "timing", "twice"):
-            assert {getattr(way, flag) for way in found} == {False, True}, (cell, flag)
+            assert {getattr(configuration, flag) for configuration in found} == {False, True}, (
+                cell,
+                flag,
+            )
 
 
 def test_every_two_factors_meet() -> None:
     met: dict[tuple[str, str], set[tuple[object, object]]] = defaultdict(set)
     values: dict[str, set[object]] = defaultdict(set)
     for cell in CELLS:
-        for way in ways(cell):
-            for name, level in levels(way):
+        for configuration in path_configurations(cell):
+            for name, level in levels(configuration):
                 values[name].add(level)
-            for (a, x), (b, y) in itertools.combinations(levels(way), 2):
+            for (a, x), (b, y) in itertools.combinations(levels(configuration), 2):
                 met[a, b].add((x, y))
     impossible: dict[tuple[str, str], set[tuple[object, object]]] = {
         ("unknown", "told"): {(False, True)},
-        ("path", "twice"): {(Path.REUSABLE, False)},
+        ("path", "twice"): {(ExecutionPath.REUSABLE, False)},
         # They come last, when the cell has been compiled.
         ("memory", "cache"): {(MemoryKind.AHARDWARE_BUFFER, "cold")},
     }
@@ -105,7 +109,7 @@ def test_every_fence_is_told_the_dimensions_or_refused() -> None:
             main = case.model.main
             assert any(0 in main.operands[i].dims for i in main.outputs), ref.id
             assert not any(s.set_output_dims for s in case.sets), ref.id
-            assert (case.path, case.expect) == (Path.FENCED, Stage.EXECUTION)
+            assert (case.path, case.expect) == (ExecutionPath.FENCED, Stage.EXECUTION)
             refused += 1
     assert fenced >= 424
     assert refused >= 400  # no constraint of an operation has more than ten cases
@@ -148,7 +152,7 @@ def test_path_case_is_its_base_case_entered_otherwise() -> None:
 
 CASE = base_of("ADD", "float32", "rank1").case
 SHAPE = CASE.sets[0].output_dims[0]
-REF = CaseRef("ADD[float32-path-x]", "ADD", "float32", 3, "path", lambda: CASE, CASE.id)
+REF = CaseRef("ADD[float32-path-x]", "ADD", "float32", 3, Kind.PATH, lambda: CASE, CASE.id)
 
 
 def answer(exempt: bool = False, kind: str = "") -> Answer:
@@ -161,7 +165,7 @@ def answer(exempt: bool = False, kind: str = "") -> Answer:
 def result(value: float, case: Case = CASE) -> Result:
     """A run that left `value` everywhere."""
     data = np.full(SHAPE, value, dtype="<f4").tobytes()
-    run = SetResult(0, (Output(SHAPE, data, 0),))
+    run = SetResult(0, (OutputResult(SHAPE, data, 0),))
     count = len(case.sets) * case.repetitions
     return Result(0, Ending.COMPLETED, Stage.DONE, device="d", executions=(run,) * count)
 

@@ -41,8 +41,8 @@ def test_without_an_oracle_shapes_stay_and_data_and_quantization_move() -> None:
     assert frozen.keys() == other.keys()
     for case_id, case in frozen.items():
         assert [s.output_dims for s in case.sets] == [s.output_dims for s in other[case_id].sets]
-    signed = [c for i, c in other.items() if i.startswith("ADD[quant8_signed")]
-    usual = [c for i, c in frozen.items() if i.startswith("ADD[quant8_signed")]
+    signed = [c for i, c in other.items() if i.startswith("ADD[quant8_signed-rank")]
+    usual = [c for i, c in frozen.items() if i.startswith("ADD[quant8_signed-rank")]
     assert not quants(signed) & quants(usual)
     first = frozen["ADD[float32-rank1]"].sets[0].inputs[0]
     second = other["ADD[float32-rank1]"].sets[0].inputs[0]

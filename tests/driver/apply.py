@@ -110,26 +110,7 @@ def apply(
     shapes, scalars); otherwise they are model inputs and no dimension of the model is known.
     """
     model = Model(lib)
-    feeds: list[tuple[int, NDArray[Any]]] = []
-    operands: list[int] = []
-    arrays = [isinstance(value, Quant | np.ndarray) for value in inputs]
-    data = [
-        isinstance(value, Quant) or (isinstance(value, np.ndarray) and value.dtype != np.int32)
-        for value in inputs
-    ]
-    if not any(data):  # a model needs an input
-        data[arrays.index(True)] = True
-    for value, is_data in zip(inputs, data, strict=True):
-        if value is None:
-            operands.append(model.operand(OperandCode.TENSOR_INT32, (0,)))
-            ok(lib.Model_setOperandValue(model.handle, operands[-1], None, 0))
-            continue
-        index, array = operand(model, value, unknown=not constant)
-        operands.append(index)
-        if constant and not is_data and array.size:
-            model.value(index, array)
-        else:
-            feeds.append((index, array))
+    operands, feeds = _operands(lib, model, inputs, constant)
     wanted = [outputs] if isinstance(outputs, Out) else list(outputs)
     results = [
         model.operand(_SCALAR[out.dtype])
@@ -164,6 +145,33 @@ def apply(
     execution.free()
     model.free()
     return Answer("compute", ResultCode.NO_ERROR, tuple(values))
+
+
+def _operands(
+    lib: Library, model: Model, inputs: Sequence[Input], constant: bool
+) -> tuple[list[int], list[tuple[int, NDArray[Any]]]]:
+    """The operands of the inputs, and which of them an execution is fed with."""
+    feeds: list[tuple[int, NDArray[Any]]] = []
+    operands: list[int] = []
+    arrays = [isinstance(value, Quant | np.ndarray) for value in inputs]
+    data = [
+        isinstance(value, Quant) or (isinstance(value, np.ndarray) and value.dtype != np.int32)
+        for value in inputs
+    ]
+    if not any(data):  # a model needs an input
+        data[arrays.index(True)] = True
+    for value, is_data in zip(inputs, data, strict=True):
+        if value is None:
+            operands.append(model.operand(OperandCode.TENSOR_INT32, (0,)))
+            ok(lib.Model_setOperandValue(model.handle, operands[-1], None, 0))
+            continue
+        index, array = operand(model, value, unknown=not constant)
+        operands.append(index)
+        if constant and not is_data and array.size:
+            model.value(index, array)
+        else:
+            feeds.append((index, array))
+    return operands, feeds
 
 
 def run(lib: Library, name: str, inputs: Sequence[Input], output: Out) -> NDArray[Any]:

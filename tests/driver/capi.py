@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -70,6 +71,8 @@ class Library:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        # The driver reads its readings once, when it is loaded.
+        self.documented = os.environ.get("NNAPI_REFERENCE_READINGS") == "documented"
         self._library = ctypes.CDLL(str(path))
         for name, row in TABLE["functions"].items():
             function = getattr(self._library, name)

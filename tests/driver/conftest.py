@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,9 +26,29 @@ def driver_library() -> Path:
 
 
 @pytest.fixture(scope="session")
-def lib(driver_library: Path) -> Library:
-    """The loaded driver."""
+def field_library(driver_library: Path) -> Library:
+    """The loaded driver, which computes and refuses as devices that ship do."""
     return Library(driver_library)
+
+
+@pytest.fixture(scope="session")
+def documented_library(driver_library: Path, tmp_path_factory: pytest.TempPathFactory) -> Library:
+    """A copy of the driver that follows the letter of the documentation."""
+    with pytest.MonkeyPatch.context() as during:
+        during.setenv("NNAPI_REFERENCE_READINGS", "documented")
+        copy = tmp_path_factory.mktemp("documented") / "driver.so"
+        shutil.copy(driver_library, copy)
+        return Library(copy)
+
+
+@pytest.fixture
+def lib(request: pytest.FixtureRequest) -> Library:
+    """The driver; with the mark `documented`, the one that follows the documentation."""
+    documented = request.node.get_closest_marker("documented") is not None
+    library: Library = request.getfixturevalue(
+        "documented_library" if documented else "field_library"
+    )
+    return library
 
 
 @pytest.fixture(autouse=True)

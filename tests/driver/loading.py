@@ -15,9 +15,15 @@ Loader = Callable[..., Library]
 
 
 @pytest.fixture
-def load(driver_library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loader:
+def load(
+    request: pytest.FixtureRequest,
+    driver_library: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Loader:
     """load(text) gives a driver that offers the devices described by the text as well; its log is
-    on, so that `capfd` sees what it decided."""
+    on, so that `capfd` sees what it decided. The mark `documented` goes for it too."""
+    documented = request.node.get_closest_marker("documented") is not None
 
     def loader(text: str = "", *, path: Path | None = None) -> Library:
         number = len(list(tmp_path.glob("driver-*.so")))
@@ -29,6 +35,8 @@ def load(driver_library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         with monkeypatch.context() as during:
             during.setenv("NNAPI_REFERENCE_DEVICES", str(path))
             during.setenv("NNAPI_TESTKIT_LOG", "1")
+            if documented:
+                during.setenv("NNAPI_REFERENCE_READINGS", "documented")
             library = Library(copy)
             library.getDevice(0, None)  # is refused, and that is logged: the variable is read
             library.getDeviceCount(ctypes.byref(ctypes.c_uint32()))

@@ -299,6 +299,7 @@ def test_referenced_models_are_finished(lib: Library) -> None:
         "too few",
     ],
 )
+@pytest.mark.documented
 def test_if_signatures(lib: Library, flaw: str) -> None:
     yes = no = doubling(lib)
     if flaw == "input count":
@@ -328,6 +329,7 @@ def test_if_signatures(lib: Library, flaw: str) -> None:
 @pytest.mark.parametrize(
     "flaw", ["condition inputs", "condition output", "body outputs", "body type", "too few"]
 )
+@pytest.mark.documented
 def test_while_signatures(lib: Library, flaw: str) -> None:
     condition, body = less_than(lib, 5), constant_add(lib, 1, (1,))
     if flaw == "condition inputs":

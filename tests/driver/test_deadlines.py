@@ -82,6 +82,7 @@ def test_large_cases_are_of_operations() -> None:
     assert set(big.BIG) | big.QUICK <= set(catalog())
 
 
+@pytest.mark.documented
 @pytest.mark.parametrize("name", sorted(big.BIG))
 def test_a_timeout_ends_the_work(lib: Library, name: str) -> None:
     op = catalog()[name]

@@ -126,6 +126,7 @@ def test_preferred_memory(lib: Library, what: str, side: str, count: int) -> Non
 # --- arguments --------------------------------------------------------------------------------
 
 
+@pytest.mark.documented
 def test_arguments_are_checked(lib: Library) -> None:
     execution = Execution(add_model(lib).compile())
     for call in (execution.input, execution.output):
@@ -158,6 +159,7 @@ def test_an_output_that_may_be_empty_takes_a_buffer_of_no_bytes(lib: Library) ->
         assert execution.shape(0) == (code, [size])
 
 
+@pytest.mark.documented
 def test_omitted_inputs_must_be_optional(lib: Library) -> None:
     execution, _ = ready(lib)
     ok(execution.input(1, None))
@@ -187,6 +189,7 @@ def test_inputs_are_not_written_and_outputs_not_read(lib: Library) -> None:
     assert (left == 1).all() and (result == 3).all()
 
 
+@pytest.mark.documented
 def test_padding(lib: Library) -> None:
     compilation = add_model(lib).compile()
     execution = Execution(compilation)
@@ -251,6 +254,7 @@ def test_insufficient_output_beside_a_sufficient_one(lib: Library) -> None:
     assert execution.shape(1) == (ResultCode.NO_ERROR, [4])
 
 
+@pytest.mark.documented
 def test_shapes_that_contradict_are_refused(lib: Library) -> None:
     """The caller's output dimensions and the computed ones must agree."""
     execution = Execution(add_model(lib, None).compile())
@@ -261,6 +265,7 @@ def test_shapes_that_contradict_are_refused(lib: Library) -> None:
     refused(execution.shape_code(0), BAD_STATE)
 
 
+@pytest.mark.documented
 def test_incompatible_runtime_shapes_are_refused(lib: Library) -> None:
     execution = Execution(add_model(lib, None).compile())
     ok(execution.input(0, np.zeros(3, np.float32), operand_type(F32, [3])))

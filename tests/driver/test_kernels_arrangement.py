@@ -52,6 +52,7 @@ def test_reductions(lib: Library, name: str, axes: tuple[int, ...]) -> None:
         np.testing.assert_allclose(got, want, rtol=1e-7, atol=1e-12)
 
 
+@pytest.mark.documented
 def test_reduction_details(lib: Library) -> None:
     quant = Quant(np.array([[1, 2], [4, 4], [0, 255]], np.uint8), 0.5, 3)
     # Means of the codes 1.5, 4, 127.5; relative to the zero point -1.5 rounds away to -2.
@@ -72,6 +73,7 @@ def test_reduction_details(lib: Library) -> None:
     assert refusals(lib, "REDUCE_MAX", [quant, i32(0), False], Out("uint8", 1.0, 3)) == EARLY
 
 
+@pytest.mark.documented
 def test_concatenation_and_pack(lib: Library) -> None:
     a, b = spread(1, 2, 3, 4), spread(2, 2, 5, 4)
     got = run(lib, "CONCATENATION", [a, b, a, 1], F32)
@@ -90,6 +92,7 @@ def test_concatenation_and_pack(lib: Library) -> None:
     assert refusals(lib, "PACK", [0, a, b], F32) == BOTH
 
 
+@pytest.mark.documented
 def test_reshape_family(lib: Library) -> None:
     x = iota(2, 6)
     shape: tuple[int, ...]
@@ -115,6 +118,7 @@ def test_reshape_family(lib: Library) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "uint8"])
+@pytest.mark.documented
 def test_transpose(lib: Library, dtype: str) -> None:
     data = iota(2, 3, 4, 5, dtype=dtype)
     x, out = (Quant(data, 0.5, 3), Out(dtype, 0.5, 3)) if dtype == "uint8" else (data, Out(dtype))
@@ -128,6 +132,7 @@ def test_transpose(lib: Library, dtype: str) -> None:
         assert refusals(lib, "TRANSPOSE", [x, i32(*perm)], out) == BOTH
 
 
+@pytest.mark.documented
 def test_reverse_and_shuffle(lib: Library) -> None:
     x = iota(2, 3, 4)
     for axis in range(3):
@@ -174,6 +179,7 @@ def test_strided_slice(lib: Library, begin: Any, end: Any, strides: Any, masks: 
     np.testing.assert_array_equal(got, want)
 
 
+@pytest.mark.documented
 def test_slices(lib: Library) -> None:
     x = iota(3, 4)
     big = 2**31 - 1
@@ -199,6 +205,7 @@ def test_slices(lib: Library) -> None:
         assert refusals(lib, "SPLIT", [x, axis, count], [F32, F32]) == BOTH
 
 
+@pytest.mark.documented
 def test_pads(lib: Library) -> None:
     x = iota(2, 3)
     pads = i32((1, 0), (2, 1))
@@ -225,6 +232,7 @@ def test_pads(lib: Library) -> None:
         assert refusals(lib, "PAD", [x, bad], F32) == BOTH
 
 
+@pytest.mark.documented
 def test_tile_gather_fill_rank(lib: Library) -> None:
     x = iota(2, 3)
     np.testing.assert_array_equal(run(lib, "TILE", [x, i32(2, 3)], F32), np.tile(x, (2, 3)))
@@ -252,6 +260,7 @@ def test_tile_gather_fill_rank(lib: Library) -> None:
     assert run(lib, "RANK", [deep], Out("int32", scalar=True)).item() == 5
 
 
+@pytest.mark.documented
 def test_ranking(lib: Library) -> None:
     x = np.array([[3, 9, 9, 1], [5, 5, 2, 2]], np.float32)
     assert list(run(lib, "ARGMAX", [x, 1], I32)) == [1, 0]
@@ -301,6 +310,7 @@ EMPTY: list[tuple[str, list[Any], tuple[int, ...]]] = [
 
 
 @pytest.mark.parametrize(("name", "inputs", "shape"), EMPTY)
+@pytest.mark.documented
 def test_empty_tensors(lib: Library, name: str, inputs: list[Any], shape: Any) -> None:
     """An empty tensor comes from a SLICE: the caller cannot hand one over."""
     model = Model(lib)

@@ -65,6 +65,7 @@ def test_arithmetic_quantized(lib: Library, name: str, dtype: str) -> None:
             np.testing.assert_array_equal(run(lib, name, [a, b, fuse], out), want)
 
 
+@pytest.mark.documented
 def test_integer_arithmetic(lib: Library) -> None:
     a, b = i32(5, -5, 7, -7, 0, -(2**31)), i32(2, 2, -2, -2, 3, -1)
     assert list(run(lib, "DIV", [a, b, NONE], I32)) == [2, -3, -4, 3, 0, -(2**31)]
@@ -73,6 +74,7 @@ def test_integer_arithmetic(lib: Library) -> None:
     refusals(lib, "DIV", [a, b, RELU], I32)
 
 
+@pytest.mark.documented
 def test_special_values(lib: Library) -> None:
     nan, inf = np.nan, np.inf
     x = f32(nan, inf, -inf, 0.0, -0.0)
@@ -84,6 +86,7 @@ def test_special_values(lib: Library) -> None:
     assert np.isnan(run(lib, "MINIMUM", [f32(0, nan), f32(nan, 0)], F32)).all()
 
 
+@pytest.mark.documented
 def test_arithmetic_refusals(lib: Library) -> None:
     a = spread(0, 2, 3)
     assert refusals(lib, "MUL", [a, spread(1, 2), NONE], F32) == ("finish", "compute")
@@ -129,6 +132,7 @@ def test_unary(lib: Library, name: str, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8"])
+@pytest.mark.documented
 def test_unary_quantized(lib: Library, dtype: str) -> None:
     low = np.iinfo(dtype).min
     x = Quant(np.tile((np.arange(256) + low).astype(dtype), 2), 0.0625, low + 100)
@@ -161,6 +165,7 @@ def test_elu(lib: Library) -> None:
     np.testing.assert_array_equal(half, np.array([np.expm1(-2), np.expm1(-0.5), 0, 3], np.float16))
 
 
+@pytest.mark.documented
 def test_softmax(lib: Library) -> None:
     x = spread(4, 2, 3, 4, 5)
     for axis in (-4, -1, 1, 3):
@@ -231,6 +236,7 @@ COMPARE: dict[str, Callable[..., Any]] = {
 
 
 @pytest.mark.parametrize("name", COMPARE)
+@pytest.mark.documented
 def test_comparison(lib: Library, name: str) -> None:
     f = COMPARE[name]
     x, y = f32([1, 2, np.nan], [-0.0, np.inf, 5]), f32(1, np.inf, 5)
@@ -245,6 +251,7 @@ def test_comparison(lib: Library, name: str) -> None:
     assert refusals(lib, name, [x, y], F32) == ("finish", "finish")
 
 
+@pytest.mark.documented
 def test_select(lib: Library) -> None:
     mask = np.array([[1, 0, 1], [0, 0, 1]], bool)
     x, y = spread(1, 2, 3), spread(2, 2, 3)
@@ -269,6 +276,7 @@ def test_quantize_and_dequantize(lib: Library) -> None:
             np.testing.assert_array_equal(got, quant.real.astype(real))
 
 
+@pytest.mark.documented
 def test_cast(lib: Library) -> None:
     x = f32(1.9, -1.9, 0, 250.5)
     assert list(run(lib, "CAST", [x], I32)) == [1, -1, 0, 250]

@@ -3,148 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from nnapi_testkit.spec.codes import OperandCode, OperationCode, ResultCode
-from tests.driver.capi import Execution, Library, Model, ok
-
-FLOAT = OperandCode.TENSOR_FLOAT32
-INT = OperandCode.TENSOR_INT32
-BYTE = OperandCode.TENSOR_QUANT8_ASYMM
-SIGNED = OperandCode.TENSOR_QUANT8_ASYMM_SIGNED
-SHORT = OperandCode.TENSOR_QUANT16_SYMM
-BOX = OperandCode.TENSOR_QUANT16_ASYMM
-SYMM = OperandCode.TENSOR_QUANT8_SYMM
-HALF = OperandCode.TENSOR_FLOAT16
-
-NUMPY: dict[int, Any] = {
-    FLOAT: np.float32,
-    INT: np.int32,
-    BYTE: np.uint8,
-    SIGNED: np.int8,
-    SHORT: np.int16,
-    BOX: np.uint16,
-    OperandCode.TENSOR_FLOAT16: np.float16,
-    OperandCode.TENSOR_QUANT8_SYMM: np.int8,
-    OperandCode.INT32: np.int32,
-    OperandCode.FLOAT32: np.float32,
-    OperandCode.FLOAT16: np.float16,
-    OperandCode.BOOL: np.uint8,
-}
-
-
-@dataclass(frozen=True)
-class In:
-    """An input; `value` None omits it."""
-
-    code: int
-    value: Any
-    scale: float = 0.0
-    zero: int = 0
-    scalar: bool = False
-
-
-@dataclass(frozen=True)
-class Out:
-    """An output; a dimension of 0 is left to the driver."""
-
-    code: int
-    dims: Sequence[int]
-    scale: float = 0.0
-    zero: int = 0
-
-
-def real(value: Any) -> In:
-    return In(FLOAT, value)
-
-
-def index(value: Any) -> In:
-    return In(INT, value)
-
-
-def integer(value: int | None) -> In:
-    return In(OperandCode.INT32, value, scalar=True)
-
-
-def number(value: float | None) -> In:
-    return In(OperandCode.FLOAT32, value, scalar=True)
-
-
-def flag(value: bool) -> In:
-    return In(OperandCode.BOOL, value, scalar=True)
-
-
-NONE = real(None)
-
-
-class Refused(Exception):
-    """The driver refused at `stage` with `code`."""
-
-    def __init__(self, stage: str, code: int) -> None:
-        super().__init__(f"{stage}: {ResultCode(code).name}")
-        self.stage = stage
-        self.code = code
-
-
-def compute(
-    lib: Library,
-    operation: int,
-    inputs: Sequence[In],
-    outputs: Sequence[Out],
-    late: bool = False,
-) -> list[NDArray[Any]]:
-    """Runs one operation: tensors are model inputs, scalars constants.
-
-    Tensors without a value are omitted by the model, or `late`, as model inputs that the
-    execution omits.
-    """
-    model = Model(lib)
-    operands: list[int] = []
-    given: list[tuple[int, NDArray[Any] | None]] = []
-    for one in inputs:
-        array = None
-        if one.value is not None:
-            array = np.ascontiguousarray(np.array(one.value, NUMPY[one.code]))
-        dims = None if one.scalar else (0,) if array is None else np.shape(one.value)
-        operand = model.operand(one.code, dims, one.scale, one.zero)
-        operands.append(operand)
-        if array is None and late and not one.scalar:
-            given.append((operand, None))
-        elif array is None:
-            ok(lib.Model_setOperandValue(model.handle, operand, None, 0))
-        elif one.scalar:
-            model.value(operand, array)
-        else:
-            given.append((operand, array))
-    results = [model.operand(one.code, one.dims, one.scale, one.zero) for one in outputs]
-    ok(model.operation(operation, operands, results))
-    model.identify([operand for operand, _ in given], results)
-    code = model.finish()
-    if code != ResultCode.NO_ERROR:
-        raise Refused("finish", code)
-    execution = Execution(model.compile())
-    for i, (_, array) in enumerate(given):
-        ok(execution.input(i, array))
-    buffers = []
-    for i, out in enumerate(outputs):
-        count = math.prod(out.dims) or 64
-        buffers.append(np.full(count, 77, NUMPY[out.code]))
-        ok(execution.output(i, buffers[-1]))
-    code = execution.compute()
-    if code != ResultCode.NO_ERROR:
-        raise Refused("compute", code)
-    values = []
-    for i, buffer in enumerate(buffers):
-        dims = execution.shape(i)[1]
-        values.append(buffer[: math.prod(dims)].reshape(dims))
-    execution.free()
-    return values
+from nnapi_testkit.spec.codes import OperandCode, OperationCode
+from tests.driver.capi import Library
+from tests.driver.operands import (
+    BYTE,
+    FLOAT,
+    HALF,
+    INT,
+    NONE,
+    SHORT,
+    SIGNED,
+    SYMM,
+    In,
+    Out,
+    Refused,
+    compute,
+    flag,
+    index,
+    integer,
+    number,
+    real,
+)
 
 
 def lstm(lib: Library, changes: dict[int, In], late: bool = False) -> list[NDArray[Any]]:
@@ -212,6 +97,7 @@ def test_lstm_layer_normalization(lib: Library) -> None:
         {17: real([0])},  # a projection bias without projection
     ],
 )
+@pytest.mark.documented
 def test_lstm_refuses_parts(lib: Library, changes: dict[int, In]) -> None:
     """Model inputs may still be omitted, so an execution is refused and not the model."""
     with pytest.raises(Refused, match="compute: BAD_DATA"):
@@ -228,6 +114,7 @@ def test_lstm_refuses_parts(lib: Library, changes: dict[int, In]) -> None:
         {2: In(OperandCode.TENSOR_FLOAT16, [[0]])},
     ],
 )
+@pytest.mark.documented
 def test_lstm_refuses(lib: Library, changes: dict[int, In]) -> None:
     with pytest.raises(Refused, match="finish: BAD_DATA"):
         lstm(lib, changes)
@@ -247,6 +134,7 @@ def sums(
     return [result.ravel().tolist() for result in results]
 
 
+@pytest.mark.documented
 def test_bidirectional_rnn_links(lib: Library) -> None:
     assert sums(lib) == [[1, 3, 7], [7, 6, 4], [7], [7]]
     assert sums(lib, merge=True) == [[1, 7, 3, 6, 7, 4], [7], [7]]
@@ -265,6 +153,7 @@ def test_rnn(lib: Library) -> None:
     assert [r.item() for r in compute(lib, OperationCode.RNN, inputs[:5], outs)] == [10, 10]
 
 
+@pytest.mark.documented
 def test_unidirectional_lstm_is_repeated_lstm(lib: Library) -> None:
     rng = np.random.default_rng(3)
     inputs = [real(rng.normal(size=(4, 2, 3)).tolist())]
@@ -290,6 +179,7 @@ def test_unidirectional_lstm_is_repeated_lstm(lib: Library) -> None:
     assert np.array_equal(cell, renewed)
 
 
+@pytest.mark.documented
 def test_svdf(lib: Library) -> None:
     # Rank 2: filters 0 and 1 make the only unit. New results: 1 + 2 = 3 and 1 - 2 = -1.
     inputs = [
@@ -338,6 +228,7 @@ def quantized_lstm(lib: Library, bias: float, state: int = 0) -> tuple[int, int]
     return int(cell.item()), int(output.item())
 
 
+@pytest.mark.documented
 def test_quantized_lstm(lib: Library) -> None:
     # The hidden state goes to the projection in steps of its own scale.
     cell = 0.5 * math.tanh(1) + 1.5
@@ -350,6 +241,7 @@ def test_quantized_lstm(lib: Library) -> None:
         quantized_lstm(lib, 1 / 4096)
 
 
+@pytest.mark.documented
 def test_lookups(lib: Library) -> None:
     values = In(BYTE, [[1, 2], [3, 4], [5, 6]], 0.5, 9)
     out = Out(BYTE, (0, 0), 0.5, 9)
@@ -377,6 +269,7 @@ def test_lookups(lib: Library) -> None:
         (b"3true", 0),  # -4880158226897771312
     ],
 )
+@pytest.mark.documented
 def test_lsh_projection_hashes_as_published(lib: Library, text: bytes, bit: int) -> None:
     """Signs of fingerprints that BigQuery's manual prints for FARM_FINGERPRINT."""
     seed = np.frombuffer(text[:4], np.float32).reshape(1, 1)
@@ -403,6 +296,7 @@ def test_random_multinomial(lib: Library) -> None:
     assert np.abs(shares - [0.125, 0.25, 0.625]).max() < 0.03  # 5 sigma
 
 
+@pytest.mark.documented
 def test_axis_aligned_bbox_transform(lib: Library) -> None:
     # Centre (15, 15) moves by half a width of 10; the height doubles; the image cuts at 18.
     inputs = [

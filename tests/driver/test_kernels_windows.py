@@ -425,6 +425,7 @@ REFUSED: list[tuple[str, list[Any]]] = [
 
 
 @pytest.mark.parametrize(("name", "inputs"), REFUSED)
+@pytest.mark.documented
 def test_refusals(lib: Library, name: str, inputs: list[Any]) -> None:
     """With parameters and dimensions in the model, and with both known only at execution."""
     refusals(lib, name, inputs, FLOAT)

@@ -100,6 +100,7 @@ def test_inputs_and_outputs_in_memory(lib: Library, file: File) -> None:
     lib.Memory_free(second)
 
 
+@pytest.mark.documented
 def test_regions_are_checked(lib: Library, file: File) -> None:
     memory, none = file.memory(lib), file.memory(lib, PAGE, 0)
     read, write = file.memory(lib, PAGE, mmap.PROT_READ), file.memory(lib, PAGE, mmap.PROT_WRITE)
@@ -194,6 +195,7 @@ def device_memory(lib: Library, *roles: tuple[Compilation, str, int]) -> ctypes.
     return memory
 
 
+@pytest.mark.documented
 def test_descriptors_of_memory_are_checked(lib: Library) -> None:
     compilation = add_model(lib).compile()
     unfinished = Compilation(add_model(lib))

@@ -95,6 +95,7 @@ def test_operand_types_that_are_refused(
     model.finished([a, b], [out]).free()
 
 
+@pytest.mark.documented
 def test_missing_dimensions_are_refused(lib: Library) -> None:
     model = Model(lib)
     kind = operand_type(F32, [1])
@@ -153,6 +154,7 @@ def test_unaligned_buffers_work(lib: Library) -> None:
     assert (target[1:].copy().view(np.float32) == 2 * np.arange(64)).all()
 
 
+@pytest.mark.documented
 def test_channel_parameters(lib: Library) -> None:
     model = Model(lib)
     index = model.operand(OperandCode.TENSOR_QUANT8_SYMM_PER_CHANNEL, [3, 2])
@@ -266,6 +268,7 @@ def build(lib: Library, case: str) -> Model:
         "omitted input",
     ],
 )
+@pytest.mark.documented
 def test_graphs_that_are_refused(lib: Library, case: str) -> None:
     model = build(lib, case)
     refused(model.finish())
@@ -322,6 +325,7 @@ def test_models_without_inputs_and_outputs_are_refused(lib: Library) -> None:
 
 
 @pytest.mark.parametrize("fuse", [-1, 4])
+@pytest.mark.documented
 def test_operation_rules_are_checked_at_finish(lib: Library, fuse: int) -> None:
     model = Model(lib)
     a, b, out = (model.operand(F32, [2]) for _ in range(3))

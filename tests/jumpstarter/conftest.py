@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from nnapi_testkit.loopback import Faults, LoopbackDevice
+from nnapi_testkit.model.builder import Builder
 from nnapi_testkit.model.case import Case, Ending, Execution, Result
-from nnapi_testkit.model.types import Graph, Lifetime, Model, Operand, Operation
 from nnapi_testkit.spec.codes import OperandCode
 from nnapi_testkit.targets.jumpstarter import target as kit
 from nnapi_testkit.targets.jumpstarter.target import JumpstarterTarget, jumpstarter_target
@@ -135,22 +135,15 @@ def cases() -> Callable[[int], list[Case]]:
 
 
 def addition(at: int) -> Case:
-    tensor = OperandCode.TENSOR_FLOAT32
     first = np.arange(6, dtype=np.float32) + np.float32(1000 * at)
     second = 2 * np.arange(6, dtype=np.float32)
-    graph = Graph(
-        operands=(
-            Operand(tensor, first.shape, lifetime=Lifetime.INPUT),
-            Operand(tensor, first.shape, lifetime=Lifetime.INPUT),
-            Operand(OperandCode.INT32, lifetime=Lifetime.CONSTANT, value=bytes(4)),
-            Operand(tensor, first.shape, lifetime=Lifetime.OUTPUT),
-        ),
-        operations=(Operation(0, (0, 1, 2), (3,)),),
-        inputs=(0, 1),
-        outputs=(3,),
-    )
-    sets = (Execution((first, second), (first.shape,)),)
-    return Case(id=f"ADD-{at}", model=Model(graph), sets=sets, deadline_ms=20_000)
+    tensor = OperandCode.TENSOR_FLOAT32
+    builder = Builder()
+    inputs = (builder.input(tensor, (6,)), builder.input(tensor, (6,)))
+    fused = builder.constant(OperandCode.INT32, 0)
+    builder.operation("ADD", (*inputs, fused), (builder.output(tensor, (6,)),))
+    sets = (Execution((first, second), ((6,),)),)
+    return Case(id=f"ADD-{at}", model=builder.build(), sets=sets, deadline_ms=20_000)
 
 
 @pytest.fixture

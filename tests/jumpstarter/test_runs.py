@@ -17,7 +17,7 @@ import pytest
 
 from nnapi_testkit.targets import fleet, parse_target
 from nnapi_testkit.targets.adb import AdbSession, Patience
-from nnapi_testkit.targets.adb.lease import acquire
+from nnapi_testkit.targets.adb.registry import acquire
 from nnapi_testkit.targets.adb.server import Server
 
 Make = Callable[..., Any]

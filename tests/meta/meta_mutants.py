@@ -16,7 +16,7 @@ from nnapi_testkit.model.case import (
     Case,
     Ending,
     Expected,
-    Output,
+    OutputResult,
     Result,
     SetResult,
     Stage,
@@ -30,8 +30,8 @@ def rounded(operand: Operand, expected: Expected) -> np.ndarray:
     """The expected values in the operand's element type, rounded to nearest."""
     code = OperandCode(operand.type)
     value = expected.value
-    if expected.law is not None:
-        return drawn(expected.law[0], value.shape[-1]).astype(DTYPE[code])
+    if expected.distribution is not None:
+        return drawn(expected.distribution[0], value.shape[-1]).astype(DTYPE[code])
     with np.errstate(all="ignore"):
         if code in CODE_RANGE:
             low, high = CODE_RANGE[code]
@@ -40,11 +40,11 @@ def rounded(operand: Operand, expected: Expected) -> np.ndarray:
         return value.astype(DTYPE[code])
 
 
-def drawn(law: np.ndarray, count: int) -> np.ndarray:
+def drawn(distribution: np.ndarray, count: int) -> np.ndarray:
     """Independent draws of class numbers, [..., count], by probabilities [..., classes]."""
-    sums = np.cumsum(law, -1)
-    uniform = np.random.default_rng(7).random((*law.shape[:-1], count)) * sums[..., -1:]
-    return (uniform[..., None] >= sums[..., None, :]).sum(-1).clip(max=law.shape[-1] - 1)
+    sums = np.cumsum(distribution, -1)
+    uniform = np.random.default_rng(7).random((*distribution.shape[:-1], count)) * sums[..., -1:]
+    return (uniform[..., None] >= sums[..., None, :]).sum(-1).clip(max=distribution.shape[-1] - 1)
 
 
 def outputs_of(case: Case) -> list[Operand]:
@@ -54,7 +54,8 @@ def outputs_of(case: Case) -> list[Operand]:
 def result_of(case: Case, sets: list[list[np.ndarray]]) -> Result:
     """What the runner would report for a driver that computes these outputs."""
     executions = tuple(
-        SetResult(0, tuple(Output(a.shape, a.tobytes(), 0) for a in arrays)) for arrays in sets
+        SetResult(0, tuple(OutputResult(a.shape, a.tobytes(), 0) for a in arrays))
+        for arrays in sets
     )
     return Result(0, Ending.COMPLETED, Stage.DONE, device="mutant", executions=executions)
 

@@ -17,11 +17,12 @@ from nnapi_testkit.model.case import (
     Ending,
     Execution,
     Expected,
-    Output,
+    OutputResult,
     Result,
     SetResult,
     Stage,
 )
+from nnapi_testkit.model.kinds import Kind
 
 
 def add_case() -> Case:
@@ -33,9 +34,9 @@ def add_case() -> Case:
 
 
 CASE = add_case()
-REF = CaseRef("ADD[test]", "ADD", "float32", 1, "positive", add_case)
+REF = CaseRef("ADD[test]", "ADD", "float32", 1, Kind.POSITIVE, add_case)
 ANSWER = Answer(((Expected(np.full(2, 2.0), np.full(2, 1e-7)),),))
-RIGHT = Output((2,), np.full(2, 2.0, dtype="<f4").tobytes(), 0)
+RIGHT = OutputResult((2,), np.full(2, 2.0, dtype="<f4").tobytes(), 0)
 DONE = Result(0, Ending.COMPLETED, Stage.DONE, device="d", executions=(SetResult(0, (RIGHT,)),))
 
 
@@ -90,6 +91,42 @@ def test_the_right_answer_passes_with_evidence() -> None:
 )
 def test_each_fault_has_its_verdict(result: Result, expected: Verdict) -> None:
     assert verdict(result) == expected
+
+
+@pytest.mark.parametrize(
+    ("run", "expected", "dims"),
+    [
+        (SetResult(0, (replace(RIGHT, dims=None),)), Verdict.DIMENSIONS, 0),
+        (SetResult(0, (replace(RIGHT, dims_code=3),)), Verdict.DIMENSIONS, 0),
+        (SetResult(0, (replace(RIGHT, dims=None, dims_code=3),)), Verdict.DIMENSIONS, 0),
+        (SetResult(0, ()), Verdict.INFRA, 0),
+        (SetResult(0, (RIGHT, RIGHT)), Verdict.INFRA, 0),
+        (SetResult(0, (replace(RIGHT, data=RIGHT.data[:4]),)), Verdict.INFRA, 0),
+        (SetResult(0, (RIGHT,), untimed=True), Verdict.EXEC_ERROR, 1),
+        (SetResult(0, (RIGHT,), hardware_ns=11, driver_ns=10), Verdict.MISMATCH, 1),
+        (SetResult(0, (RIGHT,), hardware_ns=10, driver_ns=10), Verdict.PASS, 1),
+        (SetResult(0, (RIGHT,), hardware_ns=10, driver_ns=-1), Verdict.PASS, 1),
+    ],
+)
+def test_what_was_not_seen_is_no_evidence(run: SetResult, expected: Verdict, dims: int) -> None:
+    record = judge(REF, replace(CASE, measure=True), ANSWER, replace(DONE, executions=(run,)))
+    assert record.verdict is expected, record
+    assert record.evidence.dims_checked == dims
+
+
+def test_a_library_without_dimensions_has_none_checked() -> None:
+    """Below feature level 3 there is no function that tells them, and no device with a name."""
+    bare = replace(with_output(dims=None), device="")
+    record = judge(REF, CASE, ANSWER, bare)
+    assert (record.verdict, record.evidence.dims_checked) == (Verdict.PASS, 0)
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_fewer_repetitions_than_asked_do_not_pass(count: int) -> None:
+    case = replace(CASE, repetitions=3)
+    record = judge(REF, case, ANSWER, replace(DONE, executions=(SetResult(0, (RIGHT,)),) * count))
+    assert record.verdict is Verdict.INFRA
+    assert record.message == f"{count} executions came back, 3 were asked for"
 
 
 def test_other_bits_for_the_same_input_are_nondeterministic() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,13 @@ from nnapi_testkit.judge.compare import compare
 from nnapi_testkit.judge.draws import draws_margin
 from nnapi_testkit.judge.profiles import PROFILES
 from nnapi_testkit.judge.rows import in_expected_order
-from nnapi_testkit.model.case import Answer, Expected, Output
+from nnapi_testkit.model.case import Answer, Expected, OutputResult
 from nnapi_testkit.model.types import Operand
-from nnapi_testkit.op.farmhash import fingerprint64
+from nnapi_testkit.op.families.farmhash import fingerprint64
 from nnapi_testkit.spec.codes import OperandCode
 
 CHANCES = np.array([0.1, 0.2, 0.3, 0.4])
-LAW = np.stack((CHANCES, np.zeros(4)))[:, None]
+DISTRIBUTION = np.stack((CHANCES, np.zeros(4)))[:, None]
 
 
 def drawn(chances: np.ndarray, count: int = 2048, seed: int = 0) -> np.ndarray:
@@ -27,7 +28,10 @@ def drawn(chances: np.ndarray, count: int = 2048, seed: int = 0) -> np.ndarray:
 
 
 def test_right_draws_are_far_from_an_alarm() -> None:
-    assert max(draws_margin(LAW, drawn(CHANCES, seed=seed)).max() for seed in range(200)) < 0.7
+    assert (
+        max(draws_margin(DISTRIBUTION, drawn(CHANCES, seed=seed)).max() for seed in range(200))
+        < 0.7
+    )
 
 
 @pytest.mark.parametrize(
@@ -43,7 +47,7 @@ def test_right_draws_are_far_from_an_alarm() -> None:
     ids=["constant", "other-law", "sorted", "each-twice", "class-too-high", "class-below-0"],
 )
 def test_wrong_draws_are_noticed(wrong: np.ndarray) -> None:
-    assert draws_margin(LAW, wrong).max() > 1
+    assert draws_margin(DISTRIBUTION, wrong).max() > 1
 
 
 def test_what_rounding_may_do_to_the_law_is_allowed() -> None:
@@ -52,12 +56,24 @@ def test_what_rounding_may_do_to_the_law_is_allowed() -> None:
     assert draws_margin(room, drawn(other)).max() < 1
 
 
+def test_one_draw_of_thousands_of_classes_needs_no_table_of_pairs() -> None:
+    classes = 4_099
+    distribution = np.zeros((2, 2, classes))
+    distribution[0, :, 1:] = 1 / (classes - 1)
+    tracemalloc.start()
+    margins = draws_margin(distribution, np.array([[7], [0]]))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert margins[0] < 1 < margins[1]
+    assert peak < 8 * classes**2 / 10
+
+
 def test_an_impossible_class_is_noticed_once_drawn() -> None:
-    law = np.stack((np.array([0.5, 0.5, 0.0, 0.0]), np.zeros(4)))[:, None]
+    distribution = np.stack((np.array([0.5, 0.5, 0.0, 0.0]), np.zeros(4)))[:, None]
     draws = drawn(np.array([0.5, 0.5, 0.0, 0.0]))
-    assert draws_margin(law, draws).max() < 1
+    assert draws_margin(distribution, draws).max() < 1
     draws[0, 100] = 2
-    assert draws_margin(law, draws).max() > 1
+    assert draws_margin(distribution, draws).max() > 1
 
 
 OPERANDS = (
@@ -74,14 +90,14 @@ WANTED = (
 )
 
 
-def outcome(order: list[int], images: list[int] | None = None) -> tuple[Output, ...]:
+def outcome(order: list[int], images: list[int] | None = None) -> tuple[OutputResult, ...]:
     codes = np.rint(BOXES[order] * 8).astype("<u2")
     batch = np.array(images or [0, 0, 1, 1], dtype="<i4")
     data = SCORES[order].astype("<f4"), codes, batch
-    return tuple(Output(a.shape, a.tobytes() + b"tail", 0) for a in data)
+    return tuple(OutputResult(a.shape, a.tobytes() + b"tail", 0) for a in data)
 
 
-def passes(outputs: tuple[Output, ...]) -> bool:
+def passes(outputs: tuple[OutputResult, ...]) -> bool:
     moved_ = in_expected_order(OPERANDS, WANTED, outputs)
     return all(
         compare(operand, want, got.data, PROFILES["strict"], False).ok
@@ -110,7 +126,7 @@ def test_a_missing_and_a_doubled_row_are_noticed() -> None:
 
 
 def test_outputs_of_other_dimensions_stay_as_they_are() -> None:
-    short = (Output((3,), b"\0" * 12, 0), *outcome([0, 1, 2, 3])[1:])
+    short = (OutputResult((3,), b"\0" * 12, 0), *outcome([0, 1, 2, 3])[1:])
     assert in_expected_order(OPERANDS, WANTED, short) == short
 
 
@@ -122,15 +138,17 @@ def test_any_byte_but_0_is_true(byte: int, fine: bool) -> None:
 
 
 def test_kinds_and_laws_come_back_from_a_golden(tmp_path: Path) -> None:
-    draws = Expected(np.zeros((1, 64)), np.zeros((1, 64)), None, "draws", LAW)
+    draws = Expected(np.zeros((1, 64)), np.zeros((1, 64)), None, "draws", DISTRIBUTION)
     answer = Answer(((draws, *WANTED),))
     path = tmp_path / "X.golden"
     write(path, {"X[a]": ("hash", *pack(answer))})
     back = Container(path).answer("X[a]")
     assert moved(back, answer) == ""
     assert [e.kind for e in back.sets[0]] == ["draws", "rows", "rows", "groups"]
-    assert np.array_equal(back.sets[0][0].law, LAW)
-    other = Answer(((Expected(draws.value, draws.bound, None, "draws", LAW * 1.1), *WANTED),))
+    assert np.array_equal(back.sets[0][0].distribution, DISTRIBUTION)
+    other = Answer(
+        ((Expected(draws.value, draws.bound, None, "draws", DISTRIBUTION * 1.1), *WANTED),)
+    )
     assert moved(back, other)
 
 

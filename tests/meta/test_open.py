@@ -46,6 +46,35 @@ WIDE = {
         " powers set the bound, and one base for all elements keeps the range small"
     ),
 }
+# Probes whose data make rounding as large as the results, or open: they are there for drivers that
+# crash, write nothing or give NaN, and for the twins in float32 that are judged closely.
+PROBES = {
+    "*[*subnormal-*]": "numbers below the smallest normal one may be read as zero",
+    "*[*equal-*]": "elements that differ in the last place: what differs is rounding, or a tie",
+    "*[*offset-*]": "a large mean and a small spread: u |x| of the inputs exceeds the spread",
+    "*[*cancel-*]": "sums that cancel: u sum |x| exceeds their result",
+    "*[float16-size*]": (
+        "(n + 2) 2^-11 sum|x||w| reaches the range from some tens of terms on, and overflows are"
+        " open; float32 of the same size is narrow"
+    ),
+    "*[float32-size1031-*]": "(n + 2) 2^-24 sum|x||w| grows with n, a sum with its root",
+    "*[float32-size4099-*]": "the same",
+    "BIDIRECTIONAL_SEQUENCE_LSTM[float32-many-size67-cross-linked-*]": (
+        "67 steps of 67 units: each multiplies what the one before may have rounded"
+    ),
+    "*LSTM[float32-channels-size*]": "the same, through gates, cell and projection",
+    "*[float16-saturated-*]": "sums of products of large numbers in half precision",
+    "*[per_channel>float16-codes-*]": "2^-11 of the largest code, over the range of one channel",
+    "ARG*[quant8*-size*]": "one place for hundreds of codes, of which some are equal",
+    "ARGMAX[int32-wide-numbers-*]": "two of the numbers are equal: a tie",
+    "RSQRT[quant8*-codes-*]": "codes that stand for zero and below have no inverse root",
+    "LOG_SOFTMAX[float*-far-*]": "the text's formula overflows where a sound one does not",
+    "*_NORMALIZATION[float16-large-mean]": "the squares of the mean exceed half precision's range",
+    "LSH_PROJECTION[quant8-size4099-*]": "a sum of 4,099 products decides by its sign",
+    "LOCAL_RESPONSE_NORMALIZATION[*special*-large]": "squares overflow: infinity or its limit",
+}
+# The largest share of all cases that such probes may be.
+MOST_PROBES = 0.02
 # Operations, or cells, that special values do not go into, with the reason.
 GEOMETRY = (
     "boxes and scores are given: corners have to be in order, and what NaN or an infinity does to"
@@ -64,6 +93,7 @@ NO_SPECIAL = {
     "GENERATE_PROPOSALS": GEOMETRY,
     "HEATMAP_MAX_KEYPOINT": "the quadratic expansion at a peak that is NaN or infinite is none",
     "RANK": "it reads no data",
+    "SVDF": "documentation and devices differ on its state: each case asks which one is followed",
 }
 
 
@@ -91,6 +121,8 @@ def test_little_is_left_open(name: str) -> None:
         found = list(judged_outputs(name, case, answer(ref, case)))
         size = sum(e.value.size for _, _, e in found)
         open_ = sum(int(e.exempt.sum()) for _, _, e in found if e.exempt is not None)
+        if any(fnmatch(ref.id, literal(probe)) for probe in PROBES):
+            continue
         assert open_ <= MOST_OPEN * size, f"{ref.id}: {open_} of {size} elements are open"
         if ref.kind == "special" or any(fnmatch(ref.id, literal(wide)) for wide in WIDE):
             continue
@@ -121,8 +153,28 @@ def literal(pattern: str) -> str:
 
 def test_wide_cases_exist() -> None:
     ids = [ref.id for name in OPERATIONS for ref in case_index([name])]
-    for pattern in WIDE:
+    for pattern in (*WIDE, *PROBES):
         assert any(fnmatch(case_id, literal(pattern)) for case_id in ids), pattern
+
+
+def test_few_probes_are_loose() -> None:
+    """Most of what the patterns name is judged closely all the same, and few cases are not."""
+    loose = total = 0
+    for name in OPERATIONS:
+        for ref in case_index([name]):
+            if not ref.has_golden:
+                continue
+            total += 1
+            if not any(fnmatch(ref.id, literal(probe)) for probe in PROBES):
+                continue
+            case = ref.make()
+            found = list(judged_outputs(name, case, answer(ref, case)))
+            size = sum(e.value.size for _, _, e in found)
+            open_ = sum(int(e.exempt.sum()) for _, _, e in found if e.exempt is not None)
+            half = case.model.relaxed or ref.cell.startswith("float16")
+            limit = WIDEST["half" if half else "float32"]
+            loose += open_ > MOST_OPEN * size or any(width(o, e) > limit for _, o, e in found)
+    assert 0 < loose <= MOST_PROBES * total
 
 
 @pytest.mark.parametrize("name", OPERATIONS)

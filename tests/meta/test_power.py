@@ -72,7 +72,7 @@ def challenge(power: Power, ref: CaseRef, case: Case, told: Answer) -> None:
         return
 
     def rejected(outputs: list[list[np.ndarray]] | None) -> bool:
-        return outputs is not None and verdict(ref, case, told, outputs) != Verdict.PASS
+        return outputs is not None and verdict(ref, case, told, outputs).is_failure
 
     for name, wrong in (
         ("zeros", zeros(case, right)),

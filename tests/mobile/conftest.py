@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from nnapi_testkit.mobile.rounding import one_thread
 from nnapi_testkit.mobile.runtime import Runtime, library_of
+from nnapi_testkit.oracle.threads import one_thread
 
 
 @pytest.fixture(scope="session")

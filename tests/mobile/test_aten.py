@@ -12,8 +12,8 @@ from torch.backends._nnapi.serializer import _NnapiSerializer
 
 from nnapi_testkit.judge.verdict import Verdict
 from nnapi_testkit.mobile import files
-from nnapi_testkit.mobile.check import Settings, answers_for, check
-from nnapi_testkit.mobile.compare import Expected, compare
+from nnapi_testkit.mobile.check import CheckSettings, answers_for, check
+from nnapi_testkit.mobile.compare import ExactOutput, compare
 from nnapi_testkit.mobile.convert import Layout, convert
 from nnapi_testkit.mobile.runtime import Runtime
 from nnapi_testkit.mobile.walk import encode, real
@@ -56,14 +56,14 @@ def test_small_module(small: Small, layout: Layout, runtime: Runtime) -> None:
         kinds = {node.kind() for node in converted.source.graph.nodes()}
         assert small.kind in kinds, "the graph does not hold the node that it should cover"
         assert small.nnapi in ("", *converted.operations)
-        report = check(model, [inputs], Settings(layout=layout), runtime)
+        report = check(model, [inputs], CheckSettings(layout=layout), runtime)
         answers = answers_for(model, converted, [inputs])
     assert report.passed, report.text()
     for expected in answers[0]:
         _bites(expected)
 
 
-def _bites(expected: Expected) -> None:
+def _bites(expected: ExactOutput) -> None:
     """Zeros, a shift by one element, and one wrong element must not pass for the answer."""
     value = expected.value
     exact = real(value).contiguous()

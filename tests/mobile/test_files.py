@@ -108,7 +108,7 @@ def test_random_inputs() -> None:
 
 
 def test_check_command(model_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["model", "check", str(model_file), "--runs", "1"]) == 0
+    assert main(["model", "runtime", str(model_file), "--runs", "1"]) == 0
     out = capsys.readouterr().out
     assert out.splitlines()[-1] == "PASS"
     assert "max error" in out and "ratio" in out and "FULLY_CONNECTED 3" in out
@@ -120,7 +120,7 @@ def test_convert_then_check(
     made = tmp_path / "converted.pt"
     assert main(["model", "convert", str(model_file), "-o", str(made)]) == 0
     assert "6 operations, 1 input set(s) with answers" in capsys.readouterr().out
-    assert main(["model", "check", str(made), "--runs", "0"]) == 0
+    assert main(["model", "runtime", str(made), "--runs", "0"]) == 0
     assert main(["model", "convert", str(made), "-o", str(made)]) == 2
     assert "is converted already" in capsys.readouterr().err
 
@@ -147,7 +147,7 @@ def test_sample_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_check_errors(
     arguments: list[str], words: str, model_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["model", "check", str(model_file), *arguments]) == 2
+    assert main(["model", "runtime", str(model_file), *arguments]) == 2
     error = capsys.readouterr().err.strip()
     assert words in error and "\n" not in error and error.startswith("nnapi-testkit: ")
 
@@ -156,6 +156,6 @@ def test_a_file_without_inputs(tmp_path: Path, capsys: pytest.CaptureFixture[str
     model, inputs = samples.sample("linear")
     path = tmp_path / "bare.pt"
     files.save(as_torchscript(model, inputs), path)
-    assert main(["model", "check", str(path)]) == 2
+    assert main(["model", "runtime", str(path)]) == 2
     assert "name their shapes" in capsys.readouterr().err
-    assert main(["model", "check", str(path), "--input", "4,64", "--runs", "0"]) == 0
+    assert main(["model", "runtime", str(path), "--input", "4,64", "--runs", "0"]) == 0

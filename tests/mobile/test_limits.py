@@ -16,7 +16,7 @@ from torch import nn
 
 from nnapi_testkit.judge.verdict import Verdict
 from nnapi_testkit.mobile import files
-from nnapi_testkit.mobile.check import Settings, check
+from nnapi_testkit.mobile.check import CheckSettings, check
 from nnapi_testkit.mobile.convert import ConversionError, Layout, convert
 from nnapi_testkit.mobile.runtime import Runtime
 from tests.mobile.aten import (
@@ -96,20 +96,20 @@ WRONG = (
     Wrong(
         "slice_nhwc",
         fn(lambda x: x[:, 1:3]),
-        Verdict.REFUSED,
+        Verdict.EXEC_ERROR,
         "begin, end and strides stand in NCHW order, output dimensions in NHWC order",
         "nhwc",
     ),
     Wrong(
         "slice_uneven_step",
         fn(lambda x: x[:, :, :, 0:7:2]),
-        Verdict.REFUSED,
+        Verdict.EXEC_ERROR,
         "the output's length is rounded down; STRIDED_SLICE rounds up",
     ),
     Wrong(
         "slice_past_the_end",
         fn(lambda x: x[:, 1:100]),
-        Verdict.REFUSED,
+        Verdict.EXEC_ERROR,
         "the end is not clamped to the dimension",
     ),
     Wrong(
@@ -164,7 +164,7 @@ def test_refused_with_one_line(case: Refused) -> None:
 def test_converter_defect_is_noticed(case: Wrong, runtime: Runtime) -> None:
     torch.manual_seed(1)
     model, inputs = case.build()
-    report = check(model.eval(), [inputs], Settings(layout=case.layout), runtime)
+    report = check(model.eval(), [inputs], CheckSettings(layout=case.layout), runtime)
     assert report.verdict is case.verdict, f"expected, because {case.why}:\n{report.text()}"
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from nnapi_testkit.judge.verdict import Verdict
 from nnapi_testkit.mobile import samples
-from nnapi_testkit.mobile.compare import Expected, compare, worst
+from nnapi_testkit.mobile.compare import ExactOutput, compare, worst
 from nnapi_testkit.mobile.convert import as_torchscript, freeze
 from nnapi_testkit.mobile.rounding import FLOAT16_U, FLOAT32_U, SAFETY, movement
 from nnapi_testkit.mobile.walk import WalkError, encode, walk
@@ -86,11 +86,11 @@ def test_the_same_tolerance_every_time() -> None:
     assert movement(module, inputs).tolerances == movement(module, inputs).tolerances
 
 
-def expected(tolerance: float = 0.01, eager: torch.Tensor | None = None) -> Expected:
-    return Expected(torch.tensor([1.0, -2.0, 3.0], dtype=torch.float64), tolerance, eager)
+def expected(tolerance: float = 0.01, eager: torch.Tensor | None = None) -> ExactOutput:
+    return ExactOutput(torch.tensor([1.0, -2.0, 3.0], dtype=torch.float64), tolerance, eager)
 
 
-def verdict(actual: list[float], given: Expected | None = None) -> Verdict:
+def verdict(actual: list[float], given: ExactOutput | None = None) -> Verdict:
     return compare(0, 0, given or expected(), torch.tensor(actual)).verdict
 
 
@@ -119,7 +119,7 @@ def test_codes_are_compared_as_codes() -> None:
         raw = torch.tensor(values, dtype=torch.uint8)
         return torch._make_per_tensor_quantized_tensor(raw, 0.1, 128)
 
-    given = Expected(codes(10, 20, 250), 0.1, coarse=True)
+    given = ExactOutput(codes(10, 20, 250), 0.1, coarse=True)
     assert compare(0, 0, given, codes(11, 19, 250)).verdict is Verdict.PASS
     report = compare(0, 0, given, codes(10, 22, 250))
     assert report.verdict is Verdict.MISMATCH and "max error 2 codes at [1]" in report.text()

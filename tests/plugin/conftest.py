@@ -23,7 +23,7 @@ def run_pytest(tmp_path: Path) -> Pytest:
     installed = any(p.value == "nnapi_testkit.plugin" for p in entry_points(group="pytest11"))
 
     def call(
-        *words: str, special: str = "", count: int = 30, world: bool = True
+        *words: str, special: str = "", count: int = 30, world: bool = True, **more: str
     ) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words]
         if "--lf" in words or "--cache" in words:
@@ -40,6 +40,7 @@ def run_pytest(tmp_path: Path) -> Pytest:
         environment["PYTHONPATH"] = os.pathsep.join([str(ROOT / "tests" / "session"), str(ROOT)])
         environment["FAKE_SPECIAL"] = special
         environment["FAKE_CASES"] = str(count)
+        environment.update(more)
         return subprocess.run(
             command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=240
         )

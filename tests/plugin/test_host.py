@@ -75,7 +75,7 @@ def test_wrong_inputs_are_errors(nnapi, given, message):
 
 
 def test_a_refused_model_is_an_assertion(nnapi):
-    with pytest.raises(AssertionError, match="REFUSED|UNSUPPORTED"):
+    with pytest.raises(AssertionError, match="REFUSED|UNSUPPORTED|EXEC_ERROR"):
         nnapi.check(add(relu=17), X)
 """
 
@@ -115,5 +115,8 @@ def test_what_the_target_has_not_is_skipped_and_not_counted(
     assert done.returncode == 0, done.stdout
     assert "need hardware buffers, which the target has not" in done.stdout
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert outcome(done) == {"passed": summary["cases"], "skipped": 3}
-    assert summary["verdicts"]["PASS"] == summary["cases"]
+    counts = outcome(done)
+    assert counts.pop("skipped") == 3
+    assert sum(counts.values()) == summary["cases"] and set(counts) <= {"passed", "observed"}
+    told = {verdict for verdict, count in summary["verdicts"].items() if count}
+    assert told <= {"PASS", "OBSERVED"}

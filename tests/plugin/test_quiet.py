@@ -47,7 +47,7 @@ def test_it_does_nothing_unless_asked(run_pytest: Pytest, tmp_path: Path) -> Non
         "def test_mine(pytestconfig):\n"
         "    assert not pytestconfig.pluginmanager.hasplugin('nnapi-suite')\n"
         "    loaded = {name for name in sys.modules if name.startswith('nnapi_testkit')}\n"
-        "    assert loaded <= {'nnapi_testkit', 'nnapi_testkit.plugin'}\n"
+        "    assert loaded <= {'nnapi_testkit', 'nnapi_testkit.options', 'nnapi_testkit.plugin'}\n"
         "    assert 'numpy' not in sys.modules and 'torch' not in sys.modules\n"
     )
     done = run_pytest(world=False)

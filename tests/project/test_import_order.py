@@ -14,7 +14,9 @@ PROJECT = (
 
 
 def load_checker() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("import_order", ROOT / "ci" / "import_order.py")
+    spec = importlib.util.spec_from_file_location(
+        "import_order", ROOT / "tools" / "import_order.py"
+    )
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -107,3 +109,39 @@ def test_the_command_exits_1_on_a_break(tmp_path: Path, capsys: pytest.CaptureFi
     finally:
         sys.argv = old
     assert "nnapi_testkit/cli.py:1: imports torch" in capsys.readouterr().out
+
+
+CIRCLES = {
+    "two modules": {
+        "nnapi_testkit/spec/a.py": "from nnapi_testkit.spec.b import B\n",
+        "nnapi_testkit/spec/b.py": "import nnapi_testkit.spec.a\n",
+    },
+    "inside a function": {
+        "nnapi_testkit/spec/a.py": "from nnapi_testkit.spec import b\n",
+        "nnapi_testkit/spec/b.py": "def f():\n    from nnapi_testkit.spec.a import A\n",
+    },
+    "for types only": {
+        "nnapi_testkit/spec/a.py": "from nnapi_testkit.spec.b import B\n",
+        "nnapi_testkit/spec/b.py": "if TYPE_CHECKING:\n    from nnapi_testkit.spec.a import A\n",
+    },
+    "by name": {
+        "nnapi_testkit/spec/a.py": "from .b import B\n",
+        "nnapi_testkit/spec/b.py": 'importlib.import_module("nnapi_testkit.spec.a")\n',
+    },
+}
+
+
+@pytest.mark.parametrize("files", CIRCLES.values(), ids=CIRCLES)
+def test_a_circle_is_noticed(tmp_path: Path, files: dict[str, str]) -> None:
+    found = complaints(tmp_path, {**GOOD, **files})
+    way = "nnapi_testkit.spec.a -> nnapi_testkit.spec.b -> nnapi_testkit.spec.a"
+    assert found == [f"{way}: these modules import each other in a circle"]
+
+
+def test_a_long_circle_is_told_once(tmp_path: Path) -> None:
+    ring = {
+        f"nnapi_testkit/spec/{one}.py": f"from nnapi_testkit.spec import {other}\n"
+        for one, other in zip("abcd", "bcda", strict=True)
+    }
+    (found,) = complaints(tmp_path, {**GOOD, **ring})
+    assert found.count(" -> ") == 4

@@ -14,7 +14,7 @@ PASS = f"one line\n{SUMMARY}\x1b[32mPASS: 9 PASS in 0.1 s\x1b[0m\n"
 
 
 def load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("readme_output", ROOT / "ci/readme_output.py")
+    spec = importlib.util.spec_from_file_location("readme_output", ROOT / "tools/readme_output.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -22,12 +22,18 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
 def test_a_write_that_fails_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     write_whole(path, "one")
-    with pytest.raises(UnicodeEncodeError):
-        write_whole(path, "two \udc00")
+    (tmp_path / "b.txt").mkdir()
+    with pytest.raises(KitError, match=r"b\.txt cannot be written"):
+        write_whole(tmp_path / "b.txt", "two")
     assert path.read_text() == "one"
-    assert os.listdir(tmp_path) == ["a.txt"]
+    assert sorted(os.listdir(tmp_path)) == ["a.txt", "b.txt"]
     with pytest.raises(KitError, match="create its folder first"):
         write_whole(tmp_path / "none" / "a.txt", "one")
+
+
+def test_any_text_can_be_written(tmp_path: Path) -> None:
+    write_whole(tmp_path / "a.txt", "bad \udc80 \u00b7")
+    assert (tmp_path / "a.txt").read_text("utf-8") == "bad \\udc80 \u00b7"
 
 
 def test_lines_are_complete_and_in_order(tmp_path: Path) -> None:

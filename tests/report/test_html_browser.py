@@ -48,7 +48,7 @@ def _document(page: Path, address: str = "") -> str:
 
 
 def _ids(document: str) -> list[str]:
-    return re.findall(r'class="id" title="([^"]*)"', document)
+    return re.findall(r'<span class="id" title="([^"]*)"', document)
 
 
 def _heads(document: str) -> list[str]:
@@ -70,7 +70,9 @@ def test_the_page_lives(page: Path) -> None:
     # Failures come first, and only what can be seen is in the document.
     assert _ids(everything)[:2] == ["MUL[quant8-b]", "RELU[float32-d]"]
     assert 10 < len(_ids(everything)) < 100
-    assert re.search(r'class="v-fail[^"]*" title="MUL quant8: 1 cases, 0 passed', everything)
+    assert re.search(
+        r'class="v-fail[^"]*"><button [^>]*title="MUL quant8: 1 cases, 0 passed', everything
+    )
 
     # Columns of the matrix: types of first tensors; of one operation, the feature levels.
     assert _heads(everything) == ["Operation", "Level", "float32", "float16", "quant8"]
@@ -93,7 +95,9 @@ def test_the_page_lives(page: Path) -> None:
     assert "MULfloat32 1 no" in table
     assert re.search(r'<details id="honesty" open="">', everything)
     assert _honesty(_document(page, "#honest=none")) == ["MULfloat32 1 no"]
-    assert _honesty(_document(page, f"#operation={quote('=TANH')}")) == ["TANHfloat16 2 2 2 2"]
+    assert _honesty(_document(page, f"#operation={quote('=TANH')}")) == [
+        "TANHfloat16 2 2 2 1 1 not charged"
+    ]
     assert _honesty(_document(page, "#text=relu+wrong"))[0].startswith("RELUfloat32")
 
     case = mismatch()

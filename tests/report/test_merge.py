@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -74,7 +75,13 @@ def test_a_shard_that_was_killed(shards: Path, tmp_path: Path) -> None:
     (part / "results.jsonl").write_text(text[: len(text) // 2])
     done = command("merge", shards / "1", shards / "3", part, "-o", tmp_path / "joined")
     assert done.returncode == 2
-    assert "the run did not end" in done.stdout
+    assert f"UNFINISHED: {part}: " in done.stdout
+    assert re.search(
+        r"(\d+) of (\d+) planned cases have a record, and the run did not end", done.stdout
+    )
+    assert done.stdout.splitlines()[-1].startswith("UNFINISHED: ")
+    diff = command("report", tmp_path / "joined", "--diff", shards / "whole")
+    assert diff.returncode == 2, diff.stdout
 
 
 def test_parts_of_different_runs(shards: Path, tmp_path: Path) -> None:
@@ -147,12 +154,13 @@ class TestWorst:
 def test_problems_of_a_part_stay(shards: Path) -> None:
     parts = read_parts(shards / name for name in "123")
     assert shard_problems(parts) == []
-    broken = replace(parts[0], summary={**parts[0].summary, "problems": ["a waiver expired"]})
+    broken = replace(parts[0], problems=("a waiver expired",))
     (problem,) = shard_problems([broken, *parts[1:]])
     assert problem.endswith(": a waiver expired")
 
 
 def test_cuts_that_do_not_fit(shards: Path) -> None:
     parts = read_parts(shards / name for name in "12")
-    other = replace(parts[1], summary={**parts[1].summary, "selection": "--shard 2/4"})
+    assert parts[1].beginning is not None
+    other = replace(parts[1], beginning=replace(parts[1].beginning, shard="2/4"))
     assert any("different cuts: of 3, 4" in line for line in shard_problems([parts[0], other]))

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from nnapi_testkit.judge.verdict import Evidence, Record, Verdict
+from nnapi_testkit.model.kinds import Kind
 from nnapi_testkit.report.refusals import refusal_facts
 from nnapi_testkit.session.record import decode, encode
 from tests.report.report_samples import record
 
 
-def refusal(name: str, neighbour: str, verdict: Verdict = Verdict.PASS, **more: object) -> Record:
+def refusal(name: str, control: str, verdict: Verdict = Verdict.PASS, **more: object) -> Record:
     evidence = Evidence(status_checked=1, oracle="expected-refusal")
-    found = {"kind": "refusal", "stage": "COMPILATION", "evidence": evidence} | more
-    return record(f"{name}]", verdict, neighbour=neighbour, **found)
+    rule = name.partition("-refused-")[2].partition(".")[0]
+    found = {
+        "kind": Kind.REFUSAL,
+        "stage": "COMPILATION",
+        "evidence": evidence,
+        "rule": rule,
+    } | more
+    return record(f"{name}]", verdict, control=control, **found)
 
 
 DOCUMENTED = Evidence(status_checked=2, oracle="documented-code")
@@ -22,7 +29,7 @@ RECORDS = [
     refusal("ADD[float32-refused-rank-input.5", "ADD[float32-a]"),
     refusal("ADD[float32-refused-rank-input.6", "ADD[float32-a]", stage="MODEL"),
     refusal("ADD[float32-refused-output-size", "ADD[float32-a]", evidence=DOCUMENTED),
-    refusal("ADD[float32-refused-level-type", "ADD[float32-a]"),
+    refusal("ADD[float32-refused-level-type", "ADD[float32-a]", newer=True),
     # Whoever refuses the unbroken model, or does not take it at all, proves nothing.
     refusal("MUL[float32-refused-rank-input.5", "MUL[float32-a]"),
     refusal("SUB[float32-refused-rank-input.5", "SUB[float32-a]"),

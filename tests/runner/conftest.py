@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from nnapi_testkit.model.case import Case, Execution, MemoryKind
-from nnapi_testkit.model.case import Path as ExecutionPath
+from nnapi_testkit.model.case import ExecutionPath as ExecutionPath
 from nnapi_testkit.model.types import Graph, Lifetime, Model, Operand, Operation
 from nnapi_testkit.spec.codes import OperandCode
 from nnapi_testkit.targets import LocalTarget, RunnerSession

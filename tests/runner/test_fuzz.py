@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from nnapi_testkit.model.wire_format import FRAME
+from nnapi_testkit.model.wire_codes import FRAME
 
 ROOT = Path(__file__).resolve().parents[2]
 FUZZ = ROOT / "emulator" / "runner" / "fuzz"
@@ -17,15 +18,15 @@ CORPUS = sorted((FUZZ / "corpus").glob("*.bin"))
 @pytest.fixture(scope="module")
 def fuzzer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("fuzz")
-    sources = [ROOT / "emulator" / "runner" / f"{name}.c" for name in
-               ("api", "buffer", "case", "execute", "hardware_buffer", "memory", "model",
-                "wire")]  # fmt: skip
+    # The files that the harness itself is built from.
+    listed = re.findall(r"\$\{runner\}/(\w+\.c)", (FUZZ / "CMakeLists.txt").read_text())
+    sources = [ROOT / "emulator" / "runner" / name for name in listed]
     sources += [FUZZ / f"{name}.c" for name in ("fuzz_stream", "null_driver", "mutate")]
     program = folder / "runner-fuzz"
     done = subprocess.run(
         ["cc", "-std=c11", "-O1", "-g", "-fsanitize=address,undefined",
          "-fno-sanitize-recover=all", "-DMAX_OUTPUT_BYTES=65536u",
-         f"-I{ROOT / 'emulator' / 'include'}", *sources, "-o", program, "-ldl"],
+         f"-I{ROOT / 'emulator' / 'include'}", *sources, "-o", program, "-ldl", "-pthread"],
         capture_output=True, text=True,
     )  # fmt: skip
     if done.returncode != 0 and "libasan" in done.stderr + done.stdout:

@@ -9,7 +9,7 @@ from pathlib import Path as FilePath
 import numpy as np
 import pytest
 
-from nnapi_testkit.model.case import Case, Ending, Execution, MemoryKind, Path, Stage
+from nnapi_testkit.model.case import Case, Ending, Execution, ExecutionPath, MemoryKind, Stage
 from nnapi_testkit.model.types import Graph, Lifetime, Model, Operand, Operation
 from nnapi_testkit.spec.codes import OperandCode, OperationCode, ResultCode
 from nnapi_testkit.targets import RunnerSession, host_target
@@ -60,8 +60,8 @@ def add_case(dims: tuple[int, ...], model_dims: tuple[int, ...], **settings: obj
 
 
 @pytest.mark.parametrize("memory", MEMORIES, ids=lambda m: m.name.lower())
-@pytest.mark.parametrize("path", Path, ids=lambda p: p.name.lower())
-def test_paths_and_memories(host: RunnerSession, path: Path, memory: MemoryKind) -> None:
+@pytest.mark.parametrize("path", ExecutionPath, ids=lambda p: p.name.lower())
+def test_paths_and_memories(host: RunnerSession, path: ExecutionPath, memory: MemoryKind) -> None:
     case = add_case((2, 3), (2, 3), path=path, memory=memory, repetitions=2, measure=True)
     first, again, second, second_again = only(host, case)
     expected = 2 * np.arange(6, dtype=np.float32).reshape(2, 3)

@@ -210,23 +210,29 @@ def test_a_killed_runner_is_replaced_once(toy: LocalTarget, make_case) -> None:
         ]
 
 
-def test_a_runner_that_is_killed_again_is_an_infrastructure_error(
+def test_a_runner_that_is_killed_again_and_again_is_the_cases_doing(
     toy: LocalTarget, make_case
 ) -> None:
-    # A case that takes long enough to be killed in, both times.
-    slow = make_case(9024, deadline_ms=3000)
-    with toy.open() as session:
-        results = session.run([slow])
-        _kill_soon(session)
-        with pytest.raises(InfraError, match="killed by signal 9"):
-            next(results)
+    # A case that takes long enough to be killed in, each time.
+    slow = make_case(9024, deadline_ms=2000)
+    for kills, ending in ((2, Ending.TIMED_OUT), (3, Ending.CRASHED)):
+        with toy.open() as session:
+            results = session.run([slow, make_case()])
+            _kill_soon(session, kills)
+            first, second = results
+        assert first.ending is ending
+        assert second.ending is Ending.COMPLETED
+        assert first.device == second.device == "toy-0"
+        if ending is Ending.CRASHED:
+            assert first.code == signal.SIGKILL
+            assert "was killed by signal 9" in first.text
 
 
-def _kill_soon(session: RunnerSession) -> None:
+def _kill_soon(session: RunnerSession, count: int) -> None:
     def kill() -> None:
         killed = set()
         until = time.monotonic() + 20
-        while len(killed) < 2 and time.monotonic() < until:
+        while len(killed) < count and time.monotonic() < until:
             pid = session.pid
             time.sleep(0.3)
             if pid is not None and pid not in killed and pid == session.pid:

@@ -30,7 +30,7 @@ from nnapi_testkit.model.wire import (
     decode_results,
     encode_batch,
 )
-from nnapi_testkit.model.wire_format import FIELD, FRAME
+from nnapi_testkit.model.wire_codes import FIELD, FRAME
 
 
 def talk(runner: Path, native: Path, data: bytes) -> tuple[int, list[object]]:

@@ -4,7 +4,10 @@ Words in a case id: `wrong` (the driver computes 1 too much), `crash`, `leak` (w
 right alone), `refuse` (must be refused), `nogolden`, `stale`, `badoracle`, `badmake`, `badjudge`,
 `gone` (the runner is lost whenever it meets the case), `flaky` (lost the first time only),
 `beside` (with `refuse`: the last case is its unbroken neighbour),
-`unsupported`, `nameless` (no device is reported), `suicide` (the lane process dies).
+`unsupported`, `nameless` (no device is reported), `suicide` (the lane process dies), `sick` and
+`away` (`wrong` and `gone` until FAKE_MENDED is set), `path` (another path of the case before it),
+`poison` and `venom` (leave something behind in their worker), `victim` (wrong after a poison) and
+`prey` (wrong after a poison and a venom).
 """
 
 from __future__ import annotations
@@ -24,11 +27,12 @@ from nnapi_testkit.model.case import (
     Ending,
     Execution,
     Expected,
-    Output,
+    OutputResult,
     Result,
     SetResult,
     Stage,
 )
+from nnapi_testkit.model.kinds import Kind
 from nnapi_testkit.model.types import Graph, Lifetime, Model, Operand, Operation
 from nnapi_testkit.session.services import Services
 from nnapi_testkit.spec.codes import OperandCode
@@ -73,9 +77,10 @@ def refs(special: Sequence[str] | None = None, count: int | None = None) -> list
                 operation,
                 "float32",
                 1 + at % 3,
-                "positive",
+                Kind.POSITIVE,
                 partial(make, case_id),
                 broken=Broken("rank", near) if "beside" in word else None,
+                answer_id="ADD[base]" if "path" in word else "",
             )
         )
     return found
@@ -92,6 +97,7 @@ class FakeRunner:
     def __init__(self, isolate: bool) -> None:
         self.isolate = isolate
         self.closed = False
+        self.left: set[str] = set()  # what earlier cases have left behind
 
     def run(self, cases: Sequence[Case]) -> Iterator[Result]:
         for at, case in enumerate(cases):
@@ -102,7 +108,8 @@ class FakeRunner:
         seen = STATE[name] = STATE.get(name, 0) + 1
         if "suicide" in name:
             os._exit(7)
-        if "gone" in name or ("flaky" in name and seen == 1):
+        away = "away" in name and "FAKE_MENDED" not in os.environ
+        if "gone" in name or away or ("flaky" in name and seen == 1):
             raise KitError("the runner was killed (signal 9): start it again")
         if "crash" in name:
             return Result(at, Ending.CRASHED, Stage.EXECUTION, 11, "fake", text="segfault")
@@ -111,9 +118,9 @@ class FakeRunner:
         if "refuse" in name:
             return Result(at, Ending.STOPPED, Stage.MODEL, 4, "fake")
         values = np.asarray(case.sets[0].inputs[0])
-        if "wrong" in name or ("leak" in name and not self.isolate):
+        if self._fails(name):
             values = values + np.float32(1)
-        output = Output((4,), values.astype(np.float32).tobytes())
+        output = OutputResult((4,), values.astype(np.float32).tobytes())
         return Result(
             at,
             Ending.COMPLETED,
@@ -123,6 +130,17 @@ class FakeRunner:
             executions=(SetResult(0, (output,)),),
             nanoseconds=1000,
         )
+
+    def _fails(self, name: str) -> bool:
+        if self.isolate:
+            self.left = set()
+        self.left |= {word for word in ("poison", "venom") if word in name}
+        if "victim" in name and "poison" in self.left:
+            return True
+        if "prey" in name and self.left == {"poison", "venom"}:
+            return True
+        sick = "sick" in name and "FAKE_MENDED" not in os.environ
+        return "wrong" in name or sick or ("leak" in name and not self.isolate)
 
     def close(self) -> None:
         self.closed = True
@@ -138,7 +156,8 @@ def open_runner(target: str, *, isolate: bool, memory_limit_mb: int | None) -> F
 def describe(target: str) -> dict[str, object]:
     if target != "host":
         raise KitError(f"target {target!r} is unknown: use host")
-    return {"name": "fake", "feature_level": 1000008}
+    version = os.environ.get("FAKE_VERSION", "1.0")
+    return {"name": "fake", "device_version": version, "feature_level": 1000008}
 
 
 def live(ref: CaseRef, case: Case) -> Answer:
@@ -165,6 +184,7 @@ def judge(
     *,
     profile: str = "standard",
     target: str = "",
+    between: bool = False,
 ) -> Record:
     def record(
         verdict: Verdict,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NoReturn
 
 import pytest
 
@@ -11,22 +12,23 @@ from nnapi_testkit.cases.ref import Broken, CaseRef
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.judge.verdict import Verdict
 from nnapi_testkit.model.case import Ending
+from nnapi_testkit.model.kinds import Kind
 from nnapi_testkit.session.lane import Lane
 from nnapi_testkit.session.plan import within
 from nnapi_testkit.session.services import standard
 from nnapi_testkit.session.settings import OracleMode, Settings
 from nnapi_testkit.spec.levels import NEWEST, level_of
-from nnapi_testkit.targets import parse_target
+from nnapi_testkit.targets import InfraError, parse_target
 
 
 def ref(level: int) -> CaseRef:
-    return CaseRef(f"ADD[level{level}]", "ADD", "float32", level, "positive", lambda: None)  # type: ignore[arg-type, return-value]
+    return CaseRef(f"ADD[level{level}]", "ADD", "float32", level, Kind.POSITIVE, lambda: None)  # type: ignore[arg-type, return-value]
 
 
 def newer(level: int) -> CaseRef:
     """A model of this level, for devices below it to refuse."""
     broken = Broken("level-type", newer=True)
-    return replace(ref(level), id=f"ADD[newer{level}]", kind="refusal", broken=broken)
+    return replace(ref(level), id=f"ADD[newer{level}]", kind=Kind.REFUSAL, broken=broken)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,7 @@ def test_what_is_newer_is_for_older_devices() -> None:
 def test_the_bundled_driver_plays_older_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     services = standard()
     assert services.older("host", 4) == "host#nnapi-level-3"
-    for target in ("host#nnapi-level-3", "lib:/some/driver.so", "adb:serial", "docker:api33"):
+    for target in ("host#nnapi-level-3", "lib:/some/driver.so", "adb:serial", "docker:api34"):
         assert services.older(target, 4) == ""
     facts = services.describe("host#nnapi-level-3")
     assert (facts["device"], facts["feature_level"]) == ("nnapi-level-3", 29)
@@ -92,10 +94,26 @@ def test_a_library_without_older_devices_is_not_blamed() -> None:
     assert "no older device" in records[0].message
 
 
+def test_an_older_device_that_fails_is_no_older_device_that_is_missing() -> None:
+    def broken(*_: object, **__: object) -> NoReturn:
+        raise InfraError("the runner does not start")
+
+    older = "host#nnapi-level-3"
+    services = replace(standard(), older=lambda target, level: older, open_runner=broken)
+    refs = [r for r in case_index(["ADD"]) if r.broken and r.broken.newer]
+    with (
+        Lane(Settings(target="host", oracle=OracleMode.GOLDEN), services) as lane,
+        pytest.raises(InfraError, match="does not start"),
+    ):
+        list(lane.run(refs))
+
+
 @pytest.mark.parametrize("level", range(1, NEWEST))
 def test_a_device_claims_and_compiles_every_case_of_its_level(level: int) -> None:
     """Each case says a level that is enough; a pair or path may need more than its operation."""
     refs = [r for r in case_index() if r.computes and r.level == level and not r.needs]
+    # A device may refuse what a contested case asks: that is one of its readings.
+    refs = [r for r in refs if r.contest is None]
     cases = [replace(r.make(), sets=()) for r in refs]
     with parse_target(f"host#nnapi-level-{level}").open() as runner:
         results = list(runner.run(cases))

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from nnapi_testkit.cases.ref import Broken, CaseRef
 from nnapi_testkit.errors import KitError
+from nnapi_testkit.model.kinds import Kind
 from nnapi_testkit.session.plan import Selection, block_sizes, expression, glob, select
 from nnapi_testkit.session.settings import Settings, Shard
 
 
-def _ref(case_id: str, level: int = 1, kind: str = "positive") -> CaseRef:
+def _ref(case_id: str, level: int = 1, kind: Kind = Kind.POSITIVE) -> CaseRef:
     def make():  # type: ignore[no-untyped-def]
         raise AssertionError("planning must not build a case")
 
@@ -23,8 +24,8 @@ REFS = [
     _ref("ADD[float32-same]"),
     _ref("ADD[quant8-same]", level=2),
     _ref("CONV_2D[quant8-nchw-same]", level=3),
-    _ref("CONV_2D[float32-relaxed]", level=3, kind="special"),
-    _ref("RELU[float32-same]", kind="refusal"),
+    _ref("CONV_2D[float32-relaxed]", level=3, kind=Kind.SPECIAL),
+    _ref("RELU[float32-same]", kind=Kind.REFUSAL),
 ]
 
 
@@ -63,7 +64,7 @@ def test_a_wrong_name_is_an_error_that_suggests_the_right_one() -> None:
         _ids(names=("ADD[quant8-sam]",))
     with pytest.raises(KitError, match="kind 'negative' is unknown"):
         _ids(kinds=("negative",))
-    with pytest.raises(KitError, match="no case is selected"):
+    with pytest.raises(KitError, match="no case has 'nothing_like_it' in its id"):
         _ids(keyword="nothing_like_it")
 
 
@@ -147,13 +148,11 @@ def test_a_refusal_brings_its_neighbour() -> None:
     alone = Selection(names=("RELU[float32-same]",))
     assert [ref.id for ref in select(refs, alone)] == ["RELU[float32-same]"]
     both = ["ADD[quant8-same]", "RELU[float32-same]"]
-    assert [ref.id for ref in select(refs, alone, neighbours=True)] == both
+    assert [ref.id for ref in select(refs, alone, controls=True)] == both
     kinds = Selection(kinds=("refusal",))
-    assert [ref.id for ref in select(refs, kinds, neighbours=True)] == both
+    assert [ref.id for ref in select(refs, kinds, controls=True)] == both
     # Selected already: not twice.
-    assert select(refs, Selection(), neighbours=True) == refs
+    assert select(refs, Selection(), controls=True) == refs
     # Shards deal out neighbours too; together they run each case once.
-    halves = [
-        select(refs, replace(alone, shard=Shard(part, 2)), neighbours=True) for part in (1, 2)
-    ]
+    halves = [select(refs, replace(alone, shard=Shard(part, 2)), controls=True) for part in (1, 2)]
     assert sorted(ref.id for half in halves for ref in half) == both

@@ -10,7 +10,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from nnapi_testkit.model.case import Case, Ending, Output, Result, SetResult, Stage
+from nnapi_testkit.model.case import Case, Ending, OutputResult, Result, SetResult, Stage
 from nnapi_testkit.model.types import Lifetime, Operand
 from nnapi_testkit.spec.codes import OperandCode
 from nnapi_testkit.spec.operands import DTYPE, is_quantized
@@ -81,7 +81,7 @@ def run(case: Case, call: Call) -> Result:
         for detail, operand in zip(outputs, _outputs(case), strict=True):
             array = interpreter.get_tensor(detail["index"])
             data = np.ascontiguousarray(array.astype(DTYPE[OperandCode(operand.type)]))
-            found.append(Output(tuple(array.shape) or operand.dims, data.tobytes(), 0))
+            found.append(OutputResult(tuple(array.shape) or operand.dims, data.tobytes(), 0))
         sets.append(SetResult(0, tuple(found)))
     return Result(0, Ending.COMPLETED, Stage.DONE, device="litert", executions=tuple(sets))
 

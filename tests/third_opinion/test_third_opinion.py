@@ -64,7 +64,14 @@ SETTLED = {
     ),
     "GREATER_EQUAL[quant8_signed-large]": Settled("real values, not rounded ones", elements=1),
     "NOT_EQUAL[quant8-second-larger]": Settled("real values, not rounded ones", elements=1),
+    "EQUAL[quant8_signed-size32-*": Settled("real values, not rounded ones", elements=1),
+    "GREATER[quant8_signed-size33-*": Settled("real values, not rounded ones", elements=1),
+    "LESS_EQUAL[quant8-size1031-*": Settled("real values, not rounded ones", elements=1),
+    "HARD_SWISH[quant8*-multiplier2e-24-*": Settled(
+        "zero is a code; LiteRT's 16-bit multiplier gives its neighbour", error=2.0**23
+    ),
     "MEAN[quant8_signed-large]": Settled("within one code, but biased", elements=0),
+    "MEAN[quant8-channels-size1031-first]": Settled("within one code, but biased", elements=0),
     "RESIZE_BILINEAR[quant8_signed-large]": Settled("just beyond one code", elements=1, error=0.04),
 }
 FEWEST = 3
@@ -122,7 +129,8 @@ def test_litert_agrees(name: str) -> None:
             continue
         record = judge(ref, case, answer(ref, case), result, profile="standard")
         compared += 1
-        if record.verdict == Verdict.PASS:
+        # A probe of which every element is open agrees with whatever comes.
+        if record.verdict in (Verdict.PASS, Verdict.OBSERVED):
             continue
         pattern = next((p for p in SETTLED if fnmatch(ref.id, p.replace("[", "[[]"))), None)
         if pattern is not None and SETTLED[pattern].covers(record):

@@ -11,7 +11,7 @@ namespace {
 
 void validateUnary(OpView& v, uint32_t mostRank) {
     v.sameType({in(0), out(0)});
-    v.rank(in(0), 1, mostRank);
+    v.rank(in(0), 1, mostRank, When::AT_ONCE);
     v.sameShape({in(0), out(0)});
 }
 
@@ -36,7 +36,8 @@ void validateRelu(OpView& v) {
 template <int32_t fuse>
 void executeRelu(Context& c) {
     if (isReal(c.type(0))) {
-        return mapFloat(c, [](float x) { return clampFloat(x, activationRange(fuse)); });
+        const FloatRange range = activationRange(fuse);
+        return mapFloat(c, [range](float x) { return clampFloat(x, range); });
     }
     const Tensor& x = c.input(0);
     const CodeRange codes = activationCodes(x.type, x.scale, x.zeroPoint, fuse);
@@ -100,6 +101,11 @@ void executeElu(Context& c) {
     });
 }
 
+void prepareElu(Context& c) {
+    requireElements(c);
+    prepare<kAnyRank>(c);
+}
+
 // --- HARD_SWISH -----------------------------------------------------------------------------
 
 void validateHardSwish(OpView& v) {
@@ -132,7 +138,7 @@ const Register registered({
      executeRelu<ANEURALNETWORKS_FUSED_RELU6>},
     {ANEURALNETWORKS_LOGISTIC, "LOGISTIC", validateLogistic, prepare<4>, executeLogistic},
     {ANEURALNETWORKS_TANH, "TANH", validateTanh, prepare<4>, executeTanh},
-    {ANEURALNETWORKS_ELU, "ELU", validateElu, prepare<kAnyRank>, executeElu},
+    {ANEURALNETWORKS_ELU, "ELU", validateElu, prepareElu, executeElu},
     {ANEURALNETWORKS_HARD_SWISH, "HARD_SWISH", validateHardSwish, prepare<kAnyRank>,
      executeHardSwish},
 });

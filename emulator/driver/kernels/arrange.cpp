@@ -11,13 +11,20 @@ namespace {
 
 // --- TILE -----------------------------------------------------------------------------------
 
+/// The rules on shapes and multiples, and the output's shape as far as it is known.
 template <class Where>
-Shape tiled(const Where& where, const Shape& input, std::span<const int32_t> multiples) {
-    where.require(multiples.size() == input.rank, "multiples must have one entry per dimension");
+std::optional<Shape> tiled(const Where& where) {
+    where.rank(in(0), 1, kAnyRank);
+    where.rank(in(1), 1);
+    const auto input = shapeOf(where, in(0));
+    if (!input) return std::nullopt;
+    where.dim(in(1), 0, input->rank);
+    const auto multiples = where.intsOf(in(1));
+    if (multiples.size() != input->rank) return std::nullopt;
     Shape shape;
-    for (uint32_t i = 0; i < input.rank; i++) {
+    for (uint32_t i = 0; i < input->rank; i++) {
         where.require(multiples[i] >= 0, "a multiple is negative");
-        pushDim(where, shape, static_cast<int64_t>(input[i]) * multiples[i]);
+        pushDim(where, shape, static_cast<int64_t>((*input)[i]) * multiples[i]);
     }
     return shape;
 }
@@ -27,26 +34,20 @@ void validateTile(OpView& v) {
     v.outputs(1);
     const Type type = v.type(in(0), kNumericSince3);
     v.sameType({in(0), out(0)});
-    v.rank(in(0), 1, kAnyRank);
     v.sameRank({in(0), out(0)});
-    validateIntVector(v, in(1));
+    v.type(in(1), TENSOR_INT32);
     validateSameQuant(v, type, {in(0), out(0)});
-    const auto rank = v.rankOf(in(0));
-    if (!rank) return;
-    v.dim(in(1), 0, *rank);
-    const auto multiples = v.values<int32_t>(in(1));
-    if (!multiples.empty()) expectShape(v, out(0), tiled(v, v[in(0)].shape, multiples));
+    if (const auto shape = tiled(v)) expectShape(v, out(0), *shape);
 }
 
 void prepareTile(Context& c) {
-    requireRank(c, 0, 1, kAnyRank);
-    const Shape shape = tiled(c, c.shape(0), intVector(c, 1));
+    const Shape shape = *tiled(c);
     c.setShape(0, shape);
 }
 
 void executeTile(Context& c) {
     const Shape& shape = c.shape(0);
-    const auto multiples = intVector(c, 1);
+    const auto multiples = c.intsOf(in(1));
     const auto from = shape.strides(), to = c.output(0).shape.strides();
     StridedCopy copy;
     for (uint32_t i = 0; i < shape.rank; i++) {
@@ -59,13 +60,25 @@ void executeTile(Context& c) {
 
 // --- GATHER ---------------------------------------------------------------------------------
 
+/// The rules on shapes, axis and indices, and the output's shape as far as it is known.
 template <class Where>
-Shape gathered(const Where& where, const Shape& input, uint32_t axis, const Shape& indices) {
-    where.require(input.rank + indices.rank - 1 <= kAnyRank, "the output rank is too high");
+std::optional<Shape> gathered(const Where& where) {
+    where.rank(in(0), 1, kAnyRank);
+    where.rank(in(2), 1, kAnyRank);
+    const auto axis = checkAxis(where, in(1), in(0));
+    const auto input = shapeOf(where, in(0)), indices = shapeOf(where, in(2));
+    if (!axis || !input) return std::nullopt;
+    const auto length = where.dimOf(in(0), *axis);
+    for (int32_t index : where.intsOf(in(2))) {
+        where.require(index >= 0 && (!length || static_cast<uint32_t>(index) < *length),
+                      "an index is out of bounds");
+    }
+    if (!indices) return std::nullopt;
+    where.require(input->rank + indices->rank - 1 <= kAnyRank, "the output rank is too high");
     Shape shape;
-    for (uint32_t i = 0; i < axis; i++) shape.push(input[i]);
-    for (uint32_t dim : indices) shape.push(dim);
-    for (uint32_t i = axis + 1; i < input.rank; i++) shape.push(input[i]);
+    for (uint32_t i = 0; i < *axis; i++) shape.push((*input)[i]);
+    for (uint32_t dim : *indices) shape.push(dim);
+    for (uint32_t i = *axis + 1; i < input->rank; i++) shape.push((*input)[i]);
     return shape;
 }
 
@@ -74,35 +87,16 @@ void validateGather(OpView& v) {
     v.outputs(1);
     const Type type = v.type(in(0), kNumericSince3);
     v.sameType({in(0), out(0)});
-    v.rank(in(0), 1, kAnyRank);
-    validateAxis(v, in(1), in(0));
+    v.scalar(in(1), INT32);
     v.type(in(2), TENSOR_INT32);
-    v.rank(in(2), 1, kAnyRank);
     validateSameQuant(v, type, {in(0), out(0)});
-    const auto axisValue = v.value<int32_t>(in(1));
-    const auto rank = v.rankOf(in(0));
-    if (rank && v.rankOf(in(2))) v.rank(out(0), *rank + *v.rankOf(in(2)) - 1);
-    if (!axisValue || !rank) return;
-    const uint32_t axis = normalAxis(v, *axisValue, *rank);
-    const auto length = v.dimOf(in(0), axis);
-    for (int32_t index : v.values<int32_t>(in(2))) {
-        v.require(index >= 0 && (!length || static_cast<uint32_t>(index) < *length),
-                  "an index is out of bounds");
-    }
-    if (v.rankOf(in(2))) expectShape(v, out(0), gathered(v, v[in(0)].shape, axis, v[in(2)].shape));
+    const auto rank = v.rankOf(in(0)), indices = v.rankOf(in(2));
+    if (rank && indices) v.rank(out(0), *rank + *indices - 1);
+    if (const auto shape = gathered(v)) expectShape(v, out(0), *shape);
 }
 
 void prepareGather(Context& c) {
-    requireRank(c, 0, 1, kAnyRank);
-    requireRank(c, 2, 1, kAnyRank);
-    const uint32_t axis = normalAxis(c, c.scalar<int32_t>(1), c.shape(0).rank);
-    const int32_t* indices = c.in<int32_t>(2);
-    const size_t count = c.input(2).count();
-    for (size_t i = 0; i < count; i++) {
-        c.require(indices[i] >= 0 && static_cast<uint32_t>(indices[i]) < c.shape(0)[axis],
-                  "an index is out of bounds");
-    }
-    const Shape shape = gathered(c, c.shape(0), axis, c.shape(2));
+    const Shape shape = *gathered(c);
     c.setShape(0, shape);
 }
 

@@ -2,14 +2,29 @@
 
 #include <cstring>
 
-#include "product.h"
+#include "../readings.h"
+#include "math/product.h"
 #include "rules.h"
 
 namespace nnapi {
 namespace {
 
+/// The rules on shapes: equal batches, and as many columns of input 0 as rows of input 1.
+template <class Where>
+void check(const Where& where) {
+    for (size_t i : {0, 1}) where.rank(in(i), 2, 4, When::AT_ONCE);
+    where.sameRank({in(0), in(1)});
+    const auto rank = where.rankOf(in(0));
+    if (!rank || !where.rankOf(in(1))) return;
+    const uint32_t last = *rank - 1;
+    for (uint32_t axis = 0; axis + 1 < last; axis++) where.sameDim(in(0), axis, in(1), axis);
+    const auto x = where.flagOf(in(2)), y = where.flagOf(in(3));
+    if (x && y) where.sameDim(in(0), *x ? last - 1 : last, in(1), *y ? last : last - 1);
+}
+
 void validate(OpView& v) {
-    v.inputRange(2, 4);
+    // Reading: the flags "default to false"; devices that ship want all four inputs.
+    followsField() ? v.inputs(4) : v.inputRange(2, 4);
     v.outputs(1);
     v.since(6);
     v.type(in(0), {{TENSOR_FLOAT16, 6},
@@ -17,27 +32,19 @@ void validate(OpView& v) {
                    {TENSOR_QUANT8_ASYMM_SIGNED, 6},
                    {TENSOR_INT32, 6}});
     v.sameType({in(0), in(1), out(0)});
-    v.optionalFlag(in(2), 6);
-    v.optionalFlag(in(3), 6);
-    for (Ref ref : {in(0), in(1), out(0)}) v.rank(ref, 2, 4);
-    v.sameRank({in(0), in(1), out(0)});
-    const auto rankX = v.rankOf(in(0)), rankY = v.rankOf(in(1));
-    if (!rankX || !rankY) return;
-    const uint32_t last = *rankX - 1;
-    for (uint32_t axis = 0; axis + 1 < last; axis++) {
-        v.sameDim(in(0), axis, in(1), axis);
-        v.sameDim(in(0), axis, out(0), axis);
+    for (Ref flag : {in(2), in(3)}) {
+        followsField() ? v.scalar(flag, BOOL) : v.optionalFlag(flag, 6);
     }
-    const auto flag = [&](size_t i) -> std::optional<bool> {
-        if (!v.has(in(i))) return false;
-        const auto value = v.value<uint8_t>(in(i));
-        if (!value) return std::nullopt;
-        return *value != 0;
-    };
-    const auto x = flag(2), y = flag(3);
+    check(v);
+    v.rank(out(0), 2, 4, When::AT_ONCE);
+    v.sameRank({in(0), in(1), out(0)});
+    const auto rank = v.rankOf(in(0));
+    if (!rank || !v.rankOf(in(1))) return;
+    const uint32_t last = *rank - 1;
+    for (uint32_t axis = 0; axis + 1 < last; axis++) v.sameDim(in(0), axis, out(0), axis);
+    const auto x = v.flagOf(in(2)), y = v.flagOf(in(3));
     if (x) v.sameDim(in(0), *x ? last : last - 1, out(0), last - 1);
     if (y) v.sameDim(in(1), *y ? last - 1 : last, out(0), last);
-    if (x && y) v.sameDim(in(0), *x ? last - 1 : last, in(1), *y ? last : last - 1);
 }
 
 struct Product {
@@ -46,24 +53,17 @@ struct Product {
 };
 
 Product product(const Context& c) {
-    requireRank(c, 0, 2, 4);
-    requireRank(c, 1, 2, 4);
     const Shape &x = c.shape(0), &y = c.shape(1);
-    c.require(x.rank == y.rank, "both inputs must have the same rank");
     const uint32_t last = x.rank - 1;
-    for (uint32_t axis = 0; axis + 1 < last; axis++) {
-        c.require(x[axis] == y[axis], "both inputs must have the same batch size");
-    }
     Product p{x.countFrom(0, last - 1), 0, 0, 0, c.flag(2), c.flag(3)};
     p.rows = x[p.adjointX ? last : last - 1];
     p.depth = x[p.adjointX ? last - 1 : last];
     p.columns = y[p.adjointY ? last - 1 : last];
-    c.require(p.depth == y[p.adjointY ? last : last - 1],
-              "columns of input 0 must be as many as rows of input 1");
     return p;
 }
 
 void prepare(Context& c) {
+    check(c);
     const Product p = product(c);
     Shape shape = c.shape(0);
     shape[shape.rank - 2] = static_cast<uint32_t>(p.rows);
@@ -122,7 +122,7 @@ void multiply(Context& c, const Product& p, const float* x, const float* y, floa
                 out[row] = output + (b * p.rows + first + row) * p.columns;
             }
             gemm::multiplyFloats(table, count, 0, view, bias, out, 0,
-                                 activationRange(ANEURALNETWORKS_FUSED_NONE));
+                                 kUnbounded);
         });
     }
 }
@@ -134,9 +134,10 @@ void multiplyCodes(Context& c, const Product& p) {
                                      c.input(0).zeroPoint);
     int16_t* copy = c.scratch<int16_t>(p.adjointX ? p.rows * p.depth + 2 : 0);
     const ColumnRequantizer requantize(c, c.input(0), c.input(1), nullptr, p.columns,
-                                       ANEURALNETWORKS_FUSED_NONE);
+                                       ANEURALNETWORKS_FUSED_NONE, p.depth);
     gemm::RowTable<int16_t> table(c, p.rows, 1, p.depth);
-    int8_t* output = c.out<int8_t>(0);
+    uint8_t* output = c.out<uint8_t>(0);
+    uint8_t** out = c.scratch<uint8_t*>(table.limit());
     const size_t tap = 0;
     for (size_t b = 0; b < p.batch; b++) {
         gemm::packShorts(shape, c.in<int8_t>(1) + b * p.depth * p.columns, stridesY(p),
@@ -146,14 +147,10 @@ void multiplyCodes(Context& c, const Product& p) {
         const int16_t* rows = rowsX(p, x + b * p.rows * p.depth, copy);
         forEachBlock(table, p, rows, [&](size_t first, size_t count) {
             c.checkDeadline();
-            gemm::multiplyShorts(table, count, 0, view, requantize, 0,
-                                 [&](size_t row, size_t column, const int32_t* codes, size_t n) {
-                                     int8_t* to = output +
-                                                  (b * p.rows + first + row) * p.columns + column;
-                                     for (size_t i = 0; i < n; i++) {
-                                         to[i] = static_cast<int8_t>(codes[i]);
-                                     }
-                                 });
+            for (size_t row = 0; row < count; row++) {
+                out[row] = output + (b * p.rows + first + row) * p.columns;
+            }
+            gemm::multiplyShorts(table, count, 0, view, requantize, 0, out);
         });
     }
 }

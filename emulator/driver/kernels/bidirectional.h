@@ -10,13 +10,6 @@
 
 namespace nnapi {
 
-/// The value of a BOOL scalar where the model knows it.
-inline std::optional<bool> knownFlag(const OpView& v, size_t input) {
-    const auto value = v.value<uint8_t>(in(input));
-    if (!value) return std::nullopt;
-    return *value != 0;
-}
-
 /// Matches a 3-D input [time, batch, depth] or [batch, time, depth].
 template <class View>
 void matchSequence(const View& view, size_t input, std::optional<bool> timeMajor, int batch,
@@ -52,10 +45,15 @@ struct BidirectionalOutputs {
           hasBackward(outputs == 2 || outputs == states + 2),
           merged(mergeOutputs) {}
 
+    template <class Where>
+    void check(const Where& where) const {
+        where.require(merged.value_or(true) || hasBackward,
+                      "the backward output is missing and outputs are not merged");
+    }
+
     void validate(OpView& v, std::optional<bool> timeMajor, int batch, int time, int forward,
                   int backward, Dims& dims) const {
-        v.require(merged.value_or(true) || hasBackward,
-                  "the backward output is missing and outputs are not merged");
+        check(v);
         for (size_t i = 0; i < v.outputCount(); i++) {
             v.sameType({in(0), out(i)});
             if (firstState != 0 && i >= firstState) v.optional(out(i));
@@ -74,8 +72,7 @@ struct BidirectionalOutputs {
     }
 
     void prepare(Context& c, uint32_t forwardSize, uint32_t backwardSize) const {
-        c.require(*merged || hasBackward,
-                  "the backward output is missing and outputs are not merged");
+        check(c);
         const Shape& input = c.shape(0);
         const Shape first{input[0], input[1],
                           *merged ? sumDim(c, forwardSize, backwardSize) : forwardSize};

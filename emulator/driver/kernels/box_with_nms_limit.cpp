@@ -18,6 +18,21 @@ enum Method { HARD, LINEAR, GAUSSIAN };
 constexpr size_t kScores = 0, kBoxes = 1, kBatch = 2, kScoreThreshold = 3, kLimit = 4, kMethod = 5,
                  kOverlapThreshold = 6, kSigma = 7, kNmsThreshold = 8;
 
+/// The rules on shapes and scalars, as far as either stage knows them.
+template <class Where>
+void check(const Where& where, Dims& dims) {
+    dims.input(where, kScores, {ROIS, CLASSES});
+    dims.input(where, kBoxes, {ROIS, Dims::kAny});
+    dims.input(where, kBatch, {ROIS});
+    const auto width = where.dimOf(in(kBoxes), 1);
+    where.require(!width || !dims.known(CLASSES) || *width == uint64_t{dims[CLASSES]} * 4,
+                  "the boxes must have four values for each class");
+    where.integer(in(kMethod), HARD, GAUSSIAN);
+    const auto sigma = where.realValue(in(kSigma));
+    where.require(!sigma || where.intOf(in(kMethod)) != GAUSSIAN || *sigma > 0,
+                  "sigma must be positive");
+}
+
 void validate(OpView& v) {
     v.inputs(9);
     v.outputs(4);
@@ -39,24 +54,14 @@ void validate(OpView& v) {
         v.anyRealScalar(in(i), type);
     }
     v.scalar(in(kLimit), INT32);
-    v.integer(in(kMethod), HARD, GAUSSIAN);
     v.sameType({in(kScores), out(0)});
     v.sameQuant({in(kScores), out(0)});
     v.sameType({in(kBoxes), out(1)});
     v.type(out(2), TENSOR_INT32);
     v.type(out(3), TENSOR_INT32);
-    const auto sigma = v.realValue(in(kSigma));
-    if (sigma && v.value<int32_t>(in(kMethod)) == GAUSSIAN) {
-        v.require(*sigma > 0, "sigma must be positive");
-    }
 
     Dims dims;
-    dims.match(v, in(kScores), {ROIS, CLASSES});
-    dims.match(v, in(kBoxes), {ROIS, Dims::kAny});
-    dims.match(v, in(kBatch), {ROIS});
-    const auto width = v.dimOf(in(kBoxes), 1);
-    v.require(!width || !dims.known(CLASSES) || *width == uint64_t{dims[CLASSES]} * 4,
-              "the boxes must have four values for each class");
+    check(v, dims);
     enum { SELECTED };
     Dims results;
     results.match(v, out(0), {SELECTED});
@@ -172,14 +177,7 @@ bool isGrouped(Context& c, const int32_t* batch, size_t rois) {
 
 void prepare(Context& c) {
     Dims dims;
-    dims.match(c, kScores, {ROIS, CLASSES});
-    dims.match(c, kBoxes, {ROIS, Dims::kAny});
-    dims.match(c, kBatch, {ROIS});
-    c.require(c.shape(kBoxes)[1] == uint64_t{dims[CLASSES]} * 4,
-              "the boxes must have four values for each class");
-    if (c.integer(kMethod, HARD, GAUSSIAN) == GAUSSIAN) {
-        c.require(c.real(kSigma) > 0, "sigma must be positive");
-    }
+    check(c, dims);
     const int32_t* batch = c.in<int32_t>(kBatch);
     for (size_t i = 0; i < dims[ROIS]; i++) c.require(batch[i] >= 0, "a batch index is negative");
     c.require(isGrouped(c, batch, dims[ROIS]), "boxes are not grouped by batch");

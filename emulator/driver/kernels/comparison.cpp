@@ -25,7 +25,10 @@ void validate(OpView& v) {
     v.broadcast(in(0), in(1), out(0));
 }
 
-void prepare(Context& c) { prepareBroadcast(c, kAnyRank); }
+void prepare(Context& c) {
+    requireElements(c);
+    prepareBroadcast(c, kAnyRank);
+}
 
 /// Real values are compared: the products of a code and a scale are exact in double.
 template <class T, class Compare>

@@ -10,6 +10,41 @@ namespace {
 
 // --- CONCATENATION --------------------------------------------------------------------------
 
+/// The output of a concatenation as far as it is known.
+struct Concatenated {
+    uint32_t axis;
+    Shape shape;  // 0 along the axis
+    std::optional<uint64_t> sum;  // the size along the axis
+};
+
+/// The rules on shapes; nothing where the axis or a rank is not known.
+template <class Where>
+std::optional<Concatenated> concatenated(const Where& where, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        where.rank(in(i), 1, 4, When::AT_ONCE);
+        where.sameRank({in(0), in(i)});
+    }
+    // Reading: a negative axis counts from the end, as it does for every other operation.
+    const auto axis = checkAxis(where, in(count), in(0));
+    const auto first = shapeOf(where, in(0));
+    if (!axis || !first) return std::nullopt;
+    Concatenated result{*axis, *first, 0};
+    for (size_t i = 0; i < count; i++) {
+        const auto one = shapeOf(where, in(i));
+        if (!one) return std::nullopt;
+        for (uint32_t d = 0; d < one->rank; d++) {
+            if (d == *axis) continue;
+            where.sameDim(in(0), d, in(i), d);
+            if (result.shape[d] == 0) result.shape[d] = (*one)[d];
+        }
+        const auto dim = where.dimOf(in(i), *axis);
+        if (!dim) result.sum.reset();
+        if (result.sum) *result.sum += *dim;
+    }
+    result.shape[*axis] = 0;
+    return result;
+}
+
 void validateConcatenation(OpView& v) {
     v.inputRange(2, SIZE_MAX);
     v.outputs(1);
@@ -20,7 +55,6 @@ void validateConcatenation(OpView& v) {
     validateAxis(v, in(count), out(0));
     for (size_t i = 0; i < count; i++) {
         v.sameType({in(0), in(i)});
-        v.rank(in(i), 1, 4);
         v.sameRank({in(0), in(i), out(0)});
         const Operand &one = v[in(i)], &all = v[out(0)];
         if (type == TENSOR_QUANT8_ASYMM &&
@@ -28,47 +62,25 @@ void validateConcatenation(OpView& v) {
             v.since(3);
         }
     }
-    const auto axisValue = v.value<int32_t>(in(count));
-    const auto rank = v.rankOf(in(0));
-    if (!axisValue || !rank) return;
-    // Reading: a negative axis counts from the end, as it does for every other operation.
-    const uint32_t axis = normalAxis(v, *axisValue, *rank);
-    uint64_t sum = 0;
-    bool known = true;
+    const auto result = concatenated(v, count);
+    if (!result) return;
+    expectShape(v, out(0), result->shape);
+    // Two inputs may disagree where the first leaves a dimension open.
     for (size_t i = 0; i < count; i++) {
-        if (!v.rankOf(in(i))) return;
-        for (uint32_t d = 0; d < *rank; d++) {
-            if (d == axis) continue;
-            v.sameDim(in(0), d, in(i), d);
-            v.sameDim(in(i), d, out(0), d);
+        for (uint32_t d = 0; d < result->shape.rank; d++) {
+            if (d != result->axis) v.sameDim(in(i), d, out(0), d);
         }
-        const auto dim = v.dimOf(in(i), axis);
-        known = known && dim;
-        sum += dim.value_or(0);
     }
-    const auto total = v.dimOf(out(0), axis);
-    v.require(!known || !total || *total == sum,
+    const auto total = v.dimOf(out(0), result->axis);
+    v.require(!result->sum || !total || *total == *result->sum,
               "the output dimension along the axis is not the sum of the inputs'");
 }
 
 void prepareConcatenation(Context& c) {
-    const size_t count = c.inputCount() - 1;
-    requireRank(c, 0, 1, 4);
-    Shape shape = c.shape(0);
-    const uint32_t axis = normalAxis(c, c.scalar<int32_t>(count), shape.rank);
-    uint64_t sum = 0;
-    for (size_t i = 0; i < count; i++) {
-        const Shape& one = c.shape(i);
-        c.require(one.rank == shape.rank, "the inputs differ in rank");
-        for (uint32_t d = 0; d < one.rank; d++) {
-            c.require(d == axis || one[d] == shape[d],
-                      "the inputs differ in a dimension other than the axis");
-        }
-        sum += one[axis];
-    }
-    c.require(sum <= INT32_MAX, "a dimension is out of range");
-    shape[axis] = static_cast<uint32_t>(sum);
-    c.setShape(0, shape);
+    Concatenated result = *concatenated(c, c.inputCount() - 1);
+    c.require(*result.sum <= INT32_MAX, "a dimension is out of range");
+    result.shape[result.axis] = static_cast<uint32_t>(*result.sum);
+    c.setShape(0, result.shape);
 }
 
 template <class T>
@@ -112,6 +124,29 @@ void executeConcatenation(Context& c) {
 
 // --- PACK -----------------------------------------------------------------------------------
 
+/// The rules on shapes, and the output's as far as it is known.
+template <class Where>
+std::optional<Shape> packed(const Where& where) {
+    for (size_t i = 1; i < where.inputCount(); i++) {
+        where.rank(in(i), 1, kAnyRank - 1, When::AT_ONCE);
+        where.sameRank({in(1), in(i)}, When::AT_ONCE);
+        where.sameShape({in(1), in(i)});
+    }
+    const auto axis = where.intOf(in(0));
+    const auto one = shapeOf(where, in(1));
+    where.require(!axis || (*axis >= 0 && (!one || static_cast<uint32_t>(*axis) <= one->rank)),
+                  "the axis must be in [0, R + 1)");
+    if (!axis || !one) return std::nullopt;
+    Shape shape;
+    for (uint32_t i = 0; i <= one->rank; i++) {
+        if (i == static_cast<uint32_t>(*axis)) {
+            shape.push(static_cast<uint32_t>(where.inputCount() - 1));
+        }
+        if (i < one->rank) shape.push((*one)[i]);
+    }
+    return shape;
+}
+
 void validatePack(OpView& v) {
     v.inputRange(2, SIZE_MAX);
     v.outputs(1);
@@ -122,44 +157,17 @@ void validatePack(OpView& v) {
                                      {TENSOR_QUANT8_ASYMM_SIGNED, 6},
                                      {TENSOR_INT32, 6}});
     v.sameType({in(1), out(0)});
-    validateSameQuant(v, type, {in(1), out(0)});
-    for (size_t i = 1; i < v.inputCount(); i++) {
+    validateSameQuant(v, type, {in(1), out(0)}, When::AT_ONCE);
+    for (size_t i = 2; i < v.inputCount(); i++) {
         v.sameType({in(1), in(i)});
-        v.rank(in(i), 1, kAnyRank - 1);
-        v.sameShape({in(1), in(i)});
-        validateSameQuant(v, type, {in(1), in(i)});
+        validateSameQuant(v, type, {in(1), in(i)}, When::AT_ONCE);
     }
-    const auto axis = v.value<int32_t>(in(0));
-    v.require(!axis || *axis >= 0, "the axis must be in [0, R + 1)");
-    const auto rank = v.rankOf(in(1));
-    if (!rank) return;
-    v.rank(out(0), *rank + 1);
-    if (!axis) return;
-    v.require(static_cast<uint32_t>(*axis) <= *rank, "the axis must be in [0, R + 1)");
-    Shape expected;
-    for (uint32_t i = 0; i <= *rank; i++) {
-        if (i == static_cast<uint32_t>(*axis)) {
-            expected.push(static_cast<uint32_t>(v.inputCount() - 1));
-        }
-        if (i < *rank) expected.push(v[in(1)].shape[i]);
-    }
-    expectShape(v, out(0), expected);
+    const auto shape = packed(v);
+    if (const auto rank = v.rankOf(in(1))) v.rank(out(0), *rank + 1);
+    if (shape) expectShape(v, out(0), *shape);
 }
 
-void preparePack(Context& c) {
-    requireRank(c, 1, 1, kAnyRank - 1);
-    const Shape& one = c.shape(1);
-    const int32_t axis = c.integer(0, 0, static_cast<int32_t>(one.rank));
-    Shape shape;
-    for (uint32_t i = 0; i <= one.rank; i++) {
-        if (i == static_cast<uint32_t>(axis)) shape.push(static_cast<uint32_t>(c.inputCount() - 1));
-        if (i < one.rank) shape.push(one[i]);
-    }
-    for (size_t i = 2; i < c.inputCount(); i++) {
-        c.require(c.shape(i) == one, "the inputs differ in shape");
-    }
-    c.setShape(0, shape);
-}
+void preparePack(Context& c) { c.setShape(0, *packed(c)); }
 
 void executePack(Context& c) {
     const Shape& one = c.shape(1);

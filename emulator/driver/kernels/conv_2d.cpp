@@ -1,6 +1,6 @@
 // CONV_2D and GROUPED_CONV_2D.
 
-#include "convolution.h"
+#include "math/convolution.h"
 
 namespace nnapi {
 namespace {
@@ -23,16 +23,32 @@ SlidingInputs groupedInputs(size_t count) {
 
 void validateOutput(const OpView& v, const SlidingInputs& at) {
     validateSlidingOutput(v, at, v.dimOf(in(1), 1), v.dimOf(in(1), 2));
-    if (const auto nchw = knownLayout(v, at.layout)) v.sameDim(in(1), 0, out(0), *nchw ? 1 : 3);
+    if (const auto nchw = v.flagOf(in(at.layout))) v.sameDim(in(1), 0, out(0), *nchw ? 1 : 3);
+}
+
+/// Groups divide the output depth, and each takes its share of the input depth.
+template <class Where>
+void checkDepths(const Where& where, const SlidingInputs& at, bool grouped) {
+    if (grouped) where.integer(in(at.next), 1, kMost);
+    const auto groups = grouped ? where.intOf(in(at.next)) : 1;
+    const auto columns = where.dimOf(in(1), 0), groupDepth = where.dimOf(in(1), 3);
+    where.require(!groups || !columns || *columns % static_cast<uint32_t>(*groups) == 0,
+                  "the output depth must be divisible by the number of groups");
+    const auto nchw = where.flagOf(in(at.layout));
+    if (!nchw) return;
+    const auto depth = where.dimOf(in(0), *nchw ? 1 : 3);
+    where.require(!groups || !groupDepth || !depth ||
+                      *depth == uint64_t{*groupDepth} * static_cast<uint32_t>(*groups),
+                  "the input depth must be the filter's depth times the number of groups");
 }
 
 void validatePlain(OpView& v) {
     v.inputs({7, 8, 10, 11, 13});
     v.outputs(1);
-    validateConvolutionTypes(v, 0, 1);
+    validateConvolutionTypes(v, 0, 1, When::AT_ONCE);
     const auto at = plainInputs(v.inputCount(), v.inputCount() > 7 ? v[in(7)].type : BOOL);
     validateSliding(v, at, true);
-    if (const auto nchw = knownLayout(v, at.layout)) v.sameDim(in(0), *nchw ? 1 : 3, in(1), 3);
+    checkDepths(v, at, false);
     validateOutput(v, at);
 }
 
@@ -42,19 +58,7 @@ void validateGrouped(OpView& v) {
     validateConvolutionTypes(v, 0, 3);
     const auto at = groupedInputs(v.inputCount());
     validateSliding(v, at, false);
-    v.integer(in(at.next), 1, kMost);
-    const auto groups = v.value<int32_t>(in(at.next));
-    const auto columns = v.dimOf(in(1), 0);
-    const auto groupDepth = v.dimOf(in(1), 3);
-    if (groups && columns) {
-        v.require(*columns % static_cast<uint32_t>(*groups) == 0,
-                  "the output depth must be divisible by the number of groups");
-    }
-    if (const auto nchw = knownLayout(v, at.layout); nchw && groups && groupDepth) {
-        const auto depth = v.dimOf(in(0), *nchw ? 1 : 3);
-        v.require(!depth || *depth == uint64_t{*groupDepth} * static_cast<uint32_t>(*groups),
-                  "the input depth must be the filter's depth times the number of groups");
-    }
+    checkDepths(v, at, true);
     validateOutput(v, at);
 }
 
@@ -69,20 +73,17 @@ Convolution geometry(const Context& c) {
     const bool grouped = c.code() == ANEURALNETWORKS_GROUPED_CONV_2D;
     Convolution conv = slidingConvolution(c, sliding);
     const Shape& filter = c.shape(1);
-    conv.groups = grouped ? static_cast<size_t>(c.integer(at.next, 1, kMost)) : 1;
+    conv.groups = grouped ? static_cast<size_t>(c.scalar<int32_t>(at.next)) : 1;
     conv.outDepth = filter[0];
-    c.require(conv.outDepth % conv.groups == 0,
-              "the output depth must be divisible by the number of groups");
-    c.require(conv.depth == filter[3] * conv.groups,
-              "the input depth must be the filter's depth times the number of groups");
     return conv;
 }
 
 void prepare(Context& c) {
-    const Convolution conv = geometry(c);
-    c.activation(inputsOf(c).activation());
-    checkConvolutionFilter(c, static_cast<uint32_t>(conv.outDepth));
-    setOutputShape(c, conv);
+    const bool grouped = c.code() == ANEURALNETWORKS_GROUPED_CONV_2D;
+    checkConvolution(c, 0);
+    checkDepths(c, inputsOf(c), grouped);
+    if (!grouped) requirePaddingWithinFilter(c, inputsOf(c));
+    setOutputShape(c, geometry(c));
 }
 
 void execute(Context& c) {
@@ -91,14 +92,14 @@ void execute(Context& c) {
 
 std::shared_ptr<const void> packPlain(const OpView& v) {
     const auto at = plainInputs(v.inputCount(), v.inputCount() > 7 ? v[in(7)].type : BOOL);
-    const auto nchw = knownLayout(v, at.layout);
+    const auto nchw = v.flagOf(in(at.layout));
     if (!nchw) return nullptr;
     return packFilter(v, 1, !*nchw);
 }
 
 std::shared_ptr<const void> packGrouped(const OpView& v) {
     const auto at = groupedInputs(v.inputCount());
-    const auto nchw = knownLayout(v, at.layout);
+    const auto nchw = v.flagOf(in(at.layout));
     const auto groups = v.value<int32_t>(in(at.next));
     if (!nchw || !groups || *groups < 1) return nullptr;
     return packFilter(v, static_cast<size_t>(*groups), !*nchw);

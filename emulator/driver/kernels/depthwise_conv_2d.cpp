@@ -1,11 +1,14 @@
 // DEPTHWISE_CONV_2D: each input channel has its own filters.
 
-#include "convolution.h"
+#include "math/convolution.h"
+#include "math/tap_sums.h"
 
 namespace nnapi {
 namespace {
 
 constexpr int32_t kMost = 0x7FFFFFFF;
+/// Elements that an input may have after its channels were repeated: half a gigabyte of them.
+constexpr size_t kMostRepeated = size_t{1} << 28;
 
 /// Explicit padding has 11 inputs, then optionally layout, then both dilations; implicit has 8.
 /// Eleven are ambiguous: the ninth is a stride (INT32) or the layout (BOOL).
@@ -15,25 +18,29 @@ SlidingInputs inputs(size_t count, Type ninth) {
     return {false, 3, 4, 6, 8, 9};
 }
 
+/// The filter's shape, and the multiplier that leads from the input depth to the output depth.
+template <class Where>
+void checkFilter(const Where& where, const SlidingInputs& at) {
+    where.integer(in(at.next), 1, kMost);
+    where.dim(in(1), 0, 1);
+    const auto nchw = where.flagOf(in(at.layout));
+    if (!nchw) return;
+    const auto multiplier = where.intOf(in(at.next));
+    const auto depth = where.dimOf(in(0), *nchw ? 1 : 3), outDepth = where.dimOf(in(1), 3);
+    where.require(!multiplier || !depth || !outDepth ||
+                      *outDepth == uint64_t{*depth} * static_cast<uint32_t>(*multiplier),
+                  "the filter's depth must be the input depth times the multiplier");
+}
+
 void validate(OpView& v) {
     v.inputs({8, 9, 11, 12, 14});
     v.outputs(1);
     validateConvolutionTypes(v, 3, 1);
     const auto at = inputs(v.inputCount(), v.inputCount() > 8 ? v[in(8)].type : BOOL);
     validateSliding(v, at, true);
-    v.integer(in(at.next), 1, kMost);
-    v.dim(in(1), 0, 1);
+    checkFilter(v, at);
     validateSlidingOutput(v, at, v.dimOf(in(1), 1), v.dimOf(in(1), 2));
-    const auto nchw = knownLayout(v, at.layout);
-    if (!nchw) return;
-    const uint32_t channelAxis = *nchw ? 1 : 3;
-    v.sameDim(in(1), 3, out(0), channelAxis);
-    const auto multiplier = v.value<int32_t>(in(at.next));
-    const auto depth = v.dimOf(in(0), channelAxis);
-    const auto outDepth = v.dimOf(in(1), 3);
-    v.require(!multiplier || !depth || !outDepth ||
-                  *outDepth == uint64_t{*depth} * static_cast<uint32_t>(*multiplier),
-              "the filter's depth must be the input depth times the multiplier");
+    if (const auto nchw = v.flagOf(in(at.layout))) v.sameDim(in(1), 3, out(0), *nchw ? 1 : 3);
 }
 
 SlidingInputs inputsOf(const Context& c) {
@@ -48,22 +55,19 @@ struct Depthwise {
 Depthwise geometry(const Context& c) {
     const SlidingInputs at = inputsOf(c);
     const Sliding sliding = readSliding(c, at);
-    Depthwise d{slidingConvolution(c, sliding), static_cast<size_t>(c.integer(at.next, 1, kMost))};
+    Depthwise d{slidingConvolution(c, sliding), static_cast<size_t>(c.scalar<int32_t>(at.next))};
     Convolution& conv = d.conv;
     const Shape& filter = c.shape(1);
     conv.groups = conv.depth;
     conv.outDepth = filter[3];
-    c.require(filter[0] == 1, "the filter's first dimension must be 1");
-    c.require(conv.outDepth == conv.depth * d.multiplier,
-              "the filter's depth must be the input depth times the multiplier");
     return d;
 }
 
 void prepare(Context& c) {
-    const Depthwise d = geometry(c);
-    c.activation(inputsOf(c).activation());
-    checkConvolutionFilter(c, static_cast<uint32_t>(d.conv.outDepth));
-    setOutputShape(c, d.conv);
+    checkConvolution(c, 3);
+    checkFilter(c, inputsOf(c));
+    requirePaddingWithinFilter(c, inputsOf(c));
+    setOutputShape(c, geometry(c).conv);
 }
 
 // --- NHWC: across channels --------------------------------------------------------------------
@@ -227,45 +231,57 @@ Loops loops() {
     return {pixelsPortable, planePortable};
 }
 
+/// Calls run(table, pixels, first) for rows of output pixels of an NHWC input or pieces of them,
+/// `first` being the number of the first pixel of all. table[pixel][tap] points at the input under
+/// each of `slots` taps, at zeros in the padding and where there are more slots than taps.
+template <class T, class Run>
+void forEachRun(Context& c, const Convolution& conv, const T* input, const T* zero, size_t slots,
+                Run run) {
+    const auto height = static_cast<int64_t>(conv.height);
+    const auto width = static_cast<int64_t>(conv.width);
+    // Long rows go in pieces, so that the table of pointers stays small.
+    const size_t piece = std::min(conv.outWidth, std::max<size_t>(1, 4096 / slots));
+    const T** table = c.scratch<const T*>(piece * slots);
+    std::fill(table, table + piece * slots, zero);
+    size_t done = 0;
+    for (size_t row = 0; row < conv.batch * conv.outHeight; row++) {
+        c.checkDeadline();
+        const T* image = input + row / conv.outHeight * conv.height * conv.width * conv.depth;
+        const auto y = static_cast<int64_t>(row % conv.outHeight);
+        const int64_t top = y * conv.strideHeight - conv.top;
+        for (size_t first = 0; first < conv.outWidth; first += piece) {
+            const size_t pixels = std::min(piece, conv.outWidth - first);
+            for (size_t i = 0; i < pixels; i++) {
+                const T** to = table + i * slots;
+                const int64_t left =
+                    static_cast<int64_t>(first + i) * conv.strideWidth - conv.left;
+                for (size_t ky = 0; ky < conv.filterHeight; ky++) {
+                    const int64_t iy = top + static_cast<int64_t>(ky) * conv.dilationHeight;
+                    for (size_t kx = 0; kx < conv.filterWidth; kx++) {
+                        const int64_t ix = left + static_cast<int64_t>(kx) * conv.dilationWidth;
+                        const bool inside = iy >= 0 && iy < height && ix >= 0 && ix < width;
+                        *to++ = inside
+                                    ? image + static_cast<size_t>(iy * width + ix) * conv.depth
+                                    : zero;
+                    }
+                }
+            }
+            run(table, pixels, done);
+            done += pixels;
+        }
+    }
+}
+
 /// Multiplier 1, dense NHWC.
 void depthwiseNhwc(Context& c, const Convolution& conv, const float* input, const float* filter,
                    const float* bias, float* output, FloatRange range) {
-    const auto run = loops().pixels;
-    const float* zero = zeros<float>(c, conv.depth);
-    const auto height = static_cast<int64_t>(conv.height);
-    const auto width = static_cast<int64_t>(conv.width);
+    const auto rowLoop = loops().pixels;
     const size_t taps = conv.taps();
-    // Long rows go in pieces, so that the table of pointers stays small.
-    const size_t piece = std::min(conv.outWidth, std::max<size_t>(1, 4096 / taps));
-    const float** table = c.scratch<const float*>(piece * taps);
-    PixelRow row{table, taps, 0, conv.depth, filter, bias, output, range};
-    for (size_t b = 0; b < conv.batch; b++) {
-        const float* image = input + b * conv.height * conv.width * conv.depth;
-        for (size_t y = 0; y < conv.outHeight; y++) {
-            c.checkDeadline();
-            const int64_t top = static_cast<int64_t>(y) * conv.strideHeight - conv.top;
-            for (size_t first = 0; first < conv.outWidth; first += piece) {
-                row.pixels = std::min(piece, conv.outWidth - first);
-                const float** to = table;
-                for (size_t x = first; x < first + row.pixels; x++) {
-                    const int64_t left = static_cast<int64_t>(x) * conv.strideWidth - conv.left;
-                    for (size_t ky = 0; ky < conv.filterHeight; ky++) {
-                        const int64_t iy = top + static_cast<int64_t>(ky) * conv.dilationHeight;
-                        for (size_t kx = 0; kx < conv.filterWidth; kx++) {
-                            const int64_t ix =
-                                left + static_cast<int64_t>(kx) * conv.dilationWidth;
-                            const bool inside = iy >= 0 && iy < height && ix >= 0 && ix < width;
-                            *to++ = inside ? image + static_cast<size_t>(iy * width + ix) *
-                                                         conv.depth
-                                           : zero;
-                        }
-                    }
-                }
-                run(row);
-                row.out += row.pixels * conv.depth;
-            }
-        }
-    }
+    forEachRun(c, conv, input, zeros<float>(c, conv.depth), taps,
+               [&](const float* const* table, size_t pixels, size_t first) {
+                   rowLoop({table, taps, pixels, conv.depth, filter, bias,
+                            output + first * conv.depth, range});
+               });
 }
 
 // --- NCHW: along planes ------------------------------------------------------------------------
@@ -357,13 +373,15 @@ void depthwiseNchw(Context& c, const Convolution& conv, size_t multiplier, const
     }
 }
 
-/// Each channel of an NHWC tensor `times` times.
-const float* repeatChannels(Context& c, const float* input, size_t count, size_t times) {
+/// Each channel of an NHWC tensor `times` times, with room for a tile to read beyond the end.
+template <class T>
+const T* repeatChannels(Context& c, const T* input, size_t count, size_t times) {
     if (times == 1) return input;
-    float* repeated = c.scratch<float>(count * times);
+    T* repeated = c.scratch<T>(count * times + gemm::kTapChannels);
     for (size_t i = 0; i < count; i++) {
         std::fill(repeated + i * times, repeated + (i + 1) * times, input[i]);
     }
+    std::fill_n(repeated + count * times, gemm::kTapChannels, T{});
     return repeated;
 }
 
@@ -392,10 +410,10 @@ void depthwiseFloat(Context& c, Depthwise d, const float* input, const float* fi
 
 // --- Quantized ----------------------------------------------------------------------------------
 
-/// Any number of taps, in integers.
+/// Any number of taps.
 template <class T>
 void depthwiseWide(Context& c, const Depthwise& d, const T* input, const int16_t* filter,
-                   const ColumnRequantizer& requantize, T* output) {
+                   const ColumnRequantizer& requantize, uint8_t* output) {
     const Convolution& conv = d.conv;
     const Layout4 from(c.shape(0), conv.nchw), to(c.output(0).shape, conv.nchw);
     const int32_t zeroPoint = c.input(0).zeroPoint;
@@ -419,26 +437,54 @@ void depthwiseWide(Context& c, const Depthwise& d, const T* input, const int16_t
                         sum += int64_t{input[at] - zeroPoint} *
                                filter[tap * conv.outDepth + channel];
                     }
-                    int32_t code;
-                    requantize(&sum, channel, 1, &code);
-                    output[to.at(b, y, x, channel)] = static_cast<T>(code);
+                    requantize(&sum, channel, 1, output + to.at(b, y, x, channel));
                 }
             }
         }
     }
 }
 
-/// Sums of products of two codes are integers, exact in float up to 2^24: few enough taps may use
-/// the float loops.
-constexpr size_t kMostFloatTaps = (1 << 24) / (255 * 255);
+/// Multiplier 1, dense NHWC: tiles of pixels and channels. `input` and filter are less their zero
+/// points.
+void depthwiseCodes(Context& c, const Convolution& conv, const int16_t* input,
+                    const int16_t* filter, const ColumnRequantizer& requantize, uint8_t* output) {
+    const size_t taps = conv.taps(), channels = conv.depth;
+    int16_t* weights = c.scratch<int16_t>(gemm::packedTaps(taps, channels));
+    gemm::packTaps(filter, taps, channels, weights);
+    alignas(64) int32_t sums[gemm::kTapPixels * gemm::kTapChannels];
+    uint8_t* out[gemm::kTapPixels];
+    gemm::TapTile tile{};
+    tile.pairs = gemm::tapPairs(taps);
+    tile.sums = sums;
+    const size_t slots = 2 * tile.pairs;
+    forEachRun(
+        c, conv, input, zeros<int16_t>(c, channels + gemm::kTapChannels), slots,
+        [&](const int16_t* const* table, size_t pixels, size_t first) {
+            for (size_t pixel = 0; pixel < pixels; pixel += gemm::kTapPixels) {
+                tile.taps = table + pixel * slots;
+                tile.pixels = std::min(gemm::kTapPixels, pixels - pixel);
+                tile.weights = weights;
+                for (size_t i = 0; i < tile.pixels; i++) {
+                    out[i] = output + (first + pixel + i) * channels;
+                }
+                for (size_t channel = 0; channel < channels; channel += gemm::kTapChannels) {
+                    tile.channel = channel;
+                    gemm::sumTaps(tile);
+                    requantize(sums, gemm::kTapChannels, tile.pixels, channel,
+                               std::min(gemm::kTapChannels, channels - channel), out);
+                    tile.weights += gemm::tapBlock(taps);
+                }
+            }
+        });
+}
 
 template <class T>
 void depthwiseQuant(Context& c, Depthwise d, int32_t fuse) {
-    const Convolution& conv = d.conv;
+    Convolution& conv = d.conv;
     const Tensor& input = c.input(0);
     const ColumnRequantizer requantize(c, input, c.input(1), c.in<int32_t>(2), conv.outDepth,
-                                       fuse);
-    const size_t filterCount = c.input(1).count(), count = input.count();
+                                       fuse, conv.taps());
+    const size_t filterCount = c.input(1).count();
     const int32_t filterZero = c.input(1).zeroPoint;
     int16_t* filter = c.scratch<int16_t>(filterCount);
     for (size_t i = 0; i < filterCount; i++) {
@@ -446,51 +492,18 @@ void depthwiseQuant(Context& c, Depthwise d, int32_t fuse) {
                                                               : int32_t{c.in<int8_t>(1)[i]};
         filter[i] = static_cast<int16_t>(code - filterZero);
     }
-    T* output = c.out<T>(0);
-    if (conv.taps() > kMostFloatTaps) {
+    uint8_t* output = c.out<uint8_t>(0);
+    // A multiplier repeats the input's channels; what would be gigabytes is read where it lies.
+    const bool copied = d.multiplier > 1 && input.count() > kMostRepeated / d.multiplier;
+    if (conv.taps() > gemm::kMostShortTerms || copied) {
         return depthwiseWide(c, d, c.in<T>(0), filter, requantize, output);
     }
-    float* values = c.scratch<float>(count);
-    const T* codes = c.in<T>(0);
-    for (size_t i = 0; i < count; i++) {
-        values[i] = static_cast<float>(codes[i] - input.zeroPoint);
-    }
-    float* weights = c.scratch<float>(filterCount);
-    for (size_t i = 0; i < filterCount; i++) weights[i] = filter[i];
-    float* sums = c.scratch<float>(c.output(0).count());
-    depthwiseFloat(c, d, values, weights, zeros<float>(c, conv.outDepth), sums,
-                   activationRange(ANEURALNETWORKS_FUSED_NONE));
-    constexpr size_t kPiece = 256;
-    int32_t exact[kPiece], result[kPiece];
-    const size_t pixels = conv.pixels();
-    if (!conv.nchw) {
-        for (size_t p = 0; p < conv.batch * pixels; p++) {
-            for (size_t first = 0; first < conv.outDepth; first += kPiece) {
-                const size_t n = std::min(kPiece, conv.outDepth - first);
-                for (size_t i = 0; i < n; i++) exact[i] = static_cast<int32_t>(sums[i]);
-                requantize(exact, first, n, result);
-                for (size_t i = 0; i < n; i++) output[i] = static_cast<T>(result[i]);
-                sums += n, output += n;
-            }
-        }
-        return;
-    }
-    // Gather channels of a pixel, so that rows of channels are requantized in both layouts.
-    for (size_t b = 0; b < conv.batch; b++) {
-        for (size_t p = 0; p < pixels; p++) {
-            for (size_t first = 0; first < conv.outDepth; first += kPiece) {
-                const size_t n = std::min(kPiece, conv.outDepth - first);
-                const size_t at = (b * conv.outDepth + first) * pixels + p;
-                for (size_t i = 0; i < n; i++) {
-                    exact[i] = static_cast<int32_t>(sums[at + i * pixels]);
-                }
-                requantize(exact, first, n, result);
-                for (size_t i = 0; i < n; i++) {
-                    output[at + i * pixels] = static_cast<T>(result[i]);
-                }
-            }
-        }
-    }
+    const int16_t* values = repeatChannels(
+        c, centredNhwc<T>(c, input, conv.nchw, gemm::kTapChannels), input.count(), d.multiplier);
+    conv.depth = conv.outDepth;
+    uint8_t* result = conv.nchw ? c.scratch<uint8_t>(c.output(0).count()) : output;
+    depthwiseCodes(c, conv, values, filter, requantize, result);
+    if (conv.nchw) transposeBatches(result, output, conv.batch, conv.pixels(), conv.outDepth);
 }
 
 void execute(Context& c) {

@@ -14,8 +14,17 @@ constexpr size_t kScores = 0, kDeltas = 1, kAnchors = 2, kScale = 3;  // kScale:
 constexpr size_t kRegular = 7, kMost = 8, kMostClasses = 9, kMostPerClass = 10,
                  kScoreThreshold = 11, kOverlapThreshold = 12, kBackground = 13;
 
+/// The rules on shapes and scalars, as far as either stage knows them.
 template <class View>
 void checkInputs(const View& view, Dims& dims) {
+    for (size_t i = kScale; i < kScale + 4; i++) {
+        const auto scale = view.realValue(in(i));
+        view.require(!scale || *scale > 0, "a scaling factor must be positive");
+    }
+    view.integer(in(kMost), 1, INT32_MAX);
+    if (const auto regular = view.flagOf(in(kRegular))) {
+        view.integer(in(*regular ? kMostPerClass : kMostClasses), 1, INT32_MAX);
+    }
     dims.input(view, kScores, {BATCHES, ANCHORS, CLASSES});
     dims.input(view, kDeltas, {BATCHES, ANCHORS, CODES});
     dims.input(view, kAnchors, {ANCHORS, Dims::exactly(4)});
@@ -33,25 +42,17 @@ void validate(OpView& v) {
     v.sameType({in(kScores), in(kDeltas), in(kAnchors), out(0), out(1)});
     v.type(out(2), TENSOR_INT32);
     v.type(out(3), TENSOR_INT32);
-    for (size_t i = kScale; i < kScale + 4; i++) {
-        v.anyRealScalar(in(i), type);
-        const auto scale = v.realValue(in(i));
-        v.require(!scale || *scale > 0, "a scaling factor must be positive");
-    }
+    for (size_t i = kScale; i < kScale + 4; i++) v.anyRealScalar(in(i), type);
     v.scalar(in(kRegular), BOOL);
-    v.integer(in(kMost), 1, INT32_MAX);
     v.scalar(in(kMostClasses), INT32);
     v.scalar(in(kMostPerClass), INT32);
     v.realScalar(in(kScoreThreshold), type);
     v.realScalar(in(kOverlapThreshold), type);
     v.scalar(in(kBackground), BOOL);
-    if (const auto regular = v.value<uint8_t>(in(kRegular))) {
-        v.integer(in(*regular ? kMostPerClass : kMostClasses), 1, INT32_MAX);
-    }
     enum { MOST = CODES + 1 };
     Dims dims;
     checkInputs(v, dims);
-    const auto most = v.value<int32_t>(in(kMost));
+    const auto most = v.intOf(in(kMost));
     if (most) dims.set(MOST, static_cast<uint32_t>(*most));
     dims.match(v, out(0), {BATCHES, MOST});
     dims.match(v, out(1), {BATCHES, MOST, Dims::exactly(4)});
@@ -62,11 +63,7 @@ void validate(OpView& v) {
 void prepare(Context& c) {
     Dims dims;
     checkInputs(c, dims);
-    for (size_t i = kScale; i < kScale + 4; i++) {
-        c.require(c.real(i) > 0, "a scaling factor must be positive");
-    }
-    c.integer(c.flag(kRegular) ? kMostPerClass : kMostClasses, 1, INT32_MAX);
-    const auto most = static_cast<uint32_t>(c.integer(kMost, 1, INT32_MAX));
+    const auto most = static_cast<uint32_t>(c.scalar<int32_t>(kMost));
     const Shape boxes{dims[BATCHES], most, 4};
     requireCountable(c, boxes);
     c.setShape(0, {dims[BATCHES], most});

@@ -3,7 +3,6 @@
 
 #include <array>
 #include <cstdint>
-#include <cstdio>
 #include <initializer_list>
 #include <optional>
 
@@ -23,38 +22,24 @@ public:
     static constexpr int exactly(int size) { return -size - 1; }
 
     /// The operand has one axis for each of `names`, an operand's own use of enum values.
-    void match(const OpView& v, Ref ref, std::initializer_list<int> names) {
-        v.rank(ref, static_cast<uint32_t>(names.size()));
+    template <class Where>
+    void match(const Where& where, Ref ref, std::initializer_list<int> names) {
+        where.rank(ref, static_cast<uint32_t>(names.size()));
         uint32_t axis = 0;
         for (int name : names) {
-            const auto size = v.dimOf(ref, axis);
+            const auto size = where.dimOf(ref, axis);
             if (const auto expected = sizeOf(name)) {
-                v.dim(ref, axis, *expected);
+                where.dim(ref, axis, *expected);
             } else if (size && name != kAny) {
                 sizes_[static_cast<size_t>(name)] = *size;
             }
             axis++;
         }
     }
-    void match(const Context& c, size_t input, std::initializer_list<int> names) {
-        const Shape& shape = c.shape(input);
-        if (shape.rank != names.size()) refuse(c, input, "has a wrong rank");
-        uint32_t axis = 0;
-        for (int name : names) {
-            if (const auto expected = sizeOf(name)) {
-                if (shape[axis] != *expected) refuse(c, input, "has a dimension that differs");
-            } else if (name != kAny) {
-                sizes_[static_cast<size_t>(name)] = shape[axis];
-            }
-            axis++;
-        }
-    }
-    /// The same for an input of whatever stage; `validate` and `prepare` share code this way.
-    void input(const OpView& v, size_t i, std::initializer_list<int> names) {
-        match(v, in(i), names);
-    }
-    void input(const Context& c, size_t i, std::initializer_list<int> names) {
-        match(c, i, names);
+    /// The same for an input.
+    template <class Where>
+    void input(const Where& where, size_t i, std::initializer_list<int> names) {
+        match(where, in(i), names);
     }
 
     /// Two names for one size.
@@ -76,11 +61,6 @@ private:
         if (name < 0) return static_cast<uint32_t>(-name - 1);
         if (name == kAny) return std::nullopt;
         return sizes_[static_cast<size_t>(name)];
-    }
-    [[noreturn]] static void refuse(const Context& c, size_t input, const char* rule) {
-        char text[64];
-        std::snprintf(text, sizeof text, "input %zu %s", input, rule);
-        c.refuse(text);
     }
 
     std::array<std::optional<uint32_t>, kNames> sizes_;

@@ -1,5 +1,6 @@
 // GENERATE_PROPOSALS: anchors at every position, moved by deltas, the best by hard suppression.
 
+#include "../readings.h"
 #include "boxes.h"
 #include "dims.h"
 #include "kernel.h"
@@ -12,8 +13,14 @@ constexpr size_t kScores = 0, kDeltas = 1, kAnchors = 2, kImage = 3, kHeightRati
                  kWidthRatio = 5, kMostBefore = 6, kMostAfter = 7, kThreshold = 8, kMinSize = 9,
                  kLayout = 10;
 
+/// The rules on shapes and scalars, as far as either stage knows them.
 template <class View>
-void checkInputs(const View& view, std::optional<bool> nchw, Dims& dims) {
+void checkInputs(const View& view, Dims& dims) {
+    for (size_t i : {kHeightRatio, kWidthRatio}) {
+        const auto ratio = view.realValue(in(i));
+        view.require(!ratio || *ratio > 0, "the ratio of image to feature map must be positive");
+    }
+    const auto nchw = view.flagOf(in(kLayout));
     if (!nchw) {
         dims.input(view, kScores, {BATCHES, Dims::kAny, Dims::kAny, Dims::kAny});
         dims.input(view, kDeltas, {BATCHES, Dims::kAny, Dims::kAny, Dims::kAny});
@@ -46,18 +53,19 @@ void validate(OpView& v) {
         v.quant(in(kAnchors), 0.125f, 0);
         // Reading: the reference gives input 3 and output 1 the same type, and names
         // TENSOR_QUANT16_SYMM for one and TENSOR_QUANT16_ASYMM for the other: both are accepted.
-        v.type(in(kImage), {{TENSOR_QUANT16_SYMM, 3}, {TENSOR_QUANT16_ASYMM, 3}});
+        // Devices that ship take the latter only.
+        if (followsField()) {
+            v.type(in(kImage), TENSOR_QUANT16_ASYMM);
+        } else {
+            v.type(in(kImage), {{TENSOR_QUANT16_SYMM, 3}, {TENSOR_QUANT16_ASYMM, 3}});
+        }
         v.type(out(1), {{TENSOR_QUANT16_SYMM, 3}, {TENSOR_QUANT16_ASYMM, 3}});
         v.quant(in(kImage), 0.125f, 0);
         v.quant(out(1), 0.125f, 0);
     } else {
         v.sameType({in(kScores), in(kAnchors), in(kImage), out(1)});
     }
-    for (size_t i : {kHeightRatio, kWidthRatio}) {
-        v.anyRealScalar(in(i), type);
-        const auto ratio = v.realValue(in(i));
-        v.require(!ratio || *ratio > 0, "the ratio of image to feature map must be positive");
-    }
+    for (size_t i : {kHeightRatio, kWidthRatio}) v.anyRealScalar(in(i), type);
     v.scalar(in(kMostBefore), INT32);
     v.scalar(in(kMostAfter), INT32);
     v.anyRealScalar(in(kThreshold), type);
@@ -65,9 +73,7 @@ void validate(OpView& v) {
     v.scalar(in(kLayout), BOOL);
     v.type(out(2), TENSOR_INT32);
     Dims dims;
-    std::optional<bool> nchw;
-    if (const auto layout = v.value<uint8_t>(in(kLayout))) nchw = *layout != 0;
-    checkInputs(v, nchw, dims);
+    checkInputs(v, dims);
     enum { SELECTED };
     Dims results;
     results.match(v, out(0), {SELECTED});
@@ -87,7 +93,7 @@ public:
     explicit Generator(Context& c) : c_(c) {
         Dims dims;
         const bool nchw = c.flag(kLayout);
-        checkInputs(c, nchw, dims);
+        checkInputs(c, dims);
         height_ = dims[HEIGHT];
         width_ = dims[WIDTH];
         anchors_ = dims[ANCHORS];
@@ -147,19 +153,31 @@ private:
                                 imageWidth, imageHeight);
                     boxes_[index] = box;
                     scores_[index] = realAt(scores, at(batch, row, column, a, anchors_));
-                    // Also drops what is NaN: it has no place in an order.
-                    if (box.x2 - box.x1 >= minSize && box.y2 - box.y1 >= minSize &&
-                        scores_[index] == scores_[index]) {
+                    // What is NaN has no place in an order.
+                    if (scores_[index] != scores_[index]) continue;
+                    if (followsField() || (box.x2 - box.x1 >= minSize &&
+                                           box.y2 - box.y1 >= minSize)) {
                         indices_[count++] = static_cast<uint32_t>(index);
                     }
                 }
             }
         }
         sortByScore(scores_, indices_, count);
-        // Reading: boxes that are too small do not count towards the limit.
+        // Reading: boxes that are too small do not count towards the limit. On devices that ship
+        // they do: the limit comes first, then what is too small or has its centre outside goes.
         const int32_t before = c_.scalar<int32_t>(kMostBefore);
         const int32_t after = c_.scalar<int32_t>(kMostAfter);
         if (before > 0) count = std::min(count, static_cast<size_t>(before));
+        if (followsField()) {
+            const auto goes = [&](uint32_t i) {
+                const Box& box = boxes_[i];
+                const double width = box.x2 - box.x1, height = box.y2 - box.y1;
+                return !(width > minSize && height > minSize &&
+                         box.x1 + width / 2 < imageWidth && box.y1 + height / 2 < imageHeight);
+            };
+            count = static_cast<size_t>(std::remove_if(indices_, indices_ + count, goes) -
+                                        indices_);
+        }
         return suppress(c_, boxes_, indices_, count, c_.real(kThreshold),
                         after > 0 ? static_cast<size_t>(after) : SIZE_MAX);
     }
@@ -174,11 +192,8 @@ private:
 };
 
 void prepare(Context& c) {
-    for (size_t i : {kHeightRatio, kWidthRatio}) {
-        c.require(c.real(i) > 0, "the ratio of image to feature map must be positive");
-    }
     Dims dims;
-    checkInputs(c, c.flag(kLayout), dims);
+    checkInputs(c, dims);
     c.require(c.input(kScores).count() <= UINT32_MAX, "too many anchors");
     for (size_t a = 0; a < dims[ANCHORS]; a++) {
         c.require(isValid(boxAt(c.input(kAnchors), a)),

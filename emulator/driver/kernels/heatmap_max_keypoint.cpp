@@ -12,6 +12,20 @@ namespace {
 
 constexpr size_t kLayout = 2;
 
+/// The rules on shapes: square heatmaps, and a box for each.
+template <class Where>
+void check(const Where& where) {
+    where.rank(in(0), 4);
+    where.rank(in(1), 2);
+    where.dim(in(1), 1, 4);
+    where.sameDim(in(0), 0, in(1), 0);
+    const auto nchw = where.flagOf(in(kLayout));
+    if (!nchw) return;
+    where.sameDim(in(0), *nchw ? 2 : 1, in(0), *nchw ? 3 : 2);
+    const auto size = where.dimOf(in(0), 2);
+    where.require(!size || *size >= 2, "the heatmaps must be of size 2 at least");
+}
+
 void validate(OpView& v) {
     v.inputs(3);
     v.outputs(2);
@@ -28,31 +42,20 @@ void validate(OpView& v) {
         v.sameType({in(0), in(1)});
     }
     v.scalar(in(kLayout), BOOL);
-    v.rank(in(0), 4);
-    v.rank(in(1), 2);
+    check(v);
     v.rank(out(0), 2);
     v.rank(out(1), 3);
-    v.dim(in(1), 1, 4);
     v.dim(out(1), 2, 2);
-    v.sameDim(in(0), 0, in(1), 0);
     for (uint32_t i : {0u, 1u}) v.sameDim(in(0), 0, out(i), 0);
     v.sameDim(out(0), 1, out(1), 1);
-    const auto nchw = knownLayout(v, kLayout);
+    const auto nchw = v.flagOf(in(kLayout));
     if (!nchw) return;
     for (uint32_t i : {0u, 1u}) v.sameDim(in(0), *nchw ? 1 : 3, out(i), 1);
-    v.sameDim(in(0), *nchw ? 2 : 1, in(0), *nchw ? 3 : 2);
-    const auto size = v.dimOf(in(0), 2);
-    v.require(!size || *size >= 2, "the heatmaps must be of size 2 at least");
 }
 
 void prepare(Context& c) {
-    requireRank(c, 0, 4, 4);
-    requireRank(c, 1, 2, 2);
+    check(c);
     const Layout4 maps(c.shape(0), c.flag(kLayout));
-    c.require(maps.height == maps.width && maps.height >= 2,
-              "the heatmaps must be square, and of size 2 at least");
-    c.require(c.shape(1)[0] == maps.batch && c.shape(1)[1] == 4,
-              "there must be one box of four coordinates for each heatmap");
     for (size_t i = 0; i < maps.batch; i++) {
         // Reading: boxes that break "x1 <= x2 and y1 <= y2" are refused.
         c.require(realAt(c.input(1), 4 * i) <= realAt(c.input(1), 4 * i + 2) &&

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "../readings.h"
 #include "dims.h"
 #include "kernel.h"
 #include "rules.h"
@@ -18,10 +19,16 @@ Shape rowsOf(const Context& c, const Shape& values, uint32_t rows) {
     return shape;
 }
 
+/// The rules on ranks of both operations.
+template <class Where>
+void checkRows(const Where& where, Ref lookups, Ref values) {
+    where.rank(lookups, 1);
+    where.rank(values, 2, Shape::kMaxRank);
+}
+
 /// The output has the values' rank and, but for the first, their dimensions.
 void validateRows(OpView& v, Ref lookups, Ref values, Ref output) {
-    v.rank(lookups, 1);
-    v.rank(values, 2, Shape::kMaxRank);
+    checkRows(v, lookups, values);
     v.sameType({values, output});
     validateSameQuant(v, v[values].type, {values, output});
     v.sameRank({values, output});
@@ -49,9 +56,8 @@ void validateEmbedding(OpView& v) {
 }
 
 void prepareEmbedding(Context& c) {
+    checkRows(c, in(0), in(1));
     const Shape &lookups = c.shape(0), &values = c.shape(1);
-    c.require(lookups.rank == 1, "lookups must have rank 1");
-    c.require(values.rank >= 2, "values must have rank 2 or more");
     const int32_t* index = c.in<int32_t>(0);
     for (size_t i = 0; i < lookups[0]; i++) {
         c.require(index[i] >= 0 && static_cast<uint32_t>(index[i]) < values[0],
@@ -74,6 +80,15 @@ void executeEmbedding(Context& c) {
 
 // --- HASHTABLE_LOOKUP -----------------------------------------------------------------------
 
+/// The rules on keys.
+template <class Where>
+void checkKeys(const Where& where) {
+    where.rank(in(1), 1);
+    where.sameDim(in(1), 0, in(2), 0);
+    const auto keys = where.intsOf(in(1));
+    where.require(std::is_sorted(keys.begin(), keys.end()), "keys must be in ascending order");
+}
+
 void validateHashtable(OpView& v) {
     v.inputs(3);
     v.outputs(2);
@@ -82,23 +97,16 @@ void validateHashtable(OpView& v) {
     v.type(in(2), {{TENSOR_FLOAT32, 1}, {TENSOR_INT32, 1}, {TENSOR_QUANT8_ASYMM, 1}});
     v.type(out(1), TENSOR_QUANT8_ASYMM);
     v.quant(out(1), 1.0f, 0);
-    v.rank(in(1), 1);
     v.rank(out(1), 1);
     validateRows(v, in(0), in(2), out(0));
-    v.sameDim(in(1), 0, in(2), 0);
+    checkKeys(v);
     v.sameDim(in(0), 0, out(1), 0);
-    const auto keys = v.values<int32_t>(in(1));
-    v.require(std::is_sorted(keys.begin(), keys.end()), "keys must be in ascending order");
 }
 
 void prepareHashtable(Context& c) {
-    const Shape &lookups = c.shape(0), &keys = c.shape(1), &values = c.shape(2);
-    c.require(lookups.rank == 1, "lookups must have rank 1");
-    c.require(keys.rank == 1, "keys must have rank 1");
-    c.require(values.rank >= 2, "values must have rank 2 or more");
-    c.require(keys[0] == values[0], "there must be as many keys as values");
-    const int32_t* key = c.in<int32_t>(1);
-    c.require(std::is_sorted(key, key + keys[0]), "keys must be in ascending order");
+    checkRows(c, in(0), in(2));
+    checkKeys(c);
+    const Shape &lookups = c.shape(0), &values = c.shape(2);
     c.setShape(0, rowsOf(c, values, lookups[0]));
     c.setShape(1, {lookups[0]});
 }
@@ -106,7 +114,9 @@ void prepareHashtable(Context& c) {
 void executeHashtable(Context& c) {
     const size_t bytes = rowBytes(c.input(2));
     // Reading: "zero values" are values that stand for 0: the zero point where there is one.
-    const int zero = c.type(2) == TENSOR_QUANT8_ASYMM ? c.input(2).zeroPoint : 0;
+    // Devices that ship write codes of 0.
+    const bool real = c.type(2) == TENSOR_QUANT8_ASYMM && !followsField();
+    const int zero = real ? c.input(2).zeroPoint : 0;
     const int32_t* lookups = c.in<int32_t>(0);
     const int32_t* keys = c.in<int32_t>(1);
     const int32_t* end = keys + c.shape(1)[0];

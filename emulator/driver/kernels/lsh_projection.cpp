@@ -3,6 +3,7 @@
 #include <bit>
 #include <cstring>
 
+#include "../readings.h"
 #include "dims.h"
 #include "fingerprint.h"
 #include "kernel.h"
@@ -13,12 +14,25 @@ namespace {
 constexpr int32_t kSparseDeprecated = 1, kDense = 2, kSparse = 3;
 constexpr size_t kInput = 1, kWeight = 2, kType = 3;
 
-void checkType(int32_t type, uint32_t hashes, uint32_t bits, auto&& require) {
-    require(type >= kSparseDeprecated && type <= kSparse, "the projection type must be 1, 2 or 3");
-    if (type == kDense || hashes == 0) return;
+/// The rules on shapes and the projection's type, as far as either stage knows them.
+template <class Where>
+void check(const Where& where) {
+    where.rank(in(0), 2);
+    where.rank(in(kInput), 1, Shape::kMaxRank);
+    if (where.has(in(kWeight))) {
+        where.rank(in(kWeight), 1);
+        where.sameDim(in(kInput), 0, in(kWeight), 0);
+    }
+    const auto type = where.intOf(in(kType));
+    if (!type) return;
+    where.require(*type >= kSparseDeprecated && *type <= kSparse,
+                  "the projection type must be 1, 2 or 3");
+    const uint32_t hashes = where.dimOf(in(0), 0).value_or(0);
+    const uint32_t bits = where.dimOf(in(0), 1).value_or(0);
+    if (*type == kDense || hashes == 0) return;
     const uint32_t indexBits = static_cast<uint32_t>(std::bit_width(hashes - 1));
-    require(bits <= 32 && bits + indexBits <= 32,
-            "a sparse projection must have dims[1] + ceil(log2(dims[0])) <= 32");
+    where.require(bits <= 32 && bits + indexBits <= 32,
+                  "a sparse projection must have dims[1] + ceil(log2(dims[0])) <= 32");
 }
 
 void validate(OpView& v) {
@@ -33,20 +47,13 @@ void validate(OpView& v) {
     v.optional(in(kWeight));
     v.scalar(in(kType), INT32);
     v.type(out(0), TENSOR_INT32);
-    v.rank(in(0), 2);
-    v.rank(in(kInput), 1, Shape::kMaxRank);
-    if (v.has(in(kWeight))) {
-        v.type(in(kWeight), {{TENSOR_FLOAT32, 1}, {TENSOR_FLOAT16, 3}});
-        v.rank(in(kWeight), 1);
-        v.sameDim(in(kInput), 0, in(kWeight), 0);
-    }
+    if (v.has(in(kWeight))) v.type(in(kWeight), {{TENSOR_FLOAT32, 1}, {TENSOR_FLOAT16, 3}});
     v.rank(out(0), 1);
-    const auto type = v.value<int32_t>(in(kType));
+    const auto type = v.intOf(in(kType));
+    if (type == kSparse) v.since(3);  // noted before anything is refused
+    check(v);
     if (!type) return;
-    if (*type == kSparse) v.since(3);
     const auto hashes = v.dimOf(in(0), 0), bits = v.dimOf(in(0), 1);
-    checkType(*type, hashes.value_or(0), bits.value_or(0),
-              [&](bool holds, const char* rule) { v.require(holds, rule); });
     const auto size = v.dimOf(out(0), 0);
     if (!size) return;
     if (*type != kDense && hashes) {
@@ -58,16 +65,13 @@ void validate(OpView& v) {
 }
 
 void prepare(Context& c) {
-    const Shape &hash = c.shape(0), &input = c.shape(kInput);
-    c.require(hash.rank == 2, "the hash functions must have rank 2");
-    c.require(input.rank >= 1, "the input must have rank 1 or more");
-    if (c.has(kWeight)) {
-        c.require(c.shape(kWeight).rank == 1 && c.shape(kWeight)[0] == input[0],
-                  "there must be one weight for each item of the input");
-    }
+    check(c);
+    const Shape& hash = c.shape(0);
     const int32_t type = c.scalar<int32_t>(kType);
-    checkType(type, hash[0], hash[1],
-              [&](bool holds, const char* rule) { c.require(holds, rule); });
+    // Reading: the weight is optional; devices that ship want it for a dense projection, and
+    // none for a sparse one.
+    c.require(!followsField() || c.has(kWeight) == (type == kDense),
+              "a weight goes with a dense projection, and with no other");
     c.setShape(0, {type == kDense ? productDim(c, hash[0], hash[1]) : hash[0]});
 }
 

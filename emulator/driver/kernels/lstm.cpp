@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "../readings.h"
 #include "lstm_cell.h"
 
 namespace nnapi {
@@ -20,6 +21,14 @@ Places placesOfLstm(size_t inputCount) {
     return placesFrom(1, 18, inputCount > 23 ? fourFrom(23) : kNoGates, kNoGates);
 }
 
+template <class Where>
+Dims checkLstm(const Where& where, const Places& places) {
+    Dims dims;
+    dims.input(where, 0, {BATCH, INPUTS});
+    checkCell(where, places, kSizes, dims);
+    return dims;
+}
+
 void validateLstm(OpView& v) {
     v.inputs({23, 27});
     v.outputs(4);
@@ -30,9 +39,7 @@ void validateLstm(OpView& v) {
     validateScalars(v, kScalars, type);
     v.sameType({in(0), out(0), out(1), out(2), out(3)});
 
-    Dims dims;
-    dims.match(v, in(0), {BATCH, INPUTS});
-    checkCell(v, places, kSizes, dims);
+    Dims dims = checkLstm(v, places);
     v.rank(out(0), 2);
     dims.match(v, out(0), {BATCH, Dims::kAny});
     const Presence inputGate = presence(v, places.inputWeights[INPUT]);
@@ -46,13 +53,6 @@ void validateLstm(OpView& v) {
     dims.match(v, out(1), {BATCH, OUTPUTS});
     dims.match(v, out(2), {BATCH, UNITS});
     dims.match(v, out(3), {BATCH, OUTPUTS});
-}
-
-Dims checkLstm(const Context& c, const Places& places) {
-    Dims dims;
-    dims.match(c, 0, {BATCH, INPUTS});
-    checkCell(c, places, kSizes, dims);
-    return dims;
 }
 
 void prepareLstm(Context& c) {
@@ -97,8 +97,22 @@ void executeLstm(Context& c) {
 constexpr size_t kTimeMajor = 23;
 constexpr Places kSequencePlaces = placesFrom(1, 18, fourFrom(24), kNoGates);
 
+template <class Where>
+Dims checkSequence(const Where& where) {
+    Dims dims;
+    const auto timeMajor = where.flagOf(in(kTimeMajor));
+    const int first = !timeMajor ? Dims::kAny : *timeMajor ? TIME : BATCH;
+    const int second = !timeMajor ? Dims::kAny : *timeMajor ? BATCH : TIME;
+    dims.input(where, 0, {first, second, INPUTS});
+    checkCell(where, kSequencePlaces, kSizes, dims);
+    dims.match(where, out(0), {first, second, OUTPUTS});
+    return dims;
+}
+
 void validateSequence(OpView& v) {
-    v.inputs({24, 28});  // the layer normalization weights at the end are optional
+    // Reading: the layer normalization weights at the end are optional. Devices that ship want
+    // them in the list all the same.
+    followsField() ? v.inputs(28) : v.inputs({24, 28});
     // Reading: "if output 1 is present then output 2 must be present as well".
     v.outputs({1, 3});
     v.since(v.outputCount() == 3 ? 4 : 3);
@@ -108,19 +122,8 @@ void validateSequence(OpView& v) {
     validateScalars(v, kScalars, type, true);
     v.scalar(in(kTimeMajor), BOOL);
 
-    Dims dims;
-    v.rank(in(0), 3);
-    v.rank(out(0), 3);
-    checkCell(v, kSequencePlaces, kSizes, dims);
     v.sameType({in(0), out(0)});
-    if (const auto timeMajor = v.value<uint8_t>(in(kTimeMajor))) {
-        const int first = *timeMajor ? TIME : BATCH, second = *timeMajor ? BATCH : TIME;
-        dims.match(v, in(0), {first, second, INPUTS});
-        dims.match(v, out(0), {first, second, OUTPUTS});
-    } else {
-        dims.match(v, in(0), {Dims::kAny, Dims::kAny, INPUTS});
-        dims.match(v, out(0), {Dims::kAny, Dims::kAny, OUTPUTS});
-    }
+    Dims dims = checkSequence(v);
     if (v.outputCount() == 3) {
         v.optional(out(1));
         v.optional(out(2));
@@ -128,14 +131,6 @@ void validateSequence(OpView& v) {
         dims.match(v, out(1), {BATCH, OUTPUTS});
         dims.match(v, out(2), {BATCH, UNITS});
     }
-}
-
-Dims checkSequence(const Context& c) {
-    Dims dims;
-    const bool timeMajor = c.flag(kTimeMajor);
-    dims.match(c, 0, {timeMajor ? TIME : BATCH, timeMajor ? BATCH : TIME, INPUTS});
-    checkCell(c, kSequencePlaces, kSizes, dims);
-    return dims;
 }
 
 void prepareSequence(Context& c) {

@@ -1,5 +1,6 @@
 // BIDIRECTIONAL_SEQUENCE_LSTM.
 
+#include "../readings.h"
 #include "bidirectional.h"
 #include "lstm_cell.h"
 
@@ -51,7 +52,9 @@ void check(const View& view, std::optional<bool> timeMajor, Dims& dims) {
 }
 
 void validate(OpView& v) {
-    v.inputs({53, 61});  // the layer normalization weights at the end are optional
+    // Reading: the layer normalization weights at the end are optional. Devices that ship want
+    // them in the list all the same.
+    followsField() ? v.inputs(61) : v.inputs({53, 61});
     v.outputs({1, 2, 5, 6});
     v.since(v.outputCount() > 2 ? 4 : 3);
     const Type type = v.type(in(0), {{TENSOR_FLOAT16, 3}, {TENSOR_FLOAT32, 3}});
@@ -69,9 +72,9 @@ void validate(OpView& v) {
     v.scalar(in(kTimeMajor), BOOL);
 
     Dims dims;
-    const auto timeMajor = knownFlag(v, kTimeMajor);
+    const auto timeMajor = v.flagOf(in(kTimeMajor));
     check(v, timeMajor, dims);
-    const BidirectionalOutputs outputs(v.outputCount(), kStates, knownFlag(v, kMerge));
+    const BidirectionalOutputs outputs(v.outputCount(), kStates, v.flagOf(in(kMerge)));
     outputs.validate(v, timeMajor, BATCH, TIME, FW_OUTPUTS, BW_OUTPUTS, dims);
     if (outputs.firstState == 0) return;
     const size_t first = outputs.firstState;

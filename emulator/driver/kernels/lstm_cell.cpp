@@ -102,6 +102,19 @@ void check(const View& view, const Places& p, const Sizes& s, Dims& dims) {
     }
 }
 
+/// The rules on the values of a cell's scalars.
+template <class View>
+void checkValues(const View& view, size_t first) {
+    const auto function = view.intOf(in(first));
+    view.require(!function || isActivation(*function),
+                 "the activation function must be 0, 1, 3, 4 or 6");
+    for (size_t i = first + 1; i <= first + 2; i++) {
+        // Reading: [-clip, clip] is no interval for a negative threshold.
+        const auto limit = view.realValue(in(i));
+        view.require(!limit || *limit >= 0, "a clipping threshold must not be negative");
+    }
+}
+
 }  // namespace
 
 Presence presence(const OpView& v, size_t input) {
@@ -155,24 +168,13 @@ void checkCell(const Context& c, const Places& places, const Sizes& sizes, Dims&
 
 void validateScalars(OpView& v, size_t first, Type type, bool anyReal) {
     v.scalar(in(first), INT32);
-    if (const auto function = v.value<int32_t>(in(first))) {
-        v.require(isActivation(*function), "the activation function must be 0, 1, 3, 4 or 6");
-    }
     for (size_t i = first + 1; i <= first + 2; i++) {
         anyReal ? v.anyRealScalar(in(i), type) : v.realScalar(in(i), type);
-        // Reading: [-clip, clip] is no interval for a negative threshold.
-        const auto limit = v.realValue(in(i));
-        v.require(!limit || *limit >= 0, "a clipping threshold must not be negative");
     }
+    checkValues(v, first);
 }
 
-void checkScalars(const Context& c, size_t first) {
-    c.require(isActivation(c.scalar<int32_t>(first)),
-              "the activation function must be 0, 1, 3, 4 or 6");
-    for (size_t i = first + 1; i <= first + 2; i++) {
-        c.require(c.real(i) >= 0, "a clipping threshold must not be negative");
-    }
-}
+void checkScalars(const Context& c, size_t first) { checkValues(c, first); }
 
 Cell makeCell(Context& c, FloatIo& io, const Places& p, const Sizes& sizes, const Dims& dims,
               size_t scalars) {

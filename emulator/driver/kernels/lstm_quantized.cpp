@@ -2,11 +2,13 @@
 //
 // Reading: both are LSTM on the real values of their operands, with tanh as g. Of intermediate
 // results those are rounded whose quantization the reference names: in QUANTIZED_LSTM what a layer
-// normalization takes in and the hidden state that a projection takes in.
+// normalization takes in and the hidden state that a projection takes in. Where devices that ship
+// compute something else, `followsField` says so.
 
 #include <algorithm>
 #include <cmath>
 
+#include "../readings.h"
 #include "lstm_cell.h"
 #include "quantize.h"
 #include "recurrent_math.h"
@@ -57,7 +59,11 @@ void validate16(OpView& v) {
     v.inputs(15);
     v.outputs(2);
     for (size_t i = 0; i <= 8; i++) v.type(in(i), {{TENSOR_QUANT8_ASYMM, 3}});
-    for (size_t i = 9; i <= 12; i++) v.bias(in(i), in(0), in(1));
+    for (size_t i = 9; i <= 12; i++) {
+        v.type(in(i), TENSOR_INT32);
+        // Reading: a scale of 0 leaves the product of scales unsaid.
+        if (!followsField() || v[in(i)].scale != 0) v.bias(in(i), in(0), in(1));
+    }
     v.type(in(13), TENSOR_QUANT16_SYMM);
     v.type(in(14), TENSOR_QUANT8_ASYMM);
     v.type(out(0), TENSOR_QUANT16_SYMM);
@@ -91,13 +97,28 @@ void execute16(Context& c) {
         for (size_t u = 0; u < units; u++) {
             c.spend(4 * (inputs + units) + 256);
             double a[kGates];
+            const uint8_t* rowX = x + b * inputs;
+            const uint8_t* rowH = h + b * units;
             for (size_t gate = 0; gate < kGates; gate++) {
-                const int64_t sum =
-                    dotCodes(x + b * inputs, kActivationZero,
-                             c.in<uint8_t>(1 + gate) + u * inputs, weightZero, inputs) +
-                    dotCodes(h + b * units, kActivationZero,
-                             c.in<uint8_t>(5 + gate) + u * units, weightZero, units) +
-                    c.in<int32_t>(9 + gate)[u];
+                const uint8_t* weightsX = c.in<uint8_t>(1 + gate) + u * inputs;
+                const uint8_t* weightsH = c.in<uint8_t>(5 + gate) + u * units;
+                const auto part = [&](const uint8_t* codes, const uint8_t* weights, size_t n) {
+                    return dotCodes(codes, kActivationZero, weights, weightZero, n);
+                };
+                int64_t sum = c.in<int32_t>(9 + gate)[u];
+                if (followsField()) {
+                    // The columns are crossed: [h weights, x weights] times [x, h].
+                    const size_t both = std::min(inputs, units);
+                    sum += part(rowX, weightsH, both) +
+                           part(rowH + units - both, weightsX + inputs - both, both);
+                    if (inputs > units) {
+                        sum += part(rowX + units, weightsX, inputs - units);
+                    } else {
+                        sum += part(rowH, weightsH + inputs, units - inputs);
+                    }
+                } else {
+                    sum += part(rowX, weightsX, inputs) + part(rowH, weightsH, units);
+                }
                 a[gate] = static_cast<double>(sum) * scale;
             }
             const double old = cell[b * units + u] * static_cast<double>(kCellScale);
@@ -139,7 +160,7 @@ void checkScalars(const View& view, Value value) {
             }
         }
     }
-    if (lstm::presence(view, kPlaces.projection) == Presence::PRESENT) {
+    if (followsField() || lstm::presence(view, kPlaces.projection) == Presence::PRESENT) {
         if (const auto scale = value(kHiddenScale)) {
             view.require(*scale > 0 && std::isfinite(*scale),
                          "the scale of the hidden state must be positive");
@@ -159,6 +180,14 @@ bool isBiasScale(float scale, double input, float weights) {
 }
 double biasScale(const Tensor& bias, double input, const Tensor& weights) {
     return bias.scale != 0 ? static_cast<double>(bias.scale) : input * weights.scale;
+}
+
+template <class Where>
+Dims checkQuantized(const Where& where) {
+    Dims dims;
+    dims.input(where, 0, {BATCH, INPUTS});
+    lstm::checkCell(where, kPlaces, kSizes, dims);
+    return dims;
 }
 
 void validateQuantized(OpView& v) {
@@ -209,19 +238,10 @@ void validateQuantized(OpView& v) {
                       kBiasRule);
         }
     }
-    Dims dims;
-    dims.match(v, in(0), {BATCH, INPUTS});
-    lstm::checkCell(v, kPlaces, kSizes, dims);
+    Dims dims = checkQuantized(v);
     dims.match(v, out(0), {BATCH, OUTPUTS});
     dims.match(v, out(1), {BATCH, UNITS});
     dims.match(v, out(2), {BATCH, OUTPUTS});
-}
-
-Dims checkQuantized(const Context& c) {
-    Dims dims;
-    dims.match(c, 0, {BATCH, INPUTS});
-    lstm::checkCell(c, kPlaces, kSizes, dims);
-    return dims;
 }
 
 void prepareQuantized(Context& c) {
@@ -277,7 +297,13 @@ public:
             normalize(c_.input(kPlaces.norm[gate]), a);
         }
         const Tensor& bias = c_.input(kPlaces.bias[gate]);
-        const double scaleB = biasScale(bias, c_.input(0).scale, weights);
+        double scaleB = biasScale(bias, c_.input(0).scale, weights);
+        if (followsField()) {
+            // A gate's bias has a meaning after normalization only, with a scale that follows from
+            // that of the normalization's weights.
+            if (!c_.has(kPlaces.norm[FORGET])) return;
+            scaleB = static_cast<double>(c_.input(kPlaces.norm[gate]).scale) * 0x1p-10;
+        }
         for (size_t u = 0; u < units_; u++) a[u] += scaleB * bias.as<int32_t>()[u];
     }
 
@@ -301,69 +327,101 @@ private:
     const int8_t* state_;
 };
 
-/// A hidden state as a projection sees it: of 8 bits, as all activations of this operation.
+/// The hidden state's zero point. On devices that ship it is taken off a code where any other is
+/// added.
+int64_t hiddenZero(const Context& c) {
+    const int64_t zero = c.scalar<int32_t>(kHiddenZero);
+    return followsField() ? -zero : zero;
+}
+
+/// A hidden state's code: of 8 bits, as all activations of this operation.
+int32_t hiddenCode(const Context& c, double real) {
+    const CodeRange range = codeRange(TENSOR_QUANT8_ASYMM_SIGNED);
+    const double code = roundQuotient(real, 1.0, c.scalar<float>(kHiddenScale)) +
+                        static_cast<double>(hiddenZero(c));
+    return static_cast<int32_t>(std::clamp<double>(code, range.least, range.most));
+}
+
+/// A hidden state as a projection sees it.
 double hiddenState(const Context& c, double real) {
-    const float scale = c.scalar<float>(kHiddenScale);
-    const int32_t zero = c.scalar<int32_t>(kHiddenZero);
-    const int32_t code = quantize(real, scale, zero, codeRange(TENSOR_QUANT8_ASYMM_SIGNED));
-    return static_cast<double>(scale) * (code - zero);
+    return static_cast<double>(c.scalar<float>(kHiddenScale)) *
+           static_cast<double>(hiddenCode(c, real) - hiddenZero(c));
+}
+
+/// Output `k` of the projection of a hidden state, before it is quantized.
+double project(const Context& c, const double* hidden, size_t units, size_t k) {
+    const Tensor& weights = c.input(kPlaces.projection);
+    const int8_t* codes = weights.as<int8_t>() + k * units;
+    double real = 0;
+    for (size_t u = 0; u < units; u++) real += codes[u] * hidden[u];
+    real *= weights.scale;
+    if (c.has(kPlaces.projectionBias)) {
+        const Tensor& bias = c.input(kPlaces.projectionBias);
+        real += biasScale(bias, c.scalar<float>(kHiddenScale), weights) * bias.as<int32_t>()[k];
+    }
+    return clip(real, c.scalar<float>(kProjectionClip, 0.0f));
+}
+
+/// Stores one element of the output state and of the output, which are the same.
+void storeOutput(Context& c, double real, bool projected, size_t at) {
+    for (size_t output : {size_t{0}, size_t{2}}) {
+        const Tensor& to = c.output(output);
+        // Devices give the hidden state's codes where there is no projection, whatever the
+        // output's quantization says.
+        const int32_t code = followsField() && !projected
+                                 ? hiddenCode(c, real)
+                                 : quantize(real, to.scale, to.zeroPoint, codeRange(to.type));
+        c.out<int8_t>(output)[at] = static_cast<int8_t>(code);
+    }
+}
+
+/// What the gates of one row are computed into: `units` values each.
+struct Gates {
+    double *i, *f, *g, *o;
+};
+
+/// The new cell state of one row in place of the old, and its hidden state into `g`.
+void stepCell(const Context& c, const Row& row, const Gates& gates, size_t units, double* cell) {
+    const bool coupled = !c.has(kPlaces.inputWeights[INPUT]);
+    // Reading: a threshold of 0 disables clipping, as for LSTM.
+    const double cellClip = c.scalar<float>(kCellClip, 0.0f);
+    const auto [i, f, g, o] = gates;
+    row.preactivate(FORGET, cell, f);
+    row.preactivate(CELL, cell, g);
+    if (!coupled) row.preactivate(INPUT, cell, i);
+    for (size_t u = 0; u < units; u++) {
+        f[u] = logistic(f[u]);
+        i[u] = coupled ? 1 - f[u] : logistic(i[u]);
+        cell[u] = clip(f[u] * cell[u] + i[u] * std::tanh(g[u]), cellClip);
+    }
+    row.preactivate(OUTPUT, cell, o);
+    for (size_t u = 0; u < units; u++) g[u] = logistic(o[u]) * std::tanh(cell[u]);
 }
 
 void executeQuantized(Context& c) {
     const Dims dims = checkQuantized(c);
     const size_t units = dims[UNITS], outputs = dims[OUTPUTS];
-    const bool coupled = !c.has(kPlaces.inputWeights[INPUT]);
     const bool projected = c.has(kPlaces.projection);
-    // Reading: a threshold of 0 disables clipping, as for LSTM.
-    const double cellClip = c.scalar<float>(kCellClip, 0.0f);
-    const double projectionClip = c.scalar<float>(kProjectionClip, 0.0f);
-    const Tensor& oldCell = c.input(kPlaces.cellState);
-    double* gates = c.scratch<double>(kGates * units);
-    double *i = gates, *f = gates + units, *g = gates + 2 * units, *o = gates + 3 * units;
+    const Tensor &oldCell = c.input(kPlaces.cellState), &newCell = c.output(1);
+    double* work = c.scratch<double>(kGates * units);
+    const Gates gates{work, work + units, work + 2 * units, work + 3 * units};
     double* cell = c.scratch<double>(units);
 
     for (size_t b = 0; b < dims[BATCH]; b++) {
         c.checkDeadline();
-        const Row row(c, dims, b);
         for (size_t u = 0; u < units; u++) {
             cell[u] = static_cast<double>(oldCell.scale) * oldCell.as<int16_t>()[b * units + u];
         }
-        row.preactivate(FORGET, cell, f);
-        row.preactivate(CELL, cell, g);
-        if (!coupled) row.preactivate(INPUT, cell, i);
+        stepCell(c, Row(c, dims, b), gates, units, cell);
+        double* hidden = gates.g;
         for (size_t u = 0; u < units; u++) {
-            f[u] = logistic(f[u]);
-            i[u] = coupled ? 1 - f[u] : logistic(i[u]);
-            cell[u] = clip(f[u] * cell[u] + i[u] * std::tanh(g[u]), cellClip);
-        }
-        row.preactivate(OUTPUT, cell, o);
-        double* hidden = g;
-        for (size_t u = 0; u < units; u++) {
-            hidden[u] = logistic(o[u]) * std::tanh(cell[u]);
             if (projected) hidden[u] = hiddenState(c, hidden[u]);
-            const Tensor& to = c.output(1);
             c.out<int16_t>(1)[b * units + u] = static_cast<int16_t>(
-                quantize(cell[u], to.scale, to.zeroPoint, codeRange(to.type)));
+                quantize(cell[u], newCell.scale, newCell.zeroPoint, codeRange(newCell.type)));
         }
         for (size_t k = 0; k < outputs; k++) {
-            double real = projected ? 0 : hidden[k];
-            if (projected) {
-                const Tensor& weights = c.input(kPlaces.projection);
-                const int8_t* codes = weights.as<int8_t>() + k * units;
-                for (size_t u = 0; u < units; u++) real += codes[u] * hidden[u];
-                real *= weights.scale;
-                if (c.has(kPlaces.projectionBias)) {
-                    const Tensor& bias = c.input(kPlaces.projectionBias);
-                    real += biasScale(bias, c.scalar<float>(kHiddenScale), weights) *
-                            bias.as<int32_t>()[k];
-                }
-                real = clip(real, projectionClip);
-            }
-            for (size_t output : {size_t{0}, size_t{2}}) {
-                const Tensor& to = c.output(output);
-                c.out<int8_t>(output)[b * outputs + k] = static_cast<int8_t>(
-                    quantize(real, to.scale, to.zeroPoint, codeRange(to.type)));
-            }
+            const double real = projected ? project(c, hidden, units, k) : hidden[k];
+            storeOutput(c, real, projected, b * outputs + k);
         }
     }
 }

@@ -113,18 +113,28 @@ void mapRow(const In* x, const In* y, Out* z, size_t n, size_t stepA, size_t ste
     }
 }
 
-/// out[i] = f(a[i], b[i]), a and b of the shapes of input 0 and input 1, out of output 0.
-template <class In, class Out, class F>
-void mapPairs(const Context& c, const In* a, const In* b, Out* out, F f) {
+/// Calls row(x, y, z, n, stepA, stepB) for rows of elements that mapRow could take, a and b being
+/// of the shapes of input 0 and input 1, out of output 0.
+template <class In, class Out, class Row>
+void mapRows(const Context& c, const In* a, const In* b, Out* out, Row row) {
     forEachRow(c.shape(0), c.shape(1), c.output(0).shape,
                [&](size_t ia, size_t ib, size_t io, size_t n, size_t stepA, size_t stepB) {
                    for (size_t left = n; left > 0;) {  // parts, between which the clock is seen
                        const size_t part = std::min(left, size_t{1} << 15);
-                       mapRow(a + ia, b + ib, out + io, part, stepA, stepB, f);
+                       row(a + ia, b + ib, out + io, part, stepA, stepB);
                        ia += part * stepA, ib += part * stepB, io += part, left -= part;
                        c.spend(32 * part);
                    }
                });
+}
+
+/// out[i] = f(a[i], b[i]), a and b of the shapes of input 0 and input 1, out of output 0.
+template <class In, class Out, class F>
+void mapPairs(const Context& c, const In* a, const In* b, Out* out, F f) {
+    mapRows(c, a, b, out,
+            [&](const In* x, const In* y, Out* z, size_t n, size_t stepA, size_t stepB) {
+                mapRow(x, y, z, n, stepA, stepB, f);
+            });
 }
 
 /// mapPairs on input 0 and input 1 to output 0.

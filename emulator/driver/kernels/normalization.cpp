@@ -32,9 +32,16 @@ struct AxisView {
     }
 };
 
+/// The rules on rank and axis.
+template <class Where>
+void checkAxisInput(const Where& where, size_t index) {
+    where.rank(in(0), 1, 4, When::AT_ONCE);
+    if (where.has(in(index))) checkAxis(where, in(index), in(0));
+}
+
 /// Ranks below 4, and the axis, came with level 3.
 void validateAxisInput(OpView& v, size_t index) {
-    v.rank(in(0), 1, 4);
+    checkAxisInput(v, index);
     const auto rank = v.rankOf(in(0));
     if (rank && *rank < 4) v.since(3);
     v.sameShape({in(0), out(0)});
@@ -42,11 +49,9 @@ void validateAxisInput(OpView& v, size_t index) {
     if (index >= v.inputCount()) return;
     v.since(3);
     v.scalar(in(index), INT32);
-    if (v.has(in(index))) validateAxis(v, in(index), in(0));
 }
 
 uint32_t axisOf(const Context& c, size_t index) {
-    requireRank(c, 0, 1, 4);
     return normalAxis(c, c.scalar<int32_t>(index, -1), c.shape(0).rank);
 }
 
@@ -65,7 +70,7 @@ void validateL2(OpView& v) {
 }
 
 void prepareL2(Context& c) {
-    axisOf(c, 1);
+    checkAxisInput(c, 1);
     c.setShape(0, c.shape(0));
 }
 
@@ -127,34 +132,34 @@ void executeL2(Context& c) {
 
 constexpr size_t kRadius = 1, kBias = 2, kAlpha = 3, kBeta = 4;
 
+/// The rules on scalars.
+template <class Where>
+void checkLrn(const Where& where) {
+    // Reading: a radius is a number of elements, so it is not negative.
+    where.integer(in(kRadius), 0, INT32_MAX);
+    const auto bias = where.realValue(in(kBias));
+    where.require(!bias || *bias != 0, "the bias must not be zero");
+}
+
 void validateLrn(OpView& v) {
     v.inputs({5, 6});
     v.outputs(1);
     const Type type = v.type(in(0), {{TENSOR_FLOAT32, 1}, {TENSOR_FLOAT16, 3}});
     v.sameType({in(0), out(0)});
-    // Reading: a radius is a number of elements, so it is not negative.
-    v.integer(in(kRadius), 0, INT32_MAX);
     for (size_t i : {kBias, kAlpha, kBeta}) v.realScalar(in(i), type);
-    if (type == TENSOR_FLOAT16) {
-        const auto bias = v.value<Half>(in(kBias));
-        v.require(!bias || toFloat(*bias) != 0, "the bias must not be zero");
-    } else {
-        const auto bias = v.value<float>(in(kBias));
-        v.require(!bias || *bias != 0, "the bias must not be zero");
-    }
+    checkLrn(v);
     validateAxisInput(v, 5);
 }
 
 void prepareLrn(Context& c) {
-    axisOf(c, 5);
-    c.integer(kRadius, 0, INT32_MAX);
-    c.require(c.real(kBias) != 0, "the bias must not be zero");
+    checkAxisInput(c, 5);
+    checkLrn(c);
     c.setShape(0, c.shape(0));
 }
 
 void executeLrn(Context& c) {
     const AxisView view(c.shape(0), axisOf(c, 5));
-    const auto radius = static_cast<size_t>(c.integer(kRadius, 0, INT32_MAX));
+    const auto radius = static_cast<size_t>(c.scalar<int32_t>(kRadius));
     const double bias = c.real(kBias), alpha = c.real(kAlpha), beta = c.real(kBeta);
     FloatIo io(c);
     const float* input = io.in(0);

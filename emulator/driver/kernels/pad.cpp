@@ -16,7 +16,6 @@ namespace {
 template <class Where>
 Shape padded(const Where& where, const Shape& input, std::span<const int32_t> paddings,
              bool known) {
-    where.require(paddings.size() == 2 * size_t{input.rank}, "paddings must be [rank, 2]");
     Shape shape;
     for (uint32_t i = 0; i < input.rank; i++) {
         const int64_t before = paddings[2 * i], after = paddings[2 * i + 1];
@@ -27,32 +26,30 @@ Shape padded(const Where& where, const Shape& input, std::span<const int32_t> pa
     return shape;
 }
 
-void validatePaddings(OpView& v, Type type, uint32_t mostRank) {
-    v.sameType({in(0), out(0)});
-    v.rank(in(0), 1, mostRank);
-    v.sameRank({in(0), out(0)});
-    v.type(in(1), TENSOR_INT32);
-    v.rank(in(1), 2);
-    v.dim(in(1), 1, 2);
-    validateSameQuant(v, type, {in(0), out(0)});
-    const auto rank = v.rankOf(in(0));
-    if (!rank) return;
-    v.dim(in(1), 0, *rank);
-    const auto paddings = v.values<int32_t>(in(1));
-    if (!paddings.empty()) expectShape(v, out(0), padded(v, v[in(0)].shape, paddings, false));
+/// Paddings are [rank, 2]; `when`: when the model is refused for their shape.
+template <class Where>
+void checkPaddings(const Where& where, uint32_t mostRank, When when = When::LATER) {
+    where.rank(in(0), 1, mostRank, When::AT_ONCE);
+    where.rank(in(1), 2, when);
+    where.dim(in(1), 1, 2);
+    if (const auto rank = where.rankOf(in(0), when)) where.dim(in(1), 0, *rank, when);
 }
 
-std::span<const int32_t> paddingsOf(const Context& c) {
-    const Shape& shape = c.shape(1);
-    c.require(shape.rank == 2 && shape[0] == c.shape(0).rank && shape[1] == 2,
-              "paddings must be [rank, 2]");
-    return {c.in<int32_t>(1), shape.count()};
+void validatePaddings(OpView& v, Type type, uint32_t mostRank, When when = When::LATER) {
+    v.sameType({in(0), out(0)});
+    v.type(in(1), TENSOR_INT32);
+    checkPaddings(v, mostRank, when);
+    v.sameRank({in(0), out(0)});
+    validateSameQuant(v, type, {in(0), out(0)}, when);
+    if (!v.rankOf(in(0), when)) return;
+    const auto paddings = v.intsOf(in(1));
+    if (!paddings.empty()) expectShape(v, out(0), padded(v, v[in(0)].shape, paddings, false));
 }
 
 template <uint32_t mostRank>
 void preparePaddings(Context& c) {
-    requireRank(c, 0, 1, mostRank);
-    const Shape shape = padded(c, c.shape(0), paddingsOf(c), true);
+    checkPaddings(c, mostRank);
+    const Shape shape = padded(c, c.shape(0), c.intsOf(in(1)), true);
     c.setShape(0, shape);
 }
 
@@ -68,7 +65,15 @@ void validatePad(OpView& v) {
     validatePaddings(v, type, 4);
 }
 
-constexpr const char* kPadCode = "the pad value is not a code of the type";
+/// The pad value of quantized tensors is a code.
+template <class Where>
+void checkPadValue(const Where& where) {
+    if (!isQuantized(where.typeOf(in(0)))) return;
+    const auto code = where.intOf(in(2));
+    const CodeRange range = codeRange(where.typeOf(in(0)));
+    where.require(!code || (*code >= range.least && *code <= range.most),
+                  "the pad value is not a code of the type");
+}
 
 void validatePadV2(OpView& v) {
     v.inputs(3);
@@ -77,22 +82,17 @@ void validatePadV2(OpView& v) {
     validatePaddings(v, type, 4);
     if (!isQuantized(type)) return v.realScalar(in(2), type);
     v.scalar(in(2), INT32);
-    const auto code = v.value<int32_t>(in(2));
-    const CodeRange range = codeRange(type);
-    v.require(!code || (*code >= range.least && *code <= range.most), kPadCode);
+    checkPadValue(v);
 }
 
 void preparePadV2(Context& c) {
     preparePaddings<4>(c);
-    if (!isQuantized(c.type(0))) return;
-    const CodeRange range = codeRange(c.type(0));
-    const int32_t code = c.scalar<int32_t>(2);
-    c.require(code >= range.least && code <= range.most, kPadCode);
+    checkPadValue(c);
 }
 
 template <class T>
 void padWith(Context& c, T value) {
-    const auto paddings = paddingsOf(c);
+    const auto paddings = c.intsOf(in(1));
     const Shape& shape = c.shape(0);
     const Shape& result = c.output(0).shape;
     std::fill_n(c.out<T>(0), result.count(), value);
@@ -129,11 +129,20 @@ constexpr int32_t kSymmetric = 1;  // 0 is REFLECT
 /// Reading: a mirror shows no more than the tensor holds: at most dim - 1 elements without the
 /// border (REFLECT), dim with it (SYMMETRIC).
 template <class Where>
-void requireMirror(const Where& where, int64_t dim, int32_t mode, const int32_t* paddings) {
-    const int64_t most = mode == kSymmetric ? dim : dim - 1;
-    const bool none = paddings[0] == 0 && paddings[1] == 0;
-    where.require(none || (paddings[0] <= most && paddings[1] <= most),
-                  "a padding is larger than what can be mirrored");
+void checkMirror(const Where& where) {
+    where.integer(in(2), 0, 1);
+    const auto mode = where.intOf(in(2));
+    const auto rank = where.rankOf(in(0));
+    const auto paddings = where.intsOf(in(1));
+    if (!mode || !rank || paddings.empty()) return;
+    for (uint32_t i = 0; i < *rank; i++) {
+        const auto dim = where.dimOf(in(0), i);
+        if (!dim) continue;
+        const int64_t before = paddings[2 * i], after = paddings[2 * i + 1];
+        const int64_t most = *mode == kSymmetric ? int64_t{*dim} : int64_t{*dim} - 1;
+        where.require((before == 0 && after == 0) || (before <= most && after <= most),
+                      "a padding is larger than what can be mirrored");
+    }
 }
 
 void validateMirrorPad(OpView& v) {
@@ -144,25 +153,13 @@ void validateMirrorPad(OpView& v) {
                                      {TENSOR_QUANT8_ASYMM, 7},
                                      {TENSOR_QUANT8_ASYMM_SIGNED, 7},
                                      {TENSOR_INT32, 7}});
-    validatePaddings(v, type, kAnyRank);
-    v.integer(in(2), 0, 1);
-    const auto mode = v.value<int32_t>(in(2));
-    const auto paddings = v.values<int32_t>(in(1));
-    const auto rank = v.rankOf(in(0));
-    if (!mode || !rank || paddings.empty()) return;
-    for (uint32_t i = 0; i < *rank; i++) {
-        const auto dim = v.dimOf(in(0), i);
-        if (dim) requireMirror(v, *dim, *mode, paddings.data() + 2 * i);
-    }
+    validatePaddings(v, type, kAnyRank, When::AT_ONCE);
+    checkMirror(v);
 }
 
 void prepareMirrorPad(Context& c) {
-    const int32_t mode = c.integer(2, 0, 1);
     preparePaddings<kAnyRank>(c);
-    const auto paddings = paddingsOf(c);
-    for (uint32_t i = 0; i < c.shape(0).rank; i++) {
-        requireMirror(c, c.shape(0)[i], mode, paddings.data() + 2 * i);
-    }
+    checkMirror(c);
 }
 
 /// For each index of the output along a dimension, the index of the input that it shows.
@@ -182,7 +179,7 @@ void mirrorAll(Context& c) {
     const Shape& result = c.output(0).shape;
     const size_t count = result.count();
     if (count == 0) return;
-    const auto paddings = paddingsOf(c);
+    const auto paddings = c.intsOf(in(1));
     const int32_t mode = c.scalar<int32_t>(2);
     const auto strides = shape.strides();
     std::array<uint32_t*, kAnyRank> tables{};

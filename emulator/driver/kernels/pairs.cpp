@@ -16,7 +16,10 @@ void validateCommon(OpView& v) {
     v.broadcast(in(0), in(1), out(0));
 }
 
-void prepare(Context& c) { prepareBroadcast(c, kAnyRank); }
+void prepare(Context& c) {
+    requireElements(c);
+    prepareBroadcast(c, kAnyRank);
+}
 
 // --- MAXIMUM, MINIMUM -----------------------------------------------------------------------
 

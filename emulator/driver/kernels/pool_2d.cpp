@@ -15,6 +15,14 @@ SlidingInputs inputs(size_t count) {
     return {false, 1, 2, 4, 7, SIZE_MAX};
 }
 
+/// The input's rank and the window's size.
+template <class Where>
+void check(const Where& where, const SlidingInputs& at) {
+    where.rank(in(0), 4);
+    where.integer(in(at.next), 1, kMost);
+    where.integer(in(at.next + 1), 1, kMost);
+}
+
 void validate(OpView& v, bool quantized) {
     v.inputs({7, 8, 10, 11});
     v.outputs(1);
@@ -28,19 +36,12 @@ void validate(OpView& v, bool quantized) {
     }
     v.sameType({in(0), out(0)});
     v.sameQuant({in(0), out(0)});
-    v.rank(in(0), 4);
     v.rank(out(0), 4);
     const auto at = inputs(v.inputCount());
     validateSliding(v, at, true);
-    v.integer(in(at.next), 1, kMost);
-    v.integer(in(at.next + 1), 1, kMost);
-    const auto size = [&](size_t i) -> std::optional<int64_t> {
-        const auto known = v.value<int32_t>(in(i));
-        if (!known) return std::nullopt;
-        return *known;
-    };
-    validateSlidingOutput(v, at, size(at.next + 1), size(at.next));
-    if (const auto nchw = knownLayout(v, at.layout)) {
+    check(v, at);
+    validateSlidingOutput(v, at, v.intOf(in(at.next + 1)), v.intOf(in(at.next)));
+    if (const auto nchw = v.flagOf(in(at.layout))) {
         v.sameDim(in(0), *nchw ? 1 : 3, out(0), *nchw ? 1 : 3);
     }
 }
@@ -66,14 +67,14 @@ void requireElements(const Context& c, const Window& window, int64_t input, int6
 Pool geometry(const Context& c) {
     const SlidingInputs at = inputs(c.inputCount());
     const Sliding sliding = readSliding(c, at);
-    c.require(c.shape(0).rank == 4, "the input has rank 4");
+    check(c, at);
     const Layout4 input(c.shape(0), sliding.nchw);
     Pool pool;
     pool.nchw = sliding.nchw;
     pool.batch = input.batch, pool.height = input.height, pool.width = input.width;
     pool.channels = input.channels;
-    pool.filterWidth = c.integer(at.next, 1, kMost);
-    pool.filterHeight = c.integer(at.next + 1, 1, kMost);
+    pool.filterWidth = c.scalar<int32_t>(at.next);
+    pool.filterHeight = c.scalar<int32_t>(at.next + 1);
     pool.strideWidth = sliding.strideWidth, pool.strideHeight = sliding.strideHeight;
     pool.x = sliding.horizontal(input.width, pool.filterWidth);
     pool.y = sliding.vertical(input.height, pool.filterHeight);
@@ -84,7 +85,6 @@ Pool geometry(const Context& c) {
 
 void prepare(Context& c) {
     const Pool pool = geometry(c);
-    c.activation(inputs(c.inputCount()).activation());
     setShape4(c, static_cast<int64_t>(pool.batch), pool.y.output, pool.x.output,
               static_cast<int64_t>(pool.channels), pool.nchw);
 }

@@ -17,7 +17,10 @@ void validate(OpView& v) {
     v.broadcast(in(0), in(1), out(0));
 }
 
-void prepare(Context& c) { prepareBroadcast(c, kAnyRank); }
+void prepare(Context& c) {
+    requireElements(c);
+    prepareBroadcast(c, kAnyRank);
+}
 
 template <class T>
 void executeQuantized(Context& c) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "../readings.h"
 #include "../tensor.h"
 
 namespace nnapi {
@@ -100,19 +101,34 @@ private:
     CodeRange range_;
 };
 
-/// Bounds of a fused activation on floats; (-inf, inf) for NONE. Use `clampFloat`, which keeps NaN.
+/// Bounds of a fused activation on floats. Use `clampFloat`, which keeps NaN.
+/// Reading: without an upper bound a result is infinite where it is too large; devices that ship
+/// cut it to the largest finite number, NONE included.
 struct FloatRange {
     float least;
     float most;
 };
-constexpr FloatRange activationRange(int32_t fuse) {
-    constexpr float infinity = std::numeric_limits<float>::infinity();
+inline FloatRange activationRange(int32_t fuse) {
+    const float infinity = followsField() ? std::numeric_limits<float>::max()
+                                          : std::numeric_limits<float>::infinity();
     switch (fuse) {
         case ANEURALNETWORKS_FUSED_RELU: return {0.0f, infinity};
         case ANEURALNETWORKS_FUSED_RELU1: return {-1.0f, 1.0f};
         case ANEURALNETWORKS_FUSED_RELU6: return {0.0f, 6.0f};
         default: return {-infinity, infinity};
     }
+}
+/// No bounds: for sums on the way, and for operations without an activation.
+inline constexpr FloatRange kUnbounded{-std::numeric_limits<float>::infinity(),
+                                       std::numeric_limits<float>::infinity()};
+/// The same activation where nothing is cut to the finite numbers, as in recurrent cells.
+inline FloatRange openActivationRange(int32_t fuse) {
+    FloatRange range = activationRange(fuse);
+    if (fuse == ANEURALNETWORKS_FUSED_NONE) range.least = kUnbounded.least;
+    if (fuse == ANEURALNETWORKS_FUSED_NONE || fuse == ANEURALNETWORKS_FUSED_RELU) {
+        range.most = kUnbounded.most;
+    }
+    return range;
 }
 constexpr float clampFloat(float value, FloatRange range) {
     const float raised = value < range.least ? range.least : value;

@@ -12,27 +12,32 @@
 namespace nnapi {
 namespace {
 
+/// The rules on shapes and the number of samples.
+template <class Where>
+void check(const Where& where) {
+    where.rank(in(0), 2);
+    where.integer(in(1), 0, INT32_MAX);
+    where.rank(in(2), 1);
+    where.dim(in(2), 0, 2);
+}
+
 void validate(OpView& v) {
     v.inputs(3);
     v.outputs(1);
     v.type(in(0), {{TENSOR_FLOAT16, 3}, {TENSOR_FLOAT32, 3}});
-    v.rank(in(0), 2);
-    v.integer(in(1), 0, INT32_MAX);
     v.type(in(2), TENSOR_INT32);
-    v.rank(in(2), 1);
-    v.dim(in(2), 0, 2);
+    check(v);
     v.type(out(0), TENSOR_INT32);
     v.rank(out(0), 2);
     v.sameDim(in(0), 0, out(0), 0);
-    const auto samples = v.value<int32_t>(in(1));
+    const auto samples = v.intOf(in(1));
     if (samples && *samples > 0) v.dim(out(0), 1, static_cast<uint32_t>(*samples));
 }
 
 void prepare(Context& c) {
+    check(c);
     const Shape& logits = c.shape(0);
-    c.require(logits.rank == 2, "the input must have rank 2");
-    c.require(c.shape(2).rank == 1 && c.shape(2)[0] == 2, "there must be two seeds");
-    const auto samples = static_cast<uint32_t>(c.integer(1, 0, INT32_MAX));
+    const auto samples = static_cast<uint32_t>(c.scalar<int32_t>(1));
     c.require(logits[1] > 0 || logits[0] == 0 || samples == 0, "there is no class to draw");
     const Shape output{logits[0], samples};
     requireCountable(c, output);

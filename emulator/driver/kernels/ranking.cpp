@@ -53,25 +53,31 @@ Shape without(const Shape& input, uint32_t axis) {
     return shape;
 }
 
+/// The rules on rank and axis, and the output's shape as far as it is known.
+template <class Where>
+std::optional<Shape> argShape(const Where& where) {
+    where.rank(in(0), 1, kAnyRank);
+    const auto axis = checkAxis(where, in(1), in(0));
+    const auto input = shapeOf(where, in(0));
+    if (!axis || !input) return std::nullopt;
+    return without(*input, *axis);
+}
+
 void validateArg(OpView& v) {
     v.inputs(2);
     v.outputs(1);
     v.type(in(0), kNumericSince3);
     v.type(out(0), TENSOR_INT32);
-    v.rank(in(0), 1, kAnyRank);
-    validateAxis(v, in(1), in(0));
-    const auto rank = v.rankOf(in(0));
-    if (!rank) return;
-    v.rank(out(0), std::max(*rank, 2u) - 1);
-    const auto axis = v.value<int32_t>(in(1));
-    if (axis) expectShape(v, out(0), without(v[in(0)].shape, normalAxis(v, *axis, *rank)));
+    v.scalar(in(1), INT32);
+    const auto shape = argShape(v);
+    if (const auto rank = v.rankOf(in(0))) v.rank(out(0), std::max(*rank, 2u) - 1);
+    if (shape) expectShape(v, out(0), *shape);
 }
 
 void prepareArg(Context& c) {
-    requireRank(c, 0, 1, kAnyRank);
-    const uint32_t axis = normalAxis(c, c.scalar<int32_t>(1), c.shape(0).rank);
+    const Shape shape = *argShape(c);
     c.require(c.input(0).count() != 0, "the input must not be empty");
-    c.setShape(0, without(c.shape(0), axis));
+    c.setShape(0, shape);
 }
 
 template <class T>
@@ -101,36 +107,38 @@ struct ArgExtreme {
 
 // --- TOPK_V2 --------------------------------------------------------------------------------
 
+/// The rules on rank and k, and the outputs' shape as far as it is known.
+template <class Where>
+std::optional<Shape> topKShape(const Where& where) {
+    where.rank(in(0), 1, kAnyRank);
+    // Reading: "the k largest entries" are at least one and at most the last dimension.
+    where.integer(in(1), 1, INT32_MAX);
+    const auto k = where.intOf(in(1));
+    auto shape = shapeOf(where, in(0));
+    if (!shape) return std::nullopt;
+    const auto length = where.dimOf(in(0), shape->rank - 1);
+    where.require(!k || !length || static_cast<uint32_t>(*k) <= *length,
+                  "k must not exceed the last dimension");
+    (*shape)[shape->rank - 1] = static_cast<uint32_t>(k.value_or(0));
+    return shape;
+}
+
 void validateTopK(OpView& v) {
     v.inputs(2);
     v.outputs(2);
     const Type type = v.type(in(0), kNumericSince3);
     v.sameType({in(0), out(0)});
     v.type(out(1), TENSOR_INT32);
-    v.rank(in(0), 1, kAnyRank);
     v.sameShape({out(0), out(1)});
-    // Reading: "the k largest entries" are at least one and at most the last dimension.
-    v.integer(in(1), 1, INT32_MAX);
     validateSameQuant(v, type, {in(0), out(0)});
-    const auto rank = v.rankOf(in(0));
-    if (!rank) return;
-    Shape expected = v[in(0)].shape;
-    const auto k = v.value<int32_t>(in(1));
-    const auto length = v.dimOf(in(0), *rank - 1);
-    v.require(!k || !length || static_cast<uint32_t>(*k) <= *length,
-              "k must not exceed the last dimension");
-    expected[*rank - 1] = k ? static_cast<uint32_t>(*k) : 0;
-    expectShape(v, out(0), expected);
-    expectShape(v, out(1), expected);
+    const auto expected = topKShape(v);
+    if (!expected) return;
+    expectShape(v, out(0), *expected);
+    expectShape(v, out(1), *expected);
 }
 
 void prepareTopK(Context& c) {
-    requireRank(c, 0, 1, kAnyRank);
-    Shape shape = c.shape(0);
-    uint32_t& length = shape[shape.rank - 1];
-    const auto k = static_cast<uint32_t>(c.integer(1, 1, INT32_MAX));
-    c.require(k <= length, "k must not exceed the last dimension");
-    length = k;
+    const Shape shape = *topKShape(c);
     c.setShape(0, shape);
     c.setShape(1, shape);
 }

@@ -39,7 +39,7 @@ Shape reducedShape(const Shape& input, uint32_t mask, bool keepDims) {
 
 void validateReduction(OpView& v, Type type, std::optional<bool> keepDims) {
     v.sameType({in(0), out(0)});
-    v.rank(in(0), 1, 4);
+    v.rank(in(0), 1, 4, When::AT_ONCE);
     validateIntVector(v, in(1));
     validateSameQuant(v, type, {in(0), out(0)});
     const auto axes = v.values<int32_t>(in(1));

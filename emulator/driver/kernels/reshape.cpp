@@ -57,7 +57,7 @@ void validateReshape(OpView& v) {
                                      {TENSOR_QUANT8_ASYMM_SIGNED, 4},
                                      {TENSOR_INT32, 6}});
     v.sameType({in(0), out(0)});
-    v.rank(in(0), 1, 4);
+    v.rank(in(0), 1, 4, When::AT_ONCE);
     v.rank(out(0), 1, 4);
     validateIntVector(v, in(1));
     validateSameQuant(v, type, {in(0), out(0)});
@@ -65,7 +65,8 @@ void validateReshape(OpView& v) {
     const auto target = v.values<int32_t>(in(1));
     if (target.empty()) return;
     const Shape* input = knownShape(v, in(0));
-    const auto count = input ? std::optional<uint64_t>(input->count()) : std::nullopt;
+    std::optional<uint64_t> count;
+    if (input != nullptr) count = input->count();
     expectShape(v, out(0), reshaped(v, target, count));
 }
 
@@ -137,7 +138,7 @@ void validateSqueeze(OpView& v) {
                                      {TENSOR_QUANT8_ASYMM, 2},
                                      {TENSOR_QUANT8_ASYMM_SIGNED, 4}});
     v.sameType({in(0), out(0)});
-    v.rank(in(0), 1, 4);
+    v.rank(in(0), 1, 4, When::AT_ONCE);
     v.optional(in(1));
     if (v.inputCount() == 2) validateIntVector(v, in(1));
     validateSameQuant(v, type, {in(0), out(0)});

@@ -1,7 +1,9 @@
-// RESIZE_NEAREST_NEIGHBOR and RESIZE_BILINEAR. Positions are exact: fractions of integers.
+// RESIZE_NEAREST_NEIGHBOR and RESIZE_BILINEAR. Positions are exact, fractions of integers; but for
+// the nearest neighbour devices that ship compute them in single precision.
 
 #include <cmath>
 
+#include "../readings.h"
 #include "kernel.h"
 #include "quantize.h"
 #include "sliding.h"
@@ -13,6 +15,17 @@ constexpr int32_t kMost = 0x7FFFFFFF;
 
 /// The flags follow the two sizes: layout, align corners, half pixel centers.
 constexpr size_t kLayout = 3, kAlign = 4, kHalfPixel = 5;
+
+/// The rules on rank and scalars, as far as either stage knows them.
+template <class Where>
+void check(const Where& where) {
+    where.rank(in(0), 4);
+    for (size_t i = 1; i <= 2; i++) {
+        if (where.typeOf(in(i)) == INT32) where.integer(in(i), 1, kMost);
+    }
+    where.require(where.flagOf(in(kAlign)) != true || where.flagOf(in(kHalfPixel)) != true,
+                  "align corners and half pixel centers exclude each other");
+}
 
 void validate(OpView& v, bool nearest) {
     v.inputRange(3, 6);
@@ -26,12 +39,10 @@ void validate(OpView& v, bool nearest) {
     if (nearest) v.since(3);
     v.sameType({in(0), out(0)});
     v.sameQuant({in(0), out(0)});
-    v.rank(in(0), 4);
     v.rank(out(0), 4);
     const bool byShape = v[in(1)].type == INT32;
     if (byShape) {
-        v.integer(in(1), 1, kMost);
-        v.integer(in(2), 1, kMost);
+        v.scalar(in(2), INT32);
     } else {
         v.since(3);
         v.realScalar(in(1), type);
@@ -40,12 +51,8 @@ void validate(OpView& v, bool nearest) {
     v.optionalFlag(in(kLayout), 3);
     v.optionalFlag(in(kAlign), 4);
     v.optionalFlag(in(kHalfPixel), 4);
-    const auto flag = [&](size_t i) {
-        return v.has(in(i)) && v.value<uint8_t>(in(i)).value_or(0) != 0;
-    };
-    v.require(!flag(kAlign) || !flag(kHalfPixel),
-              "align corners and half pixel centers exclude each other");
-    const auto nchw = knownLayout(v, kLayout);
+    check(v);
+    const auto nchw = v.flagOf(in(kLayout));
     if (!nchw) return;
     v.sameDim(in(0), 0, out(0), 0);
     v.sameDim(in(0), *nchw ? 1 : 3, out(0), *nchw ? 1 : 3);
@@ -66,16 +73,14 @@ void validateBilinear(OpView& v) { validate(v, false); }
 /// Reading: the product is one of single precision, as the scale is. 10 times 0.7f is 7 then; the
 /// exact product, a little below since 0.7f is, would give 6.
 int64_t outputSize(const Context& c, size_t index, uint32_t input) {
-    if (c.type(index) == INT32) return c.integer(index, 1, kMost);
+    if (c.type(index) == INT32) return c.scalar<int32_t>(index);
     const float size = std::floor(static_cast<float>(input) * c.real(index));
     c.require(size >= 1 && size < 0x1p31f, "the scale must give a size of at least 1");
     return static_cast<int64_t>(size);
 }
 
 void prepare(Context& c) {
-    c.require(c.shape(0).rank == 4, "the input has rank 4");
-    c.require(!c.flag(kAlign) || !c.flag(kHalfPixel),
-              "align corners and half pixel centers exclude each other");
+    check(c);
     const bool nchw = c.flag(kLayout);
     const Layout4 input(c.shape(0), nchw);
     const int64_t width = outputSize(c, 1, input.width);
@@ -107,7 +112,9 @@ struct Mapping {
     /// corners; with either flag pixels are at their centers, and halves are rounded up.
     size_t nearest(int64_t i) const {
         int64_t position = 0;
-        if (halfPixel) {
+        if (followsField()) {
+            position = nearestInSinglePrecision(i);
+        } else if (halfPixel) {
             position = (2 * i + 1) * input / (2 * output);
         } else if (align) {
             position = (2 * numerator(i) + denominator()) / (2 * denominator());
@@ -115,6 +122,18 @@ struct Mapping {
             position = numerator(i) / denominator();
         }
         return static_cast<size_t>(std::min(position, input - 1));
+    }
+
+private:
+    /// The fraction of the output first, then its place in the input: 502 of 1966 is below 251 of
+    /// 983, and gives 250.
+    int64_t nearestInSinglePrecision(int64_t i) const {
+        const auto place = [](int64_t at, float offset, int64_t from, int64_t to) {
+            return (static_cast<float>(at) + offset) / static_cast<float>(from) *
+                   static_cast<float>(to);
+        };
+        if (align) return std::lround(place(i, 0, output - 1, input - 1));
+        return static_cast<int64_t>(std::floor(place(i, halfPixel ? 0.5f : 0, output, input)));
     }
 };
 

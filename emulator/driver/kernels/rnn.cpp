@@ -34,7 +34,7 @@ Cell makeCell(Context& c, FloatIo& io, size_t first, size_t auxWeights, int32_t 
         cell.aux = io.in(auxWeights);
         cell.auxSize = c.shape(auxWeights)[1];
     }
-    cell.range = activationRange(activation);
+    cell.range = openActivationRange(activation);
     return cell;
 }
 
@@ -93,25 +93,28 @@ void checkCell(const View& view, size_t first, int inputs, int units, Dims& dims
 
 // --- RNN ------------------------------------------------------------------------------------
 
+template <class View>
+void checkRnn(const View& view, Dims& dims) {
+    dims.input(view, 0, {BATCH, INPUTS});
+    checkCell(view, 1, INPUTS, UNITS, dims);
+    if (view.inputCount() == 6) view.activation(in(5));
+}
+
 void validateRnn(OpView& v) {
     v.inputs({5, 6});
     v.outputs(2);
     v.type(in(0), {{TENSOR_FLOAT16, 3}, {TENSOR_FLOAT32, 1}});
     v.sameType({in(0), in(1), in(2), in(3), in(4), out(0), out(1)});
     v.optional(in(5));
-    if (v.inputCount() == 6) v.activation(in(5));
     Dims dims;
-    dims.match(v, in(0), {BATCH, INPUTS});
-    checkCell(v, 1, INPUTS, UNITS, dims);
+    checkRnn(v, dims);
     dims.match(v, out(0), {BATCH, UNITS});
     dims.match(v, out(1), {BATCH, UNITS});
 }
 
 void prepareRnn(Context& c) {
     Dims dims;
-    dims.match(c, 0, {BATCH, INPUTS});
-    checkCell(c, 1, INPUTS, UNITS, dims);
-    if (c.has(5)) c.activation(5);
+    checkRnn(c, dims);
     c.setShape(0, {dims[BATCH], dims[UNITS]});
     c.setShape(1, {dims[BATCH], dims[UNITS]});
 }
@@ -134,19 +137,31 @@ void executeRnn(Context& c) {
 
 constexpr size_t kLayout = 6;  // INT32, 1: time-major
 
+template <class View>
+void checkSequence(const View& view, std::optional<bool> timeMajor, Dims& dims) {
+    matchSequence(view, 0, timeMajor, BATCH, TIME, INPUTS, dims);
+    checkCell(view, 1, INPUTS, UNITS, dims);
+    view.activation(in(5));
+}
+
+/// Whether the layout is time-major, where it is known.
+template <class View>
+std::optional<bool> timeMajorOf(const View& view) {
+    view.integer(in(kLayout), 0, 1);
+    const auto layout = view.intOf(in(kLayout));
+    if (!layout) return std::nullopt;
+    return *layout == 1;
+}
+
 void validateSequence(OpView& v) {
     v.inputs(7);
     v.outputs({1, 2});
     v.since(v.outputCount() == 2 ? 4 : 3);
     v.type(in(0), {{TENSOR_FLOAT16, 3}, {TENSOR_FLOAT32, 3}});
     v.sameType({in(0), in(1), in(2), in(3), in(4), out(0)});
-    v.activation(in(5));
-    v.integer(in(kLayout), 0, 1);
     Dims dims;
-    std::optional<bool> timeMajor;
-    if (const auto layout = v.value<int32_t>(in(kLayout))) timeMajor = *layout == 1;
-    matchSequence(v, 0, timeMajor, BATCH, TIME, INPUTS, dims);
-    checkCell(v, 1, INPUTS, UNITS, dims);
+    const auto timeMajor = timeMajorOf(v);
+    checkSequence(v, timeMajor, dims);
     const int first = !timeMajor ? Dims::kAny : *timeMajor ? TIME : BATCH;
     const int second = !timeMajor ? Dims::kAny : *timeMajor ? BATCH : TIME;
     dims.match(v, out(0), {first, second, UNITS});
@@ -158,10 +173,7 @@ void validateSequence(OpView& v) {
 
 void prepareSequence(Context& c) {
     Dims dims;
-    const bool timeMajor = c.integer(kLayout, 0, 1) == 1;
-    matchSequence(c, 0, timeMajor, BATCH, TIME, INPUTS, dims);
-    checkCell(c, 1, INPUTS, UNITS, dims);
-    c.activation(5);
+    checkSequence(c, timeMajorOf(c), dims);
     const Shape output{c.shape(0)[0], c.shape(0)[1], dims[UNITS]};
     requireCountable(c, output);
     c.setShape(0, output);
@@ -209,6 +221,7 @@ bool fits(const Context& c, size_t input, uint32_t) { return c.has(input); }
 
 template <class View>
 void checkBidirectional(const View& view, std::optional<bool> timeMajor, Dims& dims) {
+    view.activation(in(kActivation));
     matchSequence(view, 0, timeMajor, BATCH, TIME, INPUTS, dims);
     checkCell(view, kForward, INPUTS, UNITS, dims);
     checkCell(view, kBackward, BW_INPUTS, BW_UNITS, dims);
@@ -247,13 +260,12 @@ void validateBidirectional(OpView& v) {
         present(v, kForwardAux) == false) {
         v.since(4);
     }
-    v.activation(in(kActivation));
     v.scalar(in(kTimeMajor), BOOL);
     v.scalar(in(kMerge), BOOL);
     Dims dims;
-    const auto timeMajor = knownFlag(v, kTimeMajor);
+    const auto timeMajor = v.flagOf(in(kTimeMajor));
     checkBidirectional(v, timeMajor, dims);
-    const BidirectionalOutputs outputs(v.outputCount(), kStates, knownFlag(v, kMerge));
+    const BidirectionalOutputs outputs(v.outputCount(), kStates, v.flagOf(in(kMerge)));
     outputs.validate(v, timeMajor, BATCH, TIME, UNITS, BW_UNITS, dims);
     if (outputs.firstState == 0) return;
     dims.match(v, out(outputs.firstState), {BATCH, UNITS});
@@ -263,7 +275,6 @@ void validateBidirectional(OpView& v) {
 void prepareBidirectional(Context& c) {
     Dims dims;
     checkBidirectional(c, c.flag(kTimeMajor), dims);
-    c.activation(kActivation);
     const BidirectionalOutputs outputs(c.outputCount(), kStates, c.flag(kMerge));
     outputs.prepare(c, dims[UNITS], dims[BW_UNITS]);
     if (outputs.firstState == 0) return;

@@ -4,6 +4,26 @@
 
 namespace nnapi {
 
+namespace {
+
+/// The rules on shapes and scalars, as far as either stage knows them.
+template <class Where>
+void check(const Where& where) {
+    where.rank(in(0), 4);
+    where.rank(in(1), 2);
+    where.dim(in(1), 1, 4);
+    where.rank(in(2), 1);
+    where.sameDim(in(1), 0, in(2), 0);
+    where.integer(in(3), 1, INT32_MAX);
+    where.integer(in(4), 1, INT32_MAX);
+    for (size_t i : {size_t{5}, size_t{6}}) {
+        const auto ratio = where.realValue(in(i));
+        where.require(!ratio || (*ratio > 0 && std::isfinite(*ratio)), "ratios must be positive");
+    }
+}
+
+}  // namespace
+
 void validateRegions(OpView& v, size_t layout) {
     v.outputs(1);
     const Type type = v.type(in(0), kRealAndQuant8Since3);
@@ -15,24 +35,14 @@ void validateRegions(OpView& v, size_t layout) {
         v.sameType({in(0), in(1)});
     }
     v.type(in(2), TENSOR_INT32);
-    v.rank(in(0), 4);
-    v.rank(in(1), 2);
-    v.dim(in(1), 1, 4);
-    v.rank(in(2), 1);
-    v.sameDim(in(1), 0, in(2), 0);
-    v.integer(in(3), 1, INT32_MAX);
-    v.integer(in(4), 1, INT32_MAX);
     // Reading: ratios are FLOAT32, as the reference says, or FLOAT16 with the feature map, as in
     // other operations; and they are positive.
-    for (size_t i : {size_t{5}, size_t{6}}) {
-        v.anyRealScalar(in(i), type);
-        const auto ratio = v.realValue(in(i));
-        v.require(!ratio || (*ratio > 0 && std::isfinite(*ratio)), "ratios must be positive");
-    }
+    for (size_t i : {size_t{5}, size_t{6}}) v.anyRealScalar(in(i), type);
+    check(v);
     v.scalar(in(layout), BOOL);
     v.rank(out(0), 4);
     v.sameDim(in(1), 0, out(0), 0);
-    const auto nchw = knownLayout(v, layout);
+    const auto nchw = v.flagOf(in(layout));
     if (!nchw) return;
     v.sameDim(in(0), *nchw ? 1 : 3, out(0), *nchw ? 1 : 3);
     for (const bool vertical : {false, true}) {
@@ -43,17 +53,10 @@ void validateRegions(OpView& v, size_t layout) {
 }
 
 void prepareRegions(Context& c, bool nchw) {
-    requireRank(c, 0, 4, 4);
-    requireRank(c, 1, 2, 2);
-    requireRank(c, 2, 1, 1);
+    check(c);
     const Layout4 map(c.shape(0), nchw);
     const uint32_t count = c.shape(1)[0];
-    c.require(c.shape(1)[1] == 4, "a region has four coordinates");
-    c.require(c.shape(2)[0] == count, "there must be one batch index for each region");
-    const int32_t height = c.integer(3, 1, INT32_MAX), width = c.integer(4, 1, INT32_MAX);
-    for (size_t i : {size_t{5}, size_t{6}}) {
-        c.require(c.real(i) > 0 && std::isfinite(c.real(i)), "ratios must be positive");
-    }
+    const int32_t height = c.scalar<int32_t>(3), width = c.scalar<int32_t>(4);
     c.require(count == 0 || (map.height >= 1 && map.width >= 1), "the feature map has no pixels");
     for (size_t i = 0; i < count; i++) {
         const int32_t batch = c.in<int32_t>(2)[i];

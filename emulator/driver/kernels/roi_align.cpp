@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "../readings.h"
 #include "roi.h"
 
 namespace nnapi {
@@ -59,10 +60,10 @@ struct Neighbours {
     bool inside;
 };
 
-/// Reading: between the outermost pixels' centers and one pixel beyond them the edge goes on;
-/// farther away there is nothing, which is zero.
+/// Reading: beyond the last pixel's center the edge goes on. Without devices' word for it, it does
+/// so for one pixel, as before the first; farther away there is nothing, which is zero.
 Neighbours neighbours(double at, uint32_t size) {
-    if (at < -1 || at > size) return {0, 0, 0, false};
+    if (at < -1 || (at > size && !followsField())) return {0, 0, 0, false};
     const double clamped = std::clamp<double>(at, 0, size - 1);
     const auto lower = static_cast<size_t>(clamped);
     const size_t upper = std::min<size_t>(lower + 1, size - 1);

@@ -1,11 +1,12 @@
-// Rules that several kernels state twice: for the model (where values are known) and again for an
-// execution. `Where` is OpView or Context; both refuse with BAD_DATA.
+// Rules that several kernels share. `Where` is OpView or Context: a rule is written once, as a
+// template, and looked at for the model, as far as that tells, and again for each execution.
 #pragma once
 
 #include <initializer_list>
 #include <optional>
 #include <span>
 
+#include "../readings.h"
 #include "kernel.h"
 
 namespace nnapi {
@@ -39,33 +40,67 @@ uint32_t normalAxis(const Where& where, int32_t axis, uint32_t rank) {
     return static_cast<uint32_t>(normal);
 }
 
-/// At Model_finish: the INT32 scalar `axis` is a valid axis of `tensor`, as far as known.
-inline void validateAxis(const OpView& v, Ref axis, Ref tensor) {
-    v.scalar(axis, INT32);
-    const auto value = v.value<int32_t>(axis);
-    const auto rank = v.rankOf(tensor);
-    if (value && rank) normalAxis(v, *value, *rank);
+/// The axis of `tensor` that the INT32 scalar `axis` names, where both are known; nothing where
+/// it is omitted.
+template <class Where>
+std::optional<uint32_t> checkAxis(const Where& where, Ref axis, Ref tensor) {
+    const auto value = where.intOf(axis);
+    const auto rank = where.rankOf(tensor);
+    if (!value || !rank) return std::nullopt;
+    return normalAxis(where, *value, *rank);
 }
 
-/// At Model_finish: a 1-D TENSOR_INT32.
+/// For the model: type and value of such a scalar.
+inline void validateAxis(const OpView& v, Ref axis, Ref tensor) {
+    v.scalar(axis, INT32);
+    checkAxis(v, axis, tensor);
+}
+
+/// The shape as far as it is known, 0 elsewhere; nothing where the rank is not.
+template <class Where>
+std::optional<Shape> shapeOf(const Where& where, Ref ref) {
+    const auto rank = where.rankOf(ref);
+    if (!rank) return std::nullopt;
+    Shape shape;
+    for (uint32_t axis = 0; axis < *rank; axis++) shape.push(where.dimOf(ref, axis).value_or(0));
+    return shape;
+}
+
+/// The number of elements where every dimension is known, and it can be counted.
+template <class Where>
+std::optional<size_t> countOf(const Where& where, Ref ref) {
+    const auto rank = where.rankOf(ref);
+    if (!rank) return std::nullopt;
+    std::optional<size_t> count = 1;
+    for (uint32_t axis = 0; axis < *rank; axis++) {
+        const auto dim = where.dimOf(ref, axis);
+        if (!dim || *dim == 0) return dim;
+        size_t product = 0;
+        const bool over = !count || __builtin_mul_overflow(*count, size_t{*dim}, &product);
+        count = over ? std::nullopt : std::optional(product);
+    }
+    return count;
+}
+
+/// For the model: a 1-D TENSOR_INT32.
 inline void validateIntVector(OpView& v, Ref ref) {
     v.type(ref, TENSOR_INT32);
     v.rank(ref, 1);
 }
 
-/// At Model_finish: equal scale and zero point where `type` is quantized. The scale that a
+/// For the model: equal scale and zero point where `type` is quantized. The scale that a
 /// TENSOR_INT32 may carry is no concern of operations that move data.
-inline void validateSameQuant(const OpView& v, Type type, std::initializer_list<Ref> refs) {
-    if (isQuantized(type)) v.sameQuant(refs);
+inline void validateSameQuant(const OpView& v, Type type, std::initializer_list<Ref> refs,
+                              When when = When::LATER) {
+    if (isQuantized(type)) v.sameQuant(refs, when);
 }
 
-/// At Model_finish: the shape of an operand all of whose dimensions are known, else null.
+/// For the model: the shape of an operand all of whose dimensions are known, else null.
 inline const Shape* knownShape(const OpView& v, Ref ref) {
-    const Operand& operand = v[ref];
-    return operand.rankKnown && operand.fullySpecified() ? &operand.shape : nullptr;
+    return v.rankOf(ref) && v[ref].fullySpecified() ? &v[ref].shape : nullptr;
 }
 
-/// At Model_finish: the operand's declared dimensions do not contradict `expected`, in which a
+/// For the model: the operand's declared dimensions do not contradict `expected`, in which a
 /// dimension of 0 is not known.
 inline void expectShape(const OpView& v, Ref ref, const Shape& expected) {
     const auto rank = v.rankOf(ref);
@@ -75,6 +110,15 @@ inline void expectShape(const OpView& v, Ref ref, const Shape& expected) {
         const auto dim = v.dimOf(ref, axis);
         v.require(!dim || expected[axis] == 0 || *dim == expected[axis],
                   "an output has a wrong dimension");
+    }
+}
+
+/// At execution: no input is empty.
+/// Reading: of zero-sized tensors the text of some operations says that they are supported; of the
+/// others devices that ship refuse them.
+inline void requireElements(const Context& c) {
+    for (size_t i = 0; followsField() && i < c.inputCount(); i++) {
+        c.require(c.input(i).omitted || c.input(i).count() != 0, "an input is empty");
     }
 }
 

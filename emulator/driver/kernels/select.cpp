@@ -7,20 +7,23 @@
 namespace nnapi {
 namespace {
 
+template <class Where>
+void check(const Where& where) {
+    where.rank(in(0), 1, kAnyRank);
+    where.sameShape({in(0), in(1), in(2), out(0)});
+}
+
 void validate(OpView& v) {
     v.inputs(3);
     v.outputs(1);
     v.type(in(0), TENSOR_BOOL8);
     v.type(in(1), kNumericSince3);
     v.sameType({in(1), in(2), out(0)});
-    v.rank(in(0), 1, kAnyRank);
-    v.sameShape({in(0), in(1), in(2), out(0)});
+    check(v);
 }
 
 void prepare(Context& c) {
-    requireRank(c, 0, 1, kAnyRank);
-    c.require(c.shape(0) == c.shape(1) && c.shape(0) == c.shape(2),
-              "the inputs differ in shape");
+    check(c);
     c.setShape(0, c.shape(0));
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "../readings.h"
 #include "kernel.h"
 #include "rules.h"
 #include "strided.h"
@@ -29,7 +30,6 @@ struct Masks {
 template <class Where>
 Range rangeOf(const Where& where, int64_t dim, int32_t begin, int32_t end, int32_t stride,
               const Masks& masks, uint32_t i) {
-    where.require(stride != 0, "strides must not be zero");
     const bool forward = stride > 0;
     const int64_t least = forward ? 0 : -1, most = forward ? dim : dim - 1;
     const auto place = [&](int64_t index) {
@@ -42,6 +42,9 @@ Range rangeOf(const Where& where, int64_t dim, int32_t begin, int32_t end, int32
     const int64_t size = forward ? step : -step;
     const int64_t count = room <= 0 ? 0 : (room + size - 1) / size;
     if (!Masks::has(masks.shrink, i)) return {start, step, count};
+    // Reading: devices that ship go forward only where a dimension is shrunk.
+    where.require(forward || !followsField(),
+                  "the stride of a dimension in shrink_axis_mask must be positive");
     // A shrunk dimension takes the value at begin and must be a slice of size 1. "begin[i] = x,
     // end[i] = x + 1" is one even for x = -1, where the end is read as the first element.
     const bool single = !Masks::has(masks.begin, i) && !Masks::has(masks.end, i) && forward &&
@@ -53,6 +56,46 @@ Range rangeOf(const Where& where, int64_t dim, int32_t begin, int32_t end, int32
     return {start, step, 1};
 }
 
+/// The masks where all three are known.
+template <class Where>
+std::optional<Masks> masksOf(const Where& where) {
+    const auto begin = where.intOf(in(4)), end = where.intOf(in(5)), shrink = where.intOf(in(6));
+    if (!begin || !end || !shrink) return std::nullopt;
+    return Masks{*begin, *end, *shrink};
+}
+
+/// Each dimension's part, where it is known.
+using Ranges = std::array<std::optional<Range>, kAnyRank>;
+
+/// The rules of STRIDED_SLICE on shapes and values. Gives each dimension's part in `ranges`, and the
+/// output's shape; nothing where more than a dimension is not known.
+template <class Where>
+std::optional<Shape> stridedShape(const Where& where, Ranges& ranges) {
+    where.rank(in(0), 1, 4, When::AT_ONCE);
+    const auto rank = where.rankOf(in(0));
+    for (size_t i = 1; i <= 3; i++) {
+        where.rank(in(i), 1);
+        if (rank) where.dim(in(i), 0, *rank);
+    }
+    const auto begin = where.intsOf(in(1)), end = where.intsOf(in(2)), strides = where.intsOf(in(3));
+    for (int32_t stride : strides) where.require(stride != 0, "strides must not be zero");
+    const auto masks = masksOf(where);
+    if (!rank || begin.size() != *rank || end.size() != *rank || strides.size() != *rank ||
+        !masks) {
+        return std::nullopt;
+    }
+    Shape shape;
+    for (uint32_t i = 0; i < *rank; i++) {
+        const auto dim = where.dimOf(in(0), i);
+        if (dim) ranges[i] = rangeOf(where, *dim, begin[i], end[i], strides[i], *masks, i);
+        if (!Masks::has(masks->shrink, i)) {
+            shape.push(static_cast<uint32_t>(ranges[i] ? ranges[i]->count : 0));
+        }
+    }
+    if (shape.rank == 0) shape.push(1);
+    return shape;
+}
+
 void validateStridedSlice(OpView& v) {
     v.inputs(7);
     v.outputs(1);
@@ -61,88 +104,42 @@ void validateStridedSlice(OpView& v) {
                                      {TENSOR_QUANT8_ASYMM, 2},
                                      {TENSOR_QUANT8_ASYMM_SIGNED, 4}});
     v.sameType({in(0), out(0)});
-    v.rank(in(0), 1, 4);
     validateSameQuant(v, type, {in(0), out(0)});
-    const auto rank = v.rankOf(in(0));
-    for (size_t i = 1; i <= 3; i++) {
-        validateIntVector(v, in(i));
-        if (rank) v.dim(in(i), 0, *rank);
-    }
+    for (size_t i = 1; i <= 3; i++) v.type(in(i), TENSOR_INT32);
     for (size_t i = 4; i <= 6; i++) v.scalar(in(i), INT32);
-    const auto begin = v.values<int32_t>(in(1));
-    const auto end = v.values<int32_t>(in(2));
-    const auto strides = v.values<int32_t>(in(3));
-    for (int32_t stride : strides) v.require(stride != 0, "strides must not be zero");
-    const auto beginMask = v.value<int32_t>(in(4));
-    const auto endMask = v.value<int32_t>(in(5));
-    const auto shrinkMask = v.value<int32_t>(in(6));
-    if (!rank || begin.size() != *rank || end.size() != *rank || strides.size() != *rank ||
-        !beginMask || !endMask || !shrinkMask) {
-        return;
-    }
-    const Masks masks{*beginMask, *endMask, *shrinkMask};
-    Shape expected;
-    for (uint32_t i = 0; i < *rank; i++) {
-        const auto dim = v.dimOf(in(0), i);
-        const Range range =
-            dim ? rangeOf(v, *dim, begin[i], end[i], strides[i], masks, i) : Range{0, 1, 0};
-        if (!Masks::has(masks.shrink, i)) expected.push(static_cast<uint32_t>(range.count));
-    }
-    if (expected.rank == 0) expected.push(1);
-    expectShape(v, out(0), expected);
-}
-
-std::array<Range, 4> stridedRanges(const Context& c, const Masks& masks) {
-    const Shape& shape = c.shape(0);
-    const auto begin = intVector(c, 1), end = intVector(c, 2), strides = intVector(c, 3);
-    c.require(begin.size() == shape.rank && end.size() == shape.rank &&
-                  strides.size() == shape.rank,
-              "begin, end and strides must have one entry for each dimension");
-    std::array<Range, 4> ranges{};
-    for (uint32_t i = 0; i < shape.rank; i++) {
-        ranges[i] = rangeOf(c, shape[i], begin[i], end[i], strides[i], masks, i);
-    }
-    return ranges;
-}
-
-Masks masksOf(const Context& c) {
-    return {c.scalar<int32_t>(4), c.scalar<int32_t>(5), c.scalar<int32_t>(6)};
+    Ranges ranges;
+    if (const auto shape = stridedShape(v, ranges)) expectShape(v, out(0), *shape);
 }
 
 void prepareStridedSlice(Context& c) {
-    requireRank(c, 0, 1, 4);
-    const Masks masks = masksOf(c);
-    const auto ranges = stridedRanges(c, masks);
-    Shape shape;
-    for (uint32_t i = 0; i < c.shape(0).rank; i++) {
-        if (!Masks::has(masks.shrink, i)) shape.push(static_cast<uint32_t>(ranges[i].count));
-    }
-    if (shape.rank == 0) shape.push(1);
-    c.setShape(0, shape);
+    Ranges ranges;
+    c.setShape(0, *stridedShape(c, ranges));
 }
 
 /// Copies the block of `ranges` to the front of the output.
-void copyRanges(Context& c, std::span<const Range> ranges) {
+void copyRanges(Context& c, const Ranges& ranges) {
     const auto from = c.shape(0).strides();
+    const uint32_t rank = c.shape(0).rank;
     const size_t size = elementSize(c.type(0));
     StridedCopy copy;
     ptrdiff_t first = 0;
     ptrdiff_t to = 1;
-    for (const Range& range : ranges) to *= static_cast<ptrdiff_t>(range.count);
+    for (uint32_t i = 0; i < rank; i++) to *= static_cast<ptrdiff_t>(ranges[i]->count);
     if (to == 0) return;
-    for (size_t i = 0; i < ranges.size(); i++) {
+    for (uint32_t i = 0; i < rank; i++) {
         const auto stride = static_cast<ptrdiff_t>(from[i]);
-        to /= static_cast<ptrdiff_t>(ranges[i].count);
-        first += static_cast<ptrdiff_t>(ranges[i].start) * stride;
-        copy.dim(static_cast<size_t>(ranges[i].count),
-                 static_cast<ptrdiff_t>(ranges[i].stride) * stride, to);
+        to /= static_cast<ptrdiff_t>(ranges[i]->count);
+        first += static_cast<ptrdiff_t>(ranges[i]->start) * stride;
+        copy.dim(static_cast<size_t>(ranges[i]->count),
+                 static_cast<ptrdiff_t>(ranges[i]->stride) * stride, to);
     }
     copy.run(c.in<uint8_t>(0) + first * static_cast<ptrdiff_t>(size), c.out<uint8_t>(0), size);
 }
 
 void executeStridedSlice(Context& c) {
-    const auto ranges = stridedRanges(c, masksOf(c));
-    copyRanges(c, std::span(ranges.data(), c.shape(0).rank));
+    Ranges ranges;
+    stridedShape(c, ranges);
+    copyRanges(c, ranges);
 }
 
 // --- SLICE ----------------------------------------------------------------------------------
@@ -156,97 +153,86 @@ Range sliceRange(const Where& where, int64_t dim, int32_t begin, int32_t size) {
     return {begin, 1, count};
 }
 
+/// The rules of SLICE on shapes and values; gives the same as `stridedShape`.
+template <class Where>
+std::optional<Shape> sliceShape(const Where& where, Ranges& ranges) {
+    where.rank(in(0), 1, kAnyRank);
+    const auto rank = where.rankOf(in(0));
+    for (size_t i = 1; i <= 2; i++) {
+        where.rank(in(i), 1);
+        if (rank) where.dim(in(i), 0, *rank);
+    }
+    const auto begin = where.intsOf(in(1)), size = where.intsOf(in(2));
+    if (!rank || begin.size() != *rank || size.size() != *rank) return std::nullopt;
+    Shape shape;
+    for (uint32_t i = 0; i < *rank; i++) {
+        if (const auto dim = where.dimOf(in(0), i)) {
+            ranges[i] = sliceRange(where, *dim, begin[i], size[i]);
+        }
+        shape.push(static_cast<uint32_t>(ranges[i] ? ranges[i]->count : 0));
+    }
+    return shape;
+}
+
 void validateSlice(OpView& v) {
     v.inputs(3);
     v.outputs(1);
     const Type type = v.type(in(0), kNumericSince3);
     v.sameType({in(0), out(0)});
-    v.rank(in(0), 1, kAnyRank);
     v.sameRank({in(0), out(0)});
     validateSameQuant(v, type, {in(0), out(0)});
-    const auto rank = v.rankOf(in(0));
-    for (size_t i = 1; i <= 2; i++) {
-        validateIntVector(v, in(i));
-        if (rank) v.dim(in(i), 0, *rank);
-    }
-    const auto begin = v.values<int32_t>(in(1));
-    const auto size = v.values<int32_t>(in(2));
-    if (!rank || begin.size() != *rank || size.size() != *rank) return;
-    Shape expected;
-    for (uint32_t i = 0; i < *rank; i++) {
-        const auto dim = v.dimOf(in(0), i);
-        expected.push(
-            dim ? static_cast<uint32_t>(sliceRange(v, *dim, begin[i], size[i]).count) : 0);
-    }
-    expectShape(v, out(0), expected);
-}
-
-void sliceRanges(const Context& c, std::array<Range, kAnyRank>& ranges) {
-    const Shape& shape = c.shape(0);
-    const auto begin = intVector(c, 1), size = intVector(c, 2);
-    c.require(begin.size() == shape.rank && size.size() == shape.rank,
-              "begin and size must have one entry for each dimension");
-    for (uint32_t i = 0; i < shape.rank; i++) {
-        ranges[i] = sliceRange(c, shape[i], begin[i], size[i]);
-    }
+    for (size_t i = 1; i <= 2; i++) v.type(in(i), TENSOR_INT32);
+    Ranges ranges;
+    if (const auto shape = sliceShape(v, ranges)) expectShape(v, out(0), *shape);
 }
 
 void prepareSlice(Context& c) {
-    requireRank(c, 0, 1, kAnyRank);
-    std::array<Range, kAnyRank> ranges;
-    sliceRanges(c, ranges);
-    Shape shape;
-    for (uint32_t i = 0; i < c.shape(0).rank; i++) {
-        shape.push(static_cast<uint32_t>(ranges[i].count));
-    }
-    c.setShape(0, shape);
+    Ranges ranges;
+    c.setShape(0, *sliceShape(c, ranges));
 }
 
 void executeSlice(Context& c) {
-    std::array<Range, kAnyRank> ranges;
-    sliceRanges(c, ranges);
-    copyRanges(c, std::span(ranges.data(), c.shape(0).rank));
+    Ranges ranges;
+    sliceShape(c, ranges);
+    copyRanges(c, ranges);
 }
 
 // --- SPLIT ----------------------------------------------------------------------------------
 
+/// The rules on axis and splits, and the outputs' shape as far as it is known.
+template <class Where>
+std::optional<Shape> splitShape(const Where& where) {
+    where.rank(in(0), 1, kAnyRank);
+    where.integer(in(2), 1, INT32_MAX);
+    const auto splits = where.intOf(in(2));
+    const size_t outputs = where.outputCount();
+    where.require(outputs >= 1 && (!splits || static_cast<size_t>(*splits) == outputs),
+                  "there must be one output for each split");
+    // Reading: a negative axis counts from the end, as it does for other operations.
+    const auto axis = checkAxis(where, in(1), in(0));
+    auto shape = shapeOf(where, in(0));
+    if (!axis || !shape) return std::nullopt;
+    const auto count = static_cast<uint32_t>(outputs);
+    where.require((*shape)[*axis] % count == 0, "the splits must evenly divide the axis");
+    (*shape)[*axis] /= count;
+    return shape;
+}
+
 void validateSplit(OpView& v) {
     v.inputs(3);
     const Type type = v.type(in(0), kNumericSince3);
-    v.require(v.outputCount() >= 1, "there must be one output for each split");
-    v.rank(in(0), 1, kAnyRank);
-    validateAxis(v, in(1), in(0));
-    v.integer(in(2), 1, INT32_MAX);
-    const auto splits = v.value<int32_t>(in(2));
-    v.require(!splits || static_cast<size_t>(*splits) == v.outputCount(),
-              "there must be one output for each split");
+    v.scalar(in(1), INT32);
     for (size_t i = 0; i < v.outputCount(); i++) {
         v.sameType({in(0), out(i)});
         v.sameRank({in(0), out(i)});
         validateSameQuant(v, type, {in(0), out(i)});
     }
-    const auto axisValue = v.value<int32_t>(in(1));
-    const auto rank = v.rankOf(in(0));
-    if (!axisValue || !rank) return;
-    // Reading: a negative axis counts from the end, as it does for other operations.
-    const uint32_t axis = normalAxis(v, *axisValue, *rank);
-    Shape expected = v[in(0)].shape;
-    const auto count = static_cast<uint32_t>(v.outputCount());
-    v.require(expected[axis] % count == 0, "the splits must evenly divide the axis");
-    expected[axis] /= count;
-    for (size_t i = 0; i < count; i++) expectShape(v, out(i), expected);
+    const auto expected = splitShape(v);
+    for (size_t i = 0; expected && i < v.outputCount(); i++) expectShape(v, out(i), *expected);
 }
 
 void prepareSplit(Context& c) {
-    requireRank(c, 0, 1, kAnyRank);
-    Shape shape = c.shape(0);
-    const uint32_t axis = normalAxis(c, c.scalar<int32_t>(1), shape.rank);
-    const int32_t splits = c.integer(2, 1, INT32_MAX);
-    c.require(static_cast<size_t>(splits) == c.outputCount(),
-              "there must be one output for each split");
-    c.require(shape[axis] % static_cast<uint32_t>(splits) == 0,
-              "the splits must evenly divide the axis");
-    shape[axis] /= static_cast<uint32_t>(splits);
+    const Shape shape = *splitShape(c);
     for (size_t i = 0; i < c.outputCount(); i++) c.setShape(i, shape);
 }
 

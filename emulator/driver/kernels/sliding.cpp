@@ -2,86 +2,104 @@
 
 #include <limits>
 
+#include "../readings.h"
+
 namespace nnapi {
 namespace {
 
 constexpr int32_t kMost = std::numeric_limits<int32_t>::max();
 
+/// Ranges of padding, strides, activation and dilations.
+template <class Where>
+void check(const Where& where, const SlidingInputs& at) {
+    if (at.explicitPadding) {
+        // Reading: padding is a number of elements, so it is not negative.
+        for (size_t i = 0; i < 4; i++) where.integer(in(at.padding + i), 0, kMost);
+    } else {
+        where.paddingScheme(in(at.padding));
+    }
+    where.integer(in(at.stride), 1, kMost);
+    where.integer(in(at.stride + 1), 1, kMost);
+    where.activation(in(at.activation()));
+    if (at.dilation >= where.inputCount()) return;
+    where.integer(in(at.dilation), 1, kMost);
+    where.integer(in(at.dilation + 1), 1, kMost);
+    where.require(where.has(in(at.dilation)) == where.has(in(at.dilation + 1)),
+                  "dilations for width and height go together");
+}
+
+/// The size of an output along one dimension.
+template <class Where>
+uint32_t outputSize(const Where& where, int64_t size) {
+    where.require(size >= 1, "the window does not fit into the input");
+    where.require(size <= kMost, "the output is too large");
+    return static_cast<uint32_t>(size);
+}
+
 }  // namespace
 
 void validateSliding(OpView& v, const SlidingInputs& at, bool optionalLayout) {
-    if (at.explicitPadding) {
-        // Reading: padding is a number of elements, so it is not negative.
-        for (size_t i = 0; i < 4; i++) v.integer(in(at.padding + i), 0, kMost);
-    } else {
-        v.paddingScheme(in(at.padding));
-    }
-    v.integer(in(at.stride), 1, kMost);
-    v.integer(in(at.stride + 1), 1, kMost);
-    v.activation(in(at.activation()));
     if (optionalLayout) {
         v.optionalFlag(in(at.layout), 3);
     } else {
         v.scalar(in(at.layout), BOOL);
     }
     if (at.dilation < v.inputCount()) {
-        v.integer(in(at.dilation), 1, kMost);
-        v.integer(in(at.dilation + 1), 1, kMost);
         v.optional(in(at.dilation));
         v.optional(in(at.dilation + 1));
-        v.require(v.has(in(at.dilation)) == v.has(in(at.dilation + 1)),
-                  "dilations for width and height go together");
         v.since(3);
     }
+    check(v, at);
 }
 
 Sliding readSliding(const Context& c, const SlidingInputs& at) {
+    check(c, at);
     Sliding s;
     s.nchw = c.flag(at.layout);
     s.explicitPadding = at.explicitPadding;
     if (at.explicitPadding) {
-        s.left = c.integer(at.padding, 0, kMost);
-        s.right = c.integer(at.padding + 1, 0, kMost);
-        s.top = c.integer(at.padding + 2, 0, kMost);
-        s.bottom = c.integer(at.padding + 3, 0, kMost);
+        s.left = c.scalar<int32_t>(at.padding);
+        s.right = c.scalar<int32_t>(at.padding + 1);
+        s.top = c.scalar<int32_t>(at.padding + 2);
+        s.bottom = c.scalar<int32_t>(at.padding + 3);
     } else {
-        s.scheme = c.integer(at.padding, 1, 2);
+        s.scheme = c.scalar<int32_t>(at.padding);
     }
-    s.strideWidth = c.integer(at.stride, 1, kMost);
-    s.strideHeight = c.integer(at.stride + 1, 1, kMost);
-    if (at.dilation < c.inputCount() && (c.has(at.dilation) || c.has(at.dilation + 1))) {
-        c.require(c.has(at.dilation) && c.has(at.dilation + 1),
-                  "dilations for width and height go together");
-        s.dilationWidth = c.integer(at.dilation, 1, kMost);
-        s.dilationHeight = c.integer(at.dilation + 1, 1, kMost);
+    s.strideWidth = c.scalar<int32_t>(at.stride);
+    s.strideHeight = c.scalar<int32_t>(at.stride + 1);
+    if (at.dilation < c.inputCount()) {
+        s.dilationWidth = c.scalar<int32_t>(at.dilation, 1);
+        s.dilationHeight = c.scalar<int32_t>(at.dilation + 1, 1);
     }
     return s;
 }
 
+void requirePaddingWithinFilter(const Context& c, const SlidingInputs& at) {
+    if (!followsField() || !at.explicitPadding) return;
+    const Sliding s = readSliding(c, at);
+    const int64_t height = (int64_t{c.shape(1)[1]} - 1) * s.dilationHeight + 1;
+    const int64_t width = (int64_t{c.shape(1)[2]} - 1) * s.dilationWidth + 1;
+    c.require(s.left < width && s.right < width && s.top < height && s.bottom < height,
+              "a padding must be smaller than the filter");
+}
+
 void setShape4(Context& c, int64_t batch, int64_t height, int64_t width, int64_t channels,
                bool nchw) {
-    c.require(height >= 1 && width >= 1, "the window does not fit into the input");
-    c.require(height <= kMost && width <= kMost && channels <= kMost, "the output is too large");
-    size_t count = static_cast<size_t>(height) * static_cast<size_t>(width);
-    c.require(!__builtin_mul_overflow(count, static_cast<size_t>(channels), &count) &&
+    const uint32_t rows = outputSize(c, height), columns = outputSize(c, width);
+    size_t count = size_t{rows} * columns;
+    c.require(channels <= kMost &&
+                  !__builtin_mul_overflow(count, static_cast<size_t>(channels), &count) &&
                   !__builtin_mul_overflow(count, static_cast<size_t>(batch), &count) &&
                   count < size_t{1} << 40,
               "the output is too large");
-    c.setShape(0, shape4(static_cast<uint32_t>(batch), static_cast<uint32_t>(height),
-                         static_cast<uint32_t>(width), static_cast<uint32_t>(channels), nchw));
-}
-
-std::optional<bool> knownLayout(const OpView& v, size_t layout) {
-    if (!v.has(in(layout))) return false;
-    const auto flag = v.value<uint8_t>(in(layout));
-    if (!flag) return std::nullopt;
-    return *flag != 0;
+    c.setShape(0, shape4(static_cast<uint32_t>(batch), rows, columns,
+                         static_cast<uint32_t>(channels), nchw));
 }
 
 void validateSlidingOutput(const OpView& v, const SlidingInputs& at,
                            std::optional<int64_t> filterHeight,
                            std::optional<int64_t> filterWidth) {
-    const auto nchw = knownLayout(v, at.layout);
+    const auto nchw = v.flagOf(in(at.layout));
     if (!nchw) return;
     v.sameDim(in(0), 0, out(0), 0);
     const auto value = [&](size_t index, int64_t absent) -> std::optional<int64_t> {
@@ -105,9 +123,7 @@ void validateSlidingOutput(const OpView& v, const SlidingInputs& at,
                 ? Window::explicitPadding(*input, *padding, *tail, *stride, *filter, *dilation)
                 : Window::implicitPadding(*input, static_cast<int32_t>(*padding), *stride,
                                           *filter, *dilation);
-        v.require(window.output >= 1, "the window does not fit into the input");
-        v.require(window.output <= kMost, "the output is too large");
-        v.dim(out(0), axis, static_cast<uint32_t>(window.output));
+        v.dim(out(0), axis, outputSize(v, window.output));
     }
 }
 

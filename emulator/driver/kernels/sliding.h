@@ -43,19 +43,20 @@ struct Sliding {
     }
 };
 
-/// Types and ranges of padding, strides, activation, layout flag, dilations.
+/// For the model: types and ranges of padding, strides, activation, layout flag, dilations.
 void validateSliding(OpView& v, const SlidingInputs& at, bool optionalLayout);
 
-/// The values; refuses (BAD_DATA) what is out of range.
+/// The values at execution; refuses what is out of range.
 Sliding readSliding(const Context& c, const SlidingInputs& at);
+
+/// Reading: explicit padding may be of any size; devices that ship want each one smaller than the
+/// (dilated) filter, input 1 of [.., height, width, ..].
+void requirePaddingWithinFilter(const Context& c, const SlidingInputs& at);
 
 /// Sets output 0 to a 4-D shape in the layout given, refusing sizes below 1 (except the batch,
 /// which may be empty) and sizes that no tensor can have.
 void setShape4(Context& c, int64_t batch, int64_t height, int64_t width, int64_t channels,
                bool nchw);
-
-/// The layout where the model alone tells: the flag is constant, omitted or absent.
-std::optional<bool> knownLayout(const OpView& v, size_t layout);
 
 /// Checks the output's dimensions at model finish, as far as input, filter and scalars are known.
 /// `filter*` are the inputs' dimensions of the filter, or nothing.

@@ -9,15 +9,13 @@
 namespace nnapi {
 namespace {
 
-void validateBeta(const OpView& v, Type type) {
-    v.realScalar(in(1), type);
-    if (type == TENSOR_FLOAT16) {
-        const auto beta = v.value<Half>(in(1));
-        v.require(!beta || toFloat(*beta) > 0, "beta must be positive");
-    } else {
-        const auto beta = v.value<float>(in(1));
-        v.require(!beta || *beta > 0, "beta must be positive");
-    }
+/// The rules on rank and scalars; `ranks`: when that on ranks is due.
+template <class Where>
+void check(const Where& where, uint32_t mostRank, When ranks) {
+    where.rank(in(0), 1, mostRank, ranks);
+    const auto beta = where.realValue(in(1));
+    where.require(!beta || *beta > 0, "beta must be positive");
+    if (where.has(in(2))) checkAxis(where, in(2), in(0));
 }
 
 void validateSoftmax(OpView& v) {
@@ -25,15 +23,15 @@ void validateSoftmax(OpView& v) {
     v.outputs(1);
     const Type type = v.type(in(0), kRealAndQuant8Since1);
     v.sameType({in(0), out(0)});
-    v.rank(in(0), 1, 4);
+    v.realScalar(in(1), type);
     const auto rank = v.rankOf(in(0));
-    if (rank && *rank != 2 && *rank != 4) v.since(3);
+    if (rank && *rank != 2 && *rank != 4) v.since(3);  // noted before anything is refused
+    check(v, 4, When::AT_ONCE);
     v.sameShape({in(0), out(0)});
-    validateBeta(v, type);
     v.optional(in(2));
     if (v.inputCount() == 3) {
         v.since(3);
-        validateAxis(v, in(2), in(0));
+        v.scalar(in(2), INT32);
     }
     v.quant(out(0), 1.f / 256, type == TENSOR_QUANT8_ASYMM ? 0 : -128);
 }
@@ -43,17 +41,15 @@ void validateLogSoftmax(OpView& v) {
     v.outputs(1);
     const Type type = v.type(in(0), {{TENSOR_FLOAT16, 3}, {TENSOR_FLOAT32, 3}});
     v.sameType({in(0), out(0)});
-    v.rank(in(0), 1, kAnyRank);
+    v.realScalar(in(1), type);
+    v.scalar(in(2), INT32);
+    check(v, kAnyRank, When::LATER);
     v.sameShape({in(0), out(0)});
-    validateBeta(v, type);
-    validateAxis(v, in(2), in(0));
 }
 
 template <uint32_t mostRank>
 void prepare(Context& c) {
-    requireRank(c, 0, 1, mostRank);
-    c.require(c.real(1) > 0, "beta must be positive");
-    normalAxis(c, c.scalar<int32_t>(2, -1), c.shape(0).rank);
+    check(c, mostRank, When::LATER);
     c.setShape(0, c.shape(0));
 }
 

@@ -9,19 +9,26 @@ namespace {
 
 // --- TRANSPOSE ------------------------------------------------------------------------------
 
-/// The permutation of `rank` dimensions; the reverse order when none is given.
+/// The rules on rank and permutation, and the permutation where it is known: the reverse order
+/// when none is given.
 template <class Where>
-std::array<uint32_t, 4> permutation(const Where& where, bool given, std::span<const int32_t> perm,
-                                    uint32_t rank) {
+std::optional<std::array<uint32_t, 4>> permutation(const Where& where) {
+    where.rank(in(0), 1, 4, When::AT_ONCE);
+    const bool given = where.has(in(1));
+    if (given) where.rank(in(1), 1);
+    const auto rank = where.rankOf(in(0));
+    if (!rank) return std::nullopt;
     std::array<uint32_t, 4> result{};
     if (!given) {
-        for (uint32_t i = 0; i < rank; i++) result[i] = rank - 1 - i;
+        for (uint32_t i = 0; i < *rank; i++) result[i] = *rank - 1 - i;
         return result;
     }
-    where.require(perm.size() == rank, "perm must have one entry for each dimension");
+    where.dim(in(1), 0, *rank);
+    const auto perm = where.intsOf(in(1));
+    if (perm.size() != *rank) return std::nullopt;
     uint32_t seen = 0;
-    for (uint32_t i = 0; i < rank; i++) {
-        where.require(perm[i] >= 0 && static_cast<uint32_t>(perm[i]) < rank &&
+    for (uint32_t i = 0; i < *rank; i++) {
+        where.require(perm[i] >= 0 && static_cast<uint32_t>(perm[i]) < *rank &&
                           (seen >> perm[i] & 1) == 0,
                       "perm must be a permutation of the dimensions");
         seen |= 1u << perm[i];
@@ -44,36 +51,17 @@ void validateTranspose(OpView& v) {
                                      {TENSOR_QUANT8_ASYMM, 2},
                                      {TENSOR_QUANT8_ASYMM_SIGNED, 4}});
     v.sameType({in(0), out(0)});
-    v.rank(in(0), 1, 4);
     v.sameRank({in(0), out(0)});
     v.optional(in(1));
-    if (v.inputCount() == 2) validateIntVector(v, in(1));
+    if (v.inputCount() == 2) v.type(in(1), TENSOR_INT32);
     validateSameQuant(v, type, {in(0), out(0)});
-    const auto rank = v.rankOf(in(0));
-    if (!rank) return;
-    const bool given = v.has(in(1));
-    std::span<const int32_t> perm;
-    if (given) {
-        v.dim(in(1), 0, *rank);
-        perm = v.values<int32_t>(in(1));
-        if (perm.empty()) return;
-    }
-    expectShape(v, out(0), permuted(v[in(0)].shape, permutation(v, given, perm, *rank)));
+    if (const auto perm = permutation(v)) expectShape(v, out(0), permuted(v[in(0)].shape, *perm));
 }
 
-std::array<uint32_t, 4> permutationOf(const Context& c) {
-    const bool given = c.has(1);
-    return permutation(c, given, given ? intVector(c, 1) : std::span<const int32_t>{},
-                       c.shape(0).rank);
-}
-
-void prepareTranspose(Context& c) {
-    requireRank(c, 0, 1, 4);
-    c.setShape(0, permuted(c.shape(0), permutationOf(c)));
-}
+void prepareTranspose(Context& c) { c.setShape(0, permuted(c.shape(0), *permutation(c))); }
 
 void executeTranspose(Context& c) {
-    const auto perm = permutationOf(c);
+    const auto perm = *permutation(c);
     const auto from = c.shape(0).strides();
     const Shape& shape = c.output(0).shape;
     const auto to = shape.strides();
@@ -86,6 +74,19 @@ void executeTranspose(Context& c) {
 
 // --- REVERSE --------------------------------------------------------------------------------
 
+/// The rules on rank and axis.
+template <class Where>
+void checkReverse(const Where& where) {
+    where.rank(in(0), 1, 8, When::AT_ONCE);
+    where.rank(in(1), 1, When::AT_ONCE);
+    where.dim(in(1), 0, 1);
+    const auto rank = where.rankOf(in(0));
+    for (int32_t axis : where.intsOf(in(1))) {
+        where.require(axis >= 0 && (!rank || static_cast<uint32_t>(axis) < *rank),
+                      "the axis must be in [0, n)");
+    }
+}
+
 void validateReverse(OpView& v) {
     v.inputs(2);
     v.outputs(1);
@@ -95,24 +96,14 @@ void validateReverse(OpView& v) {
                                      {TENSOR_QUANT8_ASYMM_SIGNED, 7},
                                      {TENSOR_INT32, 7}});
     v.sameType({in(0), out(0)});
-    v.rank(in(0), 1, 8);
+    v.type(in(1), TENSOR_INT32);
+    checkReverse(v);
     v.sameShape({in(0), out(0)});
-    validateIntVector(v, in(1));
-    v.dim(in(1), 0, 1);
-    validateSameQuant(v, type, {in(0), out(0)});
-    const auto axis = v.values<int32_t>(in(1));
-    if (axis.empty()) return;
-    v.require(axis[0] >= 0, "the axis must be in [0, n)");
-    const auto rank = v.rankOf(in(0));
-    v.require(!rank || static_cast<uint32_t>(axis[0]) < *rank, "the axis must be in [0, n)");
+    validateSameQuant(v, type, {in(0), out(0)}, When::AT_ONCE);
 }
 
 void prepareReverse(Context& c) {
-    requireRank(c, 0, 1, 8);
-    const auto axis = intVector(c, 1);
-    c.require(axis.size() == 1, "the axis must have shape [1]");
-    c.require(axis[0] >= 0 && static_cast<uint32_t>(axis[0]) < c.shape(0).rank,
-              "the axis must be in [0, n)");
+    checkReverse(c);
     c.setShape(0, c.shape(0));
 }
 
@@ -133,31 +124,32 @@ void executeReverse(Context& c) {
 
 // --- CHANNEL_SHUFFLE ------------------------------------------------------------------------
 
+/// The rules on rank, axis and groups.
+template <class Where>
+void checkShuffle(const Where& where) {
+    where.rank(in(0), 1, 4, When::AT_ONCE);
+    where.integer(in(1), 1, INT32_MAX);
+    const auto groups = where.intOf(in(1));
+    const auto axis = checkAxis(where, in(2), in(0));
+    if (!groups || !axis) return;
+    const auto channels = where.dimOf(in(0), *axis);
+    where.require(!channels || *channels % static_cast<uint32_t>(*groups) == 0,
+                  "the number of channels must be divisible by the number of groups");
+}
+
 void validateShuffle(OpView& v) {
     v.inputs(3);
     v.outputs(1);
     const Type type = v.type(in(0), kRealAndQuant8Since3);
     v.sameType({in(0), out(0)});
-    v.rank(in(0), 1, 4);
+    v.scalar(in(2), INT32);
+    checkShuffle(v);
     v.sameShape({in(0), out(0)});
-    v.integer(in(1), 1, INT32_MAX);
-    validateAxis(v, in(2), in(0));
     validateSameQuant(v, type, {in(0), out(0)});
-    const auto groups = v.value<int32_t>(in(1));
-    const auto axis = v.value<int32_t>(in(2));
-    const auto rank = v.rankOf(in(0));
-    if (!groups || !axis || !rank) return;
-    const auto channels = v.dimOf(in(0), normalAxis(v, *axis, *rank));
-    v.require(!channels || *channels % static_cast<uint32_t>(*groups) == 0,
-              "the number of channels must be divisible by the number of groups");
 }
 
 void prepareShuffle(Context& c) {
-    requireRank(c, 0, 1, 4);
-    const auto groups = static_cast<uint32_t>(c.integer(1, 1, INT32_MAX));
-    const uint32_t axis = normalAxis(c, c.scalar<int32_t>(2), c.shape(0).rank);
-    c.require(c.shape(0)[axis] % groups == 0,
-              "the number of channels must be divisible by the number of groups");
+    checkShuffle(c);
     c.setShape(0, c.shape(0));
 }
 

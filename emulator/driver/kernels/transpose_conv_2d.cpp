@@ -4,7 +4,7 @@
 // Computed as sums over output pixels: those whose position plus padding is alike modulo the
 // strides see the same filter taps, so each of these phases is a plain product (gemm.h).
 
-#include "convolution.h"
+#include "math/convolution.h"
 
 namespace nnapi {
 namespace {
@@ -17,43 +17,48 @@ SlidingInputs inputs(size_t count) {
     return {false, 4, 5, 7, 8, SIZE_MAX};
 }
 
+/// The output's shape as an operand, which is there with implicit padding.
+void validateShapeOperand(OpView& v, const SlidingInputs& at) {
+    v.type(in(3), TENSOR_INT32);
+    v.rank(in(3), 1);
+    v.dim(in(3), 0, 4);
+    const auto shape = v.values<int32_t>(in(3));
+    const auto channelsFirst = v.flagOf(in(at.layout));
+    const bool ordered = channelsFirst && !*channelsFirst;  // see geometry()
+    for (uint32_t axis = 0; axis < 4 && shape.size() == 4; axis++) {
+        v.require(shape[axis] >= 0, "the output shape must not be negative");
+        if (ordered && shape[axis] > 0) v.dim(out(0), axis, static_cast<uint32_t>(shape[axis]));
+    }
+}
+
+/// One spatial dimension of the output under explicit padding, where everything is known.
+void validateExtent(OpView& v, const SlidingInputs& at, bool nchw, bool vertical) {
+    const uint32_t axis = (vertical ? 1 : 2) + (nchw ? 1 : 0);
+    const size_t head = at.padding + (vertical ? 2 : 0);
+    const auto size = v.dimOf(in(0), axis), filter = v.dimOf(in(1), vertical ? 1 : 2);
+    const auto before = v.value<int32_t>(in(head)), after = v.value<int32_t>(in(head + 1));
+    const auto stride = v.value<int32_t>(in(at.stride + (vertical ? 1 : 0)));
+    if (!size || !filter || !before || !after || !stride) return;
+    const int64_t output = (int64_t{*size} - 1) * *stride + *filter - *before - *after;
+    v.require(output >= 1, "the padding leaves no output");
+    v.require(output <= kMost, "the output is too large");
+    v.dim(out(0), axis, static_cast<uint32_t>(output));
+}
+
 void validate(OpView& v) {
     v.inputs({9, 11});
     v.outputs(1);
     validateConvolutionTypes(v, 0, 3);
     const auto at = inputs(v.inputCount());
     validateSliding(v, at, false);
-    if (!at.explicitPadding) {
-        v.type(in(3), TENSOR_INT32);
-        v.rank(in(3), 1);
-        v.dim(in(3), 0, 4);
-        const auto shape = v.values<int32_t>(in(3));
-        const auto channelsFirst = knownLayout(v, at.layout);
-        const bool ordered = channelsFirst && !*channelsFirst;  // see geometry()
-        for (uint32_t axis = 0; axis < 4 && shape.size() == 4; axis++) {
-            v.require(shape[axis] >= 0, "the output shape must not be negative");
-            if (ordered && shape[axis] > 0)
-                v.dim(out(0), axis, static_cast<uint32_t>(shape[axis]));
-        }
-    }
+    if (!at.explicitPadding) validateShapeOperand(v, at);
     v.sameDim(in(0), 0, out(0), 0);
-    const auto nchw = knownLayout(v, at.layout);
+    const auto nchw = v.flagOf(in(at.layout));
     if (!nchw) return;
     v.sameDim(in(0), *nchw ? 1 : 3, in(1), 3);
     v.sameDim(in(1), 0, out(0), *nchw ? 1 : 3);
     if (!at.explicitPadding) return;
-    for (const bool vertical : {false, true}) {
-        const uint32_t axis = (vertical ? 1 : 2) + (*nchw ? 1 : 0);
-        const size_t head = at.padding + (vertical ? 2 : 0);
-        const auto size = v.dimOf(in(0), axis), filter = v.dimOf(in(1), vertical ? 1 : 2);
-        const auto before = v.value<int32_t>(in(head)), after = v.value<int32_t>(in(head + 1));
-        const auto stride = v.value<int32_t>(in(at.stride + (vertical ? 1 : 0)));
-        if (!size || !filter || !before || !after || !stride) continue;
-        const int64_t output = (int64_t{*size} - 1) * *stride + *filter - *before - *after;
-        v.require(output >= 1, "the padding leaves no output");
-        v.require(output <= kMost, "the output is too large");
-        v.dim(out(0), axis, static_cast<uint32_t>(output));
-    }
+    for (const bool vertical : {false, true}) validateExtent(v, at, *nchw, vertical);
 }
 
 /// One spatial dimension of the output, and the padding before it.
@@ -89,7 +94,6 @@ Extent extent(const Context& c, bool explicitPadding, int64_t input, int64_t fil
 Convolution geometry(const Context& c) {
     const SlidingInputs at = inputs(c.inputCount());
     const Sliding sliding = readSliding(c, at);
-    c.require(c.shape(0).rank == 4 && c.shape(1).rank == 4, "input and filter have rank 4");
     const Layout4 input(c.shape(0), sliding.nchw);
     const Shape& filter = c.shape(1);
     Convolution conv{};
@@ -129,10 +133,8 @@ Convolution geometry(const Context& c) {
 }
 
 void prepare(Context& c) {
-    const Convolution conv = geometry(c);
-    c.activation(inputs(c.inputCount()).activation());
-    checkConvolutionFilter(c, static_cast<uint32_t>(conv.outDepth));
-    setOutputShape(c, conv);
+    checkConvolution(c, 0);
+    setOutputShape(c, geometry(c));
 }
 
 /// The output positions first, first + stride, ... of one dimension, and the filter positions
@@ -248,26 +250,20 @@ void executeQuant(Context& c, const Convolution& conv, int32_t fuse) {
     const int16_t* input = centredNhwc<T>(c, c.input(0), conv.nchw);
     const int16_t* panels = shortPanels(c, conv);
     const ColumnRequantizer requantize(c, c.input(0), c.input(1), c.in<int32_t>(2),
-                                       conv.outDepth, fuse);
-    T* output = c.out<T>(0);
-    const size_t columnStride = conv.nchw ? conv.pixels() : 1;
+                                       conv.outDepth, fuse, conv.taps() * shape.depth);
+    uint8_t* output = c.out<uint8_t>(0);
+    uint8_t* result = conv.nchw ? c.scratch<uint8_t>(c.output(0).count()) : output;
+    uint8_t** out = c.scratch<uint8_t*>(gemm::kMostBlockRows);
     forEachPhase(
         c, conv, input, (shape.depth + 1) / 2 * 2 * gemm::engine().columns,
         [&](const size_t* taps, size_t tapCount, const gemm::RowTable<int16_t>& table,
             size_t rows, const size_t* pixels) {
             const gemm::PanelView<int16_t> view{
                 panels, shape.shortPanel(), taps, tapCount, shape.depth, shape.columns};
-            gemm::multiplyShorts(
-                table, rows, 0, view, requantize, 0,
-                [&](size_t row, size_t column, const int32_t* codes, size_t n) {
-                    const size_t pixel = pixels[row];
-                    T* to = conv.nchw
-                                ? output + (pixel / conv.pixels() * conv.outDepth + column) *
-                                               conv.pixels() + pixel % conv.pixels()
-                                : output + pixel * conv.outDepth + column;
-                    for (size_t i = 0; i < n; i++) to[i * columnStride] = static_cast<T>(codes[i]);
-                });
+            for (size_t r = 0; r < rows; r++) out[r] = result + pixels[r] * conv.outDepth;
+            gemm::multiplyShorts(table, rows, 0, view, requantize, 0, out);
         });
+    if (conv.nchw) transposeBatches(result, output, conv.batch, conv.pixels(), conv.outDepth);
 }
 
 void execute(Context& c) {

@@ -11,7 +11,7 @@ namespace {
 
 void validateCommon(OpView& v, uint32_t mostRank) {
     v.sameType({in(0), out(0)});
-    v.rank(in(0), 1, mostRank);
+    v.rank(in(0), 1, mostRank, When::AT_ONCE);
     v.sameShape({in(0), out(0)});
 }
 
@@ -25,6 +25,7 @@ void validateReal(OpView& v) {
 template <uint32_t mostRank = kAnyRank>
 void prepare(Context& c) {
     requireRank(c, 0, 1, mostRank);
+    requireElements(c);
     c.setShape(0, c.shape(0));
 }
 

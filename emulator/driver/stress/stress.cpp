@@ -62,10 +62,15 @@ struct Compilation {
 };
 
 struct Execution {
-    Execution(const Compilation& compilation, size_t seed) : in(input(seed)), out(kOutputSize) {
+    Execution(const Compilation& compilation, size_t seed)
+        : Execution(compilation, seed, std::vector<float>(kOutputSize)) {
+        CHECK(ANeuralNetworksExecution_setOutput(handle, 0, nullptr, out.data(), out.size() * 4));
+    }
+    /// Without a buffer for the output, or with one that is not its own.
+    Execution(const Compilation& compilation, size_t seed, std::vector<float> output)
+        : in(input(seed)), out(std::move(output)) {
         CHECK(ANeuralNetworksExecution_create(compilation.handle, &handle));
         CHECK(ANeuralNetworksExecution_setInput(handle, 0, nullptr, in.data(), in.size() * 4));
-        CHECK(ANeuralNetworksExecution_setOutput(handle, 0, nullptr, out.data(), out.size() * 4));
     }
     ~Execution() { ANeuralNetworksExecution_free(handle); }
     Execution(const Execution&) = delete;
@@ -135,7 +140,7 @@ void throughDeviceMemory(const Compilation& compilation, const std::vector<float
     CHECK(ANeuralNetworksMemoryDesc_addOutputRole(desc, compilation.handle, 0, 1.0f));
     CHECK(ANeuralNetworksMemoryDesc_finish(desc));
     CHECK(ANeuralNetworksMemory_createFromDesc(desc, &memory));
-    Execution execution(compilation, seed);
+    Execution execution(compilation, seed, {});
     CHECK(ANeuralNetworksExecution_setOutputFromMemory(execution.handle, 0, nullptr, memory, 0, 0));
     CHECK(ANeuralNetworksExecution_compute(execution.handle));
     std::FILE* file = std::tmpfile();
@@ -188,7 +193,7 @@ void work(size_t thread, const Options& options, const Compilation& shared,
 void plantRace() {
     const auto model = network();
     const Compilation compilation(*model);
-    Execution first(compilation, 1), second(compilation, 2);
+    Execution first(compilation, 1), second(compilation, 2, {});
     CHECK(ANeuralNetworksExecution_setOutput(second.handle, 0, nullptr, first.out.data(),
                                              first.out.size() * 4));
     const auto repeat = [](ANeuralNetworksExecution* execution) {

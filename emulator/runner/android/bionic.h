@@ -84,6 +84,13 @@ enum {
     F_SETPIPE_SZ = 1031,
 };
 int open(const char* path, int flags, ...);
+
+/* pthread.h */
+typedef long pthread_t;
+typedef struct pthread_attr_t pthread_attr_t; /* only NULL is passed */
+int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*start)(void*),
+                   void* argument);
+int pthread_join(pthread_t thread, void** result);
 int fcntl(int fd, int command, ...);
 int fallocate(int fd, int mode, off_t offset, off_t length);
 
@@ -96,7 +103,8 @@ enum { POLLIN = 1, POLLOUT = 4 };
 int poll(struct pollfd* fds, nfds_t count, int timeout_ms);
 
 /* signal.h */
-enum { SIGHUP = 1, SIGKILL = 9, SIGPIPE = 13 };
+enum { SIGHUP = 1, SIGINT = 2, SIGKILL = 9, SIGPIPE = 13, SIGTERM = 15 };
+typedef int sig_atomic_t;
 typedef void (*sighandler_t)(int);
 #define SIG_DFL ((sighandler_t)0)
 #define SIG_IGN ((sighandler_t)1)
@@ -136,23 +144,28 @@ void* mmap(void* at, size_t size, int protection, int flags, int fd, off_t offse
 int munmap(void* at, size_t size);
 
 /* sys/prctl.h */
-enum { PR_SET_PDEATHSIG = 1 };
+enum { PR_SET_PDEATHSIG = 1, PR_SET_CHILD_SUBREAPER = 36 };
 int prctl(int option, ...);
 
 /* sys/stat.h */
 #define S_ISFIFO(mode) (((mode) & 0170000u) == 0010000u)
 #define S_ISSOCK(mode) (((mode) & 0170000u) == 0140000u)
+int mkdir(const char* path, mode_t mode);
 int fstat(int fd, struct stat* info);
 
 /* sys/syscall.h */
 #if defined(__x86_64__)
 #define SYS_memfd_create 319
+#define SYS_getdents64 217
 #elif defined(__i386__)
 #define SYS_memfd_create 356
+#define SYS_getdents64 220
 #elif defined(__aarch64__)
 #define SYS_memfd_create 279
+#define SYS_getdents64 61
 #elif defined(__arm__)
 #define SYS_memfd_create 385
+#define SYS_getdents64 217
 #else
 #error "no Android ABI"
 #endif

@@ -25,6 +25,9 @@ static void run(const struct wire_case* parsed, struct arena* arena, uint32_t se
             .progress = &progress,
     };
     if (c.repetitions > MAX_RUNS) c.repetitions = MAX_RUNS;
+    if (c.extra.executions > MAX_RUNS) c.extra.executions = MAX_RUNS;
+    if (c.extra.lives > MAX_RUNS) c.extra.lives = MAX_RUNS;
+    c.extra.flags &= ~(uint32_t)EXTRA_FOLDER_SEALED; /* it makes a folder */
     null_driver(&api, seed);
     run_case(&driver, &c, arena, &out);
     assert(null_driver_objects == 0);

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from nnapi_testkit.model.case import Case, Execution, MemoryKind
-from nnapi_testkit.model.case import Path as ExecutionPath
+from nnapi_testkit.model.case import ExecutionPath as ExecutionPath
 from nnapi_testkit.model.types import ChannelQuant, Graph, Lifetime, Model, Operand, Operation
 from nnapi_testkit.model.wire import encode_batch
 from nnapi_testkit.spec.codes import OperandCode, OperationCode

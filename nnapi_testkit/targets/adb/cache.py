@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from nnapi_testkit import paths
@@ -13,7 +14,7 @@ from nnapi_testkit.targets.adb.device import Device, PushRefused
 from nnapi_testkit.targets.adb.shell import Completed
 from nnapi_testkit.targets.base import InfraError, TargetError
 
-__all__ = ["FOLDER", "PLACES", "Installed", "install", "runners"]
+__all__ = ["FOLDER", "PLACES", "Installed", "Then", "install", "runners"]
 
 FOLDER = "nnapi-testkit"
 # Android's own place for programs of the shell comes first: there the dynamic linker lets a
@@ -21,8 +22,39 @@ FOLDER = "nnapi-testkit"
 PLACES = ("/data/local/tmp", "/tmp", "/data")
 PUSH_SECONDS = 120.0
 # Exit codes of the check; what else comes is the runner's own, or the shell's word on it.
-ABSENT, DIFFERENT, RUNS = 99, 98, 2  # the last: no library was named, which the runner says
-Installed = tuple[str, str, str]  # ABI, folder of ours, path of the runner
+NO_FOLDER, ABSENT, DIFFERENT = 97, 99, 98
+RUNS = 2  # no library was named, which the runner says
+MARK = "nnapi-testkit: the runner runs"  # what a device says last where it does
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """The runner on the device.
+
+    Args:
+        abi, base, path: its ABI, the folder of ours that it lies in, its own path.
+        out: what the commands said that were to follow.
+    """
+
+    abi: str
+    base: str
+    path: str
+    out: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Then:
+    """What follows in the command that tries the runner, for a device on which each is a wait.
+
+    Args:
+        before: called before the runner is started.
+        commands: for an ABI and the runner's path.
+        seconds: that these may take beyond those of any command.
+    """
+
+    before: Callable[[], None] = lambda: None
+    commands: Callable[[str, str], str] = lambda abi, path: ":"
+    seconds: float = 0.0
 
 
 def runners(device: str, abis: Sequence[str]) -> list[tuple[str, Path]]:
@@ -55,8 +87,10 @@ def _runner(abi: str) -> Path:
     return find(abi)
 
 
-def install(device: Device, candidates: Sequence[tuple[str, Path]]) -> Installed:
-    """Put the first runner that runs there on the device; return its ABI, our folder, its path.
+def install(
+    device: Device, candidates: Sequence[tuple[str, Path]], then: Then = Then()
+) -> Installed:
+    """Put the first runner that runs there on the device, and try it.
 
     Raises InfraError with the reason for each place that was tried; DeviceLost, DeviceTimeout.
     """
@@ -64,47 +98,84 @@ def install(device: Device, candidates: Sequence[tuple[str, Path]]) -> Installed
     for abi, program in candidates:
         content = program.read_bytes()
         digest = hashlib.sha256(content).hexdigest()
-        for place in PLACES:
-            base = f"{place}/{FOLDER}"
-            path = f"{base}/{digest}/nnapi-runner"
-            problem = _put(device, content, digest, base, path)
+        for folder in PLACES:
+            place = _Place(f"{folder}/{FOLDER}", digest, len(content))
+            problem, rest = _put(device, content, place)
             if not problem:
-                return abi, base, path
-            reasons.append(f"{base} ({abi}): {problem}")
+                problem, out = _try(device, place, rest, then, abi)
+                if not problem:
+                    return Installed(abi, place.base, place.path, out)
+            reasons.append(f"{place.base} ({abi}): {problem}")
             # What was left there is of no use.
-            device.shell(f"rm -rf {base} 2>/dev/null")
+            device.shell(f"rm -rf {place.base} 2>/dev/null")
     raise InfraError(
         f"device {device.serial}: no folder that the runner can be put into and run from:"
         f" {'; '.join(_shortened(reasons))}"
     )
 
 
-def _put(device: Device, content: bytes, digest: str, base: str, path: str) -> str:
-    """Make sure that the runner lies there, whole, and runs; return what is wrong, if anything."""
-    # The content is hashed where it lies: what a lost connection or a full disk has left behind
-    # is found out. A device without sha256sum compares lengths.
-    check = (
-        f"p={path}; [ -f $p ] || exit {ABSENT}; set -- $(sha256sum $p 2>/dev/null) none;"
-        f" [ $1 = {digest} ] || {{ [ $1 = none ] && [ $(wc -c <$p) -eq {len(content)} ]; }}"
-        f" || exit {DIFFERENT}; exec $p </dev/null"
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a runner is to lie; its content is hashed there, so that what a lost connection or a
+    full disk has left behind is found out. A device without sha256sum compares lengths."""
+
+    base: str
+    digest: str
+    size: int
+
+    @property
+    def folder(self) -> str:
+        return f"{self.base}/{self.digest}"
+
+    @property
+    def path(self) -> str:
+        return f"{self.folder}/nnapi-runner"
+
+    @property
+    def check(self) -> str:
+        """Commands that leave with a code of their own unless it lies there, whole."""
+        return (
+            f"p={self.path}; [ -f $p ] || {{ mkdir -p {self.folder} &&"
+            f" chmod 755 {self.base} {self.folder} || exit {NO_FOLDER}; exit {ABSENT}; }};"
+            f" set -- $(sha256sum $p 2>/dev/null) none; [ $1 = {self.digest} ] ||"
+            f" {{ [ $1 = none ] && [ $(wc -c <$p) -eq {self.size} ]; }} || exit {DIFFERENT}"
+        )
+
+
+def _put(device: Device, content: bytes, place: _Place) -> tuple[str, str]:
+    """Push the runner unless it lies there, whole.
+
+    Return what is wrong, if anything, and the commands that are still to be run before it is used.
+    """
+    checked = device.shell(place.check)
+    if checked.code == NO_FOLDER:
+        return said(checked), ""
+    if checked.code not in (ABSENT, DIFFERENT):
+        return "", ""
+    new = f"{place.path}.new"
+    try:
+        device.push(content, new, 0o755, PUSH_SECONDS)
+    except PushRefused as error:
+        return error.reason, ""
+    return "", f"chmod 755 {new}; mv -f {new} {place.path}; {place.check};"
+
+
+def _try(device: Device, place: _Place, rest: str, then: Then, abi: str) -> tuple[str, bytes]:
+    """Run the runner, and what is to follow; return what is wrong, and what the rest has said."""
+    then.before()
+    trial = (
+        f"p={place.path}; e=$(exec $p </dev/null 2>&1); c=$?;"
+        f' case "$c $e" in "{RUNS} "*--library*) ;; *) echo "$e" >&2; exit $c;; esac'
     )
-    checked = device.shell(check)
-    if checked.code in (ABSENT, DIFFERENT):
-        folder = path.rpartition("/")[0]
-        made = device.shell(f"mkdir -p {folder} && chmod 755 {base} {folder}")
-        if made.code:
-            return said(made)
-        try:
-            device.push(content, f"{path}.new", 0o755, PUSH_SECONDS)
-        except PushRefused as error:
-            return error.reason
-        device.shell(f"chmod 755 {path}.new; mv -f {path}.new {path}")
-        checked = device.shell(check)
-    if checked.code == RUNS and b"--library" in checked.err:
-        return ""
-    if checked.code in (ABSENT, DIFFERENT):
-        return "the runner arrived damaged"
-    return f"the runner does not run there (exit code {checked.code}: {said(checked)})"
+    tried = device.shell(
+        f'{rest} {trial}; {then.commands(abi, place.path)}; echo "{MARK}" >&2',
+        device.seconds + then.seconds,
+    )
+    if tried.err.rstrip().endswith(MARK.encode()):
+        return "", tried.out
+    if tried.code in (ABSENT, DIFFERENT):
+        return "the runner arrived damaged", b""
+    return f"the runner does not run there (exit code {tried.code}: {said(tried)})", b""
 
 
 def said(done: Completed) -> str:

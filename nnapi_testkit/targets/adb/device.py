@@ -25,8 +25,10 @@ __all__ = ["COMMAND_SECONDS", "Device", "PushRefused"]
 
 COMMAND_SECONDS = 30.0
 PROBE_SECONDS = 5.0
+ANSWER_SECONDS = 20.0  # for all questions that are asked with the probe
 AGAIN_SECONDS = 3.0  # after which a connection that does not come up is made anew
 SOON_SECONDS = 0.5
+UNKNOWN_SECONDS = 3.0  # in which adb finds what is plugged in
 ATTACH_SECONDS = 15.0
 # States that are passed through while keys are tried, with how long they may last.
 REFUSALS = {"unauthorized": 3.0, "authorizing": 10.0}
@@ -60,68 +62,60 @@ class Device:
         self, server: Server, serial: str, command_seconds: float = COMMAND_SECONDS
     ) -> None:
         self.serial = serial
-        self._seconds = command_seconds
+        self.seconds = command_seconds
         self.client = Client(server)
 
     # ---- reaching it ----
 
-    def reach(self, seconds: float) -> None:
+    def reach(self, seconds: float, *, known: bool = True, question: str = "") -> str:
         """Wait until the device runs commands; connect again and again where that may help.
 
         Neither the words of `adb connect` nor the state `device` are trusted: a transport that
         came up before the device's adbd stays offline for ever, and only a new one cures that.
 
-        Raises TargetError if the device does not know our key, InfraError when time is up.
-        """
-        until = time.monotonic() + seconds
-        network = is_network(self.serial)
-        attached = refused = 0.0
-        probe = PROBE_SECONDS
-        attempt: threading.Thread | None = None
-        why = ""
-        while True:
-            state, now = self._state(until), time.monotonic()
-            if state == "device":
-                try:
-                    self.check_features()
-                    if self.shell("echo ok", probe).text == "ok":
-                        return
-                    why = "commands do not work"
-                except InfraError as error:
-                    if isinstance(error, DeviceTimeout):
-                        probe *= 2  # an emulated processor takes its time
-                    why = str(error)
-                    if network and now - attached >= AGAIN_SECONDS:
-                        # Connected in name only: adb notices a silent device late or never.
-                        attached = now
-                        self.client.detach(self.serial)
-            if state in REFUSALS:
-                refused = refused or now
-                if now - refused > REFUSALS[state]:
-                    raise TargetError(unauthorized(self.serial))
-            elif network and state != "device":
-                # An attempt that has ended without effect is repeated soon; one that is still
-                # under way may hang for as long as it likes.
-                patience = AGAIN_SECONDS if attempt and attempt.is_alive() else SOON_SECONDS
-                if now - attached >= patience:
-                    attached = now
-                    if state != "absent":
-                        self.client.detach(self.serial)
-                    attempt = threading.Thread(target=self._attach, daemon=True)
-                    attempt.start()
-            if now >= until:
-                last = f" (last: {why})" if why else ""
-                cure = (
-                    "is it up, and is this its adb port?"
-                    if network
-                    else "is it plugged in, and does `adb devices` list it?"
-                )
-                raise InfraError(
-                    f"device {self.serial} is {state} after {seconds:g} s{last}: {cure}"
-                )
-            time.sleep(0.05 if state != "absent" else 0.02)
+        A serial that was never seen (`known`) while adb lists others is most likely mistyped, and
+        is not waited for as long.
 
-    def _state(self, until: float) -> str:
+        Returns what commands of `question` say, asked in the same breath: on a slow link each
+        command is a wait. Empty where they did not end in time; the device is there all the same.
+
+        Raises TargetError if the device does not know our key or is not among those that adb lists,
+        InfraError when time is up.
+        """
+        return _Reach(self, seconds, known, question).answer()
+
+    def probe(self, question: str, seconds: float) -> str | None:
+        """Return the answer to a question that follows the probe; None if commands do not work.
+
+        Whoever says `ok` within `seconds` is there, and has longer for the answer: an emulated
+        processor takes seconds for it. Raises DeviceTimeout, DeviceLost.
+        """
+        until = time.monotonic() + min(seconds, self.seconds)
+        stream = self.start(f"echo ok\n{question}", seconds)
+        out = b""
+        ended = False
+        try:
+            stream.close_input()
+            while b"\n" not in out and not ended and time.monotonic() < until:
+                _, got, ended = stream.exchange(memoryview(b""), until)
+                out += got
+            first, _, rest = out.partition(b"\n")
+            if first.strip() != b"ok":
+                return None
+            answer = (
+                rest + stream.finish(b"", time.monotonic() + min(ANSWER_SECONDS, self.seconds)).out
+            )
+            return answer.decode("utf-8", "replace")
+        except TimeoutError:
+            if out.startswith(b"ok"):
+                return ""
+            raise DeviceTimeout(
+                f"device {self.serial}: 'echo ok' did not end within {seconds:g} s"
+            ) from None
+        finally:
+            stream.close()
+
+    def state(self, until: float) -> str:
         """Return the device's state; a server of our own that died is replaced."""
         while True:
             try:
@@ -134,7 +128,14 @@ class Device:
                 time.sleep(0.1)
                 self.client = Client(own_server())
 
-    def _attach(self) -> None:
+    def listed(self) -> list[str]:
+        """Return the serials that adb lists; empty if it does not say."""
+        with contextlib.suppress(InfraError):
+            return sorted(self.client.states())
+        return []
+
+    def attach(self) -> None:
+        """Connect to a device of the network; it fails in silence."""
         # It may block for 10 s and more; the states tell how it went.
         with contextlib.suppress(InfraError, TargetError):
             self.client.attach(self.serial, ATTACH_SECONDS)
@@ -146,7 +147,7 @@ class Device:
 
         `seconds` is the deadline for starting it; whoever reads sets the others.
         """
-        seconds = seconds or self._seconds
+        seconds = seconds or self.seconds
         link = self.client.open(self.serial, f"shell,v2,raw:{command}", time.monotonic() + seconds)
         return ShellStream(link, self.serial)
 
@@ -155,7 +156,7 @@ class Device:
 
         Raises DeviceTimeout, after which the device ends the command; DeviceLost.
         """
-        seconds = seconds or self._seconds
+        seconds = seconds or self.seconds
         until = time.monotonic() + seconds
         stream = self.start(command, seconds)
         try:
@@ -214,3 +215,87 @@ class Device:
             said = " ".join(done.err.decode("utf-8", "replace").split())
             why = said or f"it left with status {done.code}"
             raise InfraError(f"device {self.serial}: setprop {name}: {why}")
+
+
+class _Reach:
+    """One wait for a device: what was tried, when, and what it said last."""
+
+    def __init__(self, device: Device, seconds: float, known: bool, question: str) -> None:
+        self._device = device
+        self._seconds = seconds
+        self._known = known
+        self._question = question
+        self._began = time.monotonic()
+        self._until = self._began + seconds
+        self._network = is_network(device.serial)
+        self._attached = self._refused = 0.0
+        self._probe = PROBE_SECONDS
+        self._attempt: threading.Thread | None = None
+        self._why = ""
+
+    def answer(self) -> str:
+        """Wait; returns and raises as `Device.reach` does."""
+        while True:
+            state, now = self._device.state(self._until), time.monotonic()
+            if state == "device":
+                answer = self._asked(now)
+                if answer is not None:
+                    return answer
+            if state in REFUSALS:
+                self._refused = self._refused or now
+                if now - self._refused > REFUSALS[state]:
+                    raise TargetError(unauthorized(self._device.serial))
+            elif self._network and state != "device":
+                self._connect(state, now)
+            self._give_up(state, now)
+            time.sleep(0.05 if state != "absent" else 0.02)
+
+    def _asked(self, now: float) -> str | None:
+        """Return the answer of a device that seems to be there; None if it runs no commands."""
+        try:
+            self._device.check_features()
+            answer = self._device.probe(self._question, self._probe)
+            if answer is None:
+                self._why = "commands do not work"
+            return answer
+        except InfraError as error:
+            if isinstance(error, DeviceTimeout):
+                self._probe *= 2  # an emulated processor takes its time
+                self._question = ""  # which may be what it hangs at
+            self._why = str(error)
+        if self._network and now - self._attached >= AGAIN_SECONDS:
+            # Connected in name only: adb notices a silent device late or never.
+            self._attached = now
+            self._device.client.detach(self._device.serial)
+        return None
+
+    def _connect(self, state: str, now: float) -> None:
+        """Begin to connect, unless an attempt is under way."""
+        # An attempt that has ended without effect is repeated soon; one that is still
+        # under way may hang for as long as it likes.
+        alive = self._attempt is not None and self._attempt.is_alive()
+        if now - self._attached < (AGAIN_SECONDS if alive else SOON_SECONDS):
+            return
+        self._attached = now
+        if state != "absent":
+            self._device.client.detach(self._device.serial)
+        self._attempt = threading.Thread(target=self._device.attach, daemon=True)
+        self._attempt.start()
+
+    def _give_up(self, state: str, now: float) -> None:
+        """Raise TargetError for a serial that is mistyped, InfraError when time is up."""
+        serial = self._device.serial
+        unknown = state == "absent" and not self._network and not self._known
+        if unknown and now - self._began >= UNKNOWN_SECONDS:
+            listed = self._device.listed()
+            if listed:
+                raise TargetError(f"adb lists no device {serial}; it lists: {', '.join(listed)}")
+        if now < self._until:
+            return
+        last = f" (last: {self._why})" if self._why else ""
+        cure = (
+            "is it up, and is this its adb port?"
+            if self._network
+            else "is it plugged in, and does `adb devices` list it?"
+        )
+        raise InfraError(f"device {serial} is {state} after {self._seconds:g} s{last}: {cure}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from nnapi_testkit.targets.adb.device import Device
 
-__all__ = ["DeviceFacts", "ask"]
+__all__ = ["DeviceFacts", "ask", "parse", "question"]
 
 # Each fact on a line of its own, so that a program that is not there costs that fact only.
 QUESTION = """\
@@ -52,6 +52,7 @@ class DeviceFacts:
         identity: user, groups and security domain that commands run in.
         boot_id: changes with every boot, and with every start of the userland's first process.
         nn_properties: `debug.nn.*` and its like, as they were.
+        booted: it says that it has booted.
     """
 
     abis: tuple[str, ...]
@@ -64,6 +65,7 @@ class DeviceFacts:
     identity: str = ""
     boot_id: str = ""
     nn_properties: dict[str, str] = field(default_factory=dict)
+    booted: bool = False
 
     def as_json(self) -> dict[str, object]:
         """Return the facts as JSON values."""
@@ -87,7 +89,12 @@ def ask(device: Device, properties: bool = True) -> DeviceFacts:
     Args:
         properties: whether it has a `getprop` that answers.
     """
-    return parse(device.shell(QUESTION + PROPERTIES * properties).text)
+    return parse(device.shell(question(properties)).text)
+
+
+def question(properties: bool = True) -> str:
+    """Return the commands that `ask` has the device run, for `parse`."""
+    return QUESTION + PROPERTIES * properties
 
 
 def parse(text: str) -> DeviceFacts:
@@ -131,6 +138,8 @@ def parse(text: str) -> DeviceFacts:
         nn_properties={
             name: value for name, value in sorted(live.items()) if NN_PROPERTIES.match(name)
         },
+        booted=live.get("sys.boot_completed") == "1"
+        and live.get("dev.bootcomplete", "1") in ("", "1"),
     )
 
 

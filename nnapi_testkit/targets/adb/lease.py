@@ -3,124 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import io
 import logging
 import os
-import re
-import shlex
-import tempfile
 import threading
 import time
-from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import IO
 
 from nnapi_testkit.errors import KitError
-from nnapi_testkit.model.wire import Device as NnapiDevice
-from nnapi_testkit.model.wire import Failure, Library, decode_results
+from nnapi_testkit.model.wire import DeviceEntry as NnapiDevice
+from nnapi_testkit.model.wire import Library
 from nnapi_testkit.targets.adb import facts as device_facts
-from nnapi_testkit.targets.adb.cache import FOLDER, PLACES, install, runners, said
-from nnapi_testkit.targets.adb.client import DeviceTimeout, server_for
-from nnapi_testkit.targets.adb.device import COMMAND_SECONDS, Device
+from nnapi_testkit.targets.adb.cache import FOLDER, PLACES, Installed, Then, install, runners
+from nnapi_testkit.targets.adb.device import Device
 from nnapi_testkit.targets.adb.facts import DeviceFacts
-from nnapi_testkit.targets.adb.server import Server
-from nnapi_testkit.targets.base import InfraError, TargetError
-from nnapi_testkit.targets.session import GRACE_SECONDS
+from nnapi_testkit.targets.adb.launch import Driver, Launch
+from nnapi_testkit.targets.adb.patience import Patience
+from nnapi_testkit.targets.adb.readiness import Boot, wait_services
 
-__all__ = ["Driver", "Lease", "Patience", "Taken", "acquire"]
+__all__ = ["Lease"]
 
-LIBRARY = "libneuralnetworks.so"
-# Where the library lies on Android 11 and later, and before; a userland whose linker was never
-# told of the first place is asked for it by its path.
-LIBRARY_PLACES = ("/apex/com.android.neuralnetworks/{lib}", "/system/{lib}")
-# What else such a linker has to be told, for the libraries that this one needs.
-SEARCH = (*LIBRARY_PLACES, "/system/{lib}/bootstrap", "/apex/com.android.runtime/{lib}/bionic")
-WIDE = ("arm64-v8a", "x86_64")
-LISTING = "ANeuralNetworks_getDeviceCount"
-LOAD_SECONDS = 90.0  # a runtime whose services do not answer takes a minute to say so
-GETPROP_SECONDS = 10.0
 STOP_SECONDS = 5.0
-NOTICE_SECONDS = 15.0
-UNLOADABLE = "cannot load"  # the runner's words for a library that is not there, or not whole
-FILES_SECONDS = 10.0  # in which a device that boots has mounted what such a library lies on
+CLEAN_SECONDS = 15.0  # at least; a slow device has as long as for any command
 _LOG = logging.getLogger(__name__)
-VARIABLE = "NNAPI_TESTKIT_ADB_PATIENCE"
-CLEAN_SECONDS = 15.0
-
-
-@dataclass(frozen=True, slots=True)
-class Driver:
-    """What a runner loads on the device.
-
-    Args:
-        path: of the library there; empty for the system's runtime, wherever Android has it.
-        support: whether it is a support library driver.
-    """
-
-    path: str = ""
-    support: bool = False
-
-
-class Taken(TargetError):
-    """Another process on this machine has leased the device."""
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long to wait for a device, in seconds.
-
-    Args:
-        reach: until it runs commands.
-        boot: from then on until it says that it has booted.
-        silent_boot: where it says nothing about booting at all, as userlands without Android's
-            init do.
-        services: until it lists the same NNAPI devices twice.
-        lock: until another process on this machine lets go of it.
-        gone: instead of all these, once one of them has run out for the device.
-        command: until a command of the shell has ended.
-        load: until a driver is loaded; what the runner itself allows.
-        grace: how long a runner may say nothing beyond its own deadlines.
-    """
-
-    reach: float = 60.0
-    boot: float = 240.0
-    silent_boot: float = 5.0
-    services: float = 60.0
-    lock: float = 0.0
-    gone: float = 5.0
-    command: float = COMMAND_SECONDS
-    load: float = LOAD_SECONDS
-    grace: float = GRACE_SECONDS
-
-    def shortened(self) -> Patience:
-        """Return the patience with a device that was waited for in vain before."""
-        return replace(
-            self,
-            reach=min(self.reach, self.gone),
-            boot=min(self.boot, self.gone),
-            services=min(self.services, self.gone),
-        )
-
-    @classmethod
-    def from_environment(cls) -> Patience:
-        """Return the defaults with what NNAPI_TESTKIT_ADB_PATIENCE says, as `reach=10,boot=400`.
-
-        Raises TargetError for a name or number that makes no sense.
-        """
-        patience = cls()
-        for word in filter(None, os.environ.get(VARIABLE, "").split(",")):
-            name, _, text = word.strip().partition("=")
-            try:
-                if name not in {field.name for field in fields(cls)}:
-                    raise ValueError
-                patience = replace(patience, **{name: float(text)})
-            except ValueError:
-                known = ", ".join(field.name for field in fields(cls))
-                raise TargetError(
-                    f"{VARIABLE}: {word!r} is not NAME=SECONDS with one of {known}"
-                ) from None
-        return patience
+_GIVEN_UP: set[str] = set()  # keys of devices that were waited for in vain
 
 
 @dataclass
@@ -128,16 +35,22 @@ class Lease:
     """A device with everything a runner needs; shared by the runners of this process.
 
     Its methods raise InfraError when the device is lost, TargetError when it is of no use.
+
+    Args:
+        device, patience: the device, and how long it is waited for.
+        lock: closed when the device is let go.
+        key: tells it from others in this process.
+        driver: what has to list its devices before the device is ready.
+        give_back: called by a holder that is done (`registry`).
     """
 
     device: Device
     patience: Patience
     lock: IO[str]
     key: str
-    driver: Driver = Driver()
+    driver: Driver
+    give_back: Callable[[Lease], None]
     facts: DeviceFacts = field(default_factory=lambda: DeviceFacts((), 0, 0))
-    abi: str = ""
-    runner: str = ""
     base: str = f"{PLACES[0]}/{FOLDER}"
     nnapi_devices: tuple[NnapiDevice, ...] = ()
     holders: int = 0
@@ -145,14 +58,51 @@ class Lease:
     _reached: bool = False
     _stale: bool = True
     _runs: int = 0
-    _properties: bool = True
-    _search: str = ""  # folders added to those of the linker
     _working: threading.RLock = field(default_factory=threading.RLock)
+
+    def __post_init__(self) -> None:
+        self._launch = Launch(self.device, self.patience, self.driver)
+        self._boot = Boot(self.device, self.patience.command)
 
     @property
     def serial(self) -> str:
         """As adb names the device."""
         return self.device.serial
+
+    @property
+    def abi(self) -> str:
+        """Of the runner there; empty before it is ready."""
+        return self._launch.abi
+
+    @property
+    def runner(self) -> str:
+        """The runner's path there; empty before it is ready."""
+        return self._launch.runner
+
+    @property
+    def library(self) -> Library | None:
+        """What `driver` said of itself last."""
+        return self._launch.library
+
+    @property
+    def page_size(self) -> int:
+        """Of the device's memory; 0 before its runner was asked."""
+        return self._launch.page_size
+
+    def command(self, driver: Driver) -> str:
+        """Return the words that start a runner for a driver, for the device's shell."""
+        return self._launch.command(driver)
+
+    def hint(self, text: str) -> str:
+        """Return what to look at when the library dies, hangs or finds nothing while it lists."""
+        return self._launch.hint(text)
+
+    def list_devices(self) -> tuple[NnapiDevice, ...]:
+        """Ask the device's library in a process of its own; empty below feature level 3.
+
+        Raises TargetError if the library cannot be loaded.
+        """
+        return self._launch.list_devices()
 
     def ready(self) -> None:
         """Make sure that a runner can be started; cheap while nothing was lost."""
@@ -162,156 +112,51 @@ class Lease:
             # Who was waited for in vain is not waited for as long again.
             patience = self.patience.shortened() if self.key in _GIVEN_UP else self.patience
             _GIVEN_UP.add(self.key)
-            self.device.reach(patience.reach)
+            # As few commands one after another as can be: on a slow link each is a wait.
+            question = device_facts.question(self._boot.has_properties)
+            answer = self.device.reach(patience.reach, known=self._reached, question=question)
             self._reached = True
-            self._wait_booted(patience)
-            found = device_facts.ask(self.device, self._properties)
+            found = device_facts.parse(answer)
+            if not found.booted:
+                self._boot.wait(patience)
+                found = device_facts.ask(self.device, self._boot.has_properties)
             booted_anew = found.boot_id != self.facts.boot_id
             self.facts = found
-            candidates = runners(self.serial, found.abis)
-            self.abi, self.base, self.runner = install(self.device, candidates)
-            if self._stale:
-                self._end_leftovers()
-            if booted_anew or self._stale:
-                self._wait_services(patience)
-                self._stale = False
+            self._launch.release = found.release
+            self._furnish(patience, anew=booted_anew or self._stale)
+            self._stale = False
             self._ready = True
             _GIVEN_UP.discard(self.key)
+
+    def _furnish(self, patience: Patience, *, anew: bool) -> None:
+        """Put the runner there and try it; on a device that was not seen before, or was touched,
+        end what other runs have left and wait for the services."""
+        candidates = runners(self.serial, self.facts.abis)
+        if not anew:
+            self._installed(install(self.device, candidates))
+            return
+        place = self.base
+        before = self._end_leftovers() if self._stale else lambda: None
+        began = time.monotonic()
+        with self._launch.noticing():
+            then = Then(before, self._launch.twice, 2 * self._launch.listing_seconds)
+            done = install(self.device, candidates, then)
+        self._installed(done)
+        if self._stale and self.base != place:
+            self._end_leftovers()()
+        answers = self._launch.answers(done.out)
+        self.nnapi_devices = wait_services(self._launch, patience, began, answers)
+
+    def _installed(self, done: Installed) -> None:
+        self._launch.abi, self.base, self._launch.runner = done.abi, done.base, done.path
 
     def lost(self) -> None:
         """Take note that something went wrong: the next `ready` looks at everything again."""
         self._ready = False
 
-    def _wait_booted(self, patience: Patience) -> None:
-        started = time.monotonic()
-        while True:
-            system, dev = self._boot_properties()
-            waited = time.monotonic() - started
-            if system.strip() == "1" and dev.strip() in ("1", ""):
-                return
-            if not system.strip() and not dev.strip() and waited >= patience.silent_boot:
-                return  # listing NNAPI devices has the last word
-            if waited >= patience.boot:
-                raise InfraError(
-                    f"device {self.serial} has not booted after {patience.boot:g} s"
-                    f" (sys.boot_completed is {system.strip() or 'empty'!r})"
-                )
-            time.sleep(0.2)
-
-    def _boot_properties(self) -> tuple[str, str]:
-        seconds = min(GETPROP_SECONDS, self.patience.command)
-        try:
-            if self._properties:
-                question = "getprop sys.boot_completed; getprop dev.bootcomplete"
-                answer = self.device.shell(question, seconds).text.split("\n")
-                return answer[0], answer[1] if len(answer) > 1 else ""
-        except DeviceTimeout:
-            self._properties = False  # it has a `getprop` and nothing behind it
-        return "", ""
-
-    def _wait_services(self, patience: Patience) -> None:
-        """Wait until the device lists the same NNAPI devices twice: its services are up."""
-        began = time.monotonic()
-        until = began + patience.services
-        before: tuple[NnapiDevice, ...] | None = None
-        while True:
-            problem: TargetError | None = None
-            try:
-                listed: tuple[NnapiDevice, ...] | None = self.list_devices()
-            except TargetError as error:
-                listed, problem = None, error
-                if UNLOADABLE in str(error):
-                    until = min(until, began + FILES_SECONDS)
-            if listed is not None and listed == before:
-                self.nnapi_devices = listed
-                return
-            before = listed
-            if time.monotonic() >= until:
-                raise problem or InfraError(
-                    f"device {self.serial} lists other NNAPI devices each time it is asked"
-                )
-            if problem:
-                time.sleep(0.5)
-
-    def list_devices(self) -> tuple[NnapiDevice, ...]:
-        """Ask the device's library in a process of its own; empty below feature level 3.
-
-        Raises TargetError if the library cannot be loaded.
-        """
-        listed, problem = self._list()
-        if listed is None and UNLOADABLE in problem and not self._search:
-            self._search = ":".join(place.format(lib=self._lib) for place in SEARCH)
-            listed, _ = self._list()
-            if listed is None:
-                self._search = ""
-        if listed is None:
-            raise TargetError(f"device {self.serial}: {problem}")
-        return listed
-
-    def _list(self) -> tuple[tuple[NnapiDevice, ...] | None, str]:
-        """Return what the library lists, or None and why it does not."""
-        command = f"{self.command(self.driver)} --list-devices"
-        waiting = threading.Timer(NOTICE_SECONDS, self._notice)
-        waiting.daemon = True
-        waiting.start()
-        try:
-            done = self.device.shell(command, self._listing_seconds)
-        finally:
-            waiting.cancel()
-        try:
-            messages = list(decode_results([done.out]))
-        except KitError as error:
-            raise InfraError(f"device {self.serial}: listing NNAPI devices: {error}") from error
-        for message in messages:
-            if isinstance(message, Library):
-                return message.devices, ""
-            if isinstance(message, Failure):
-                return None, message.text + self.hint(message.text)
-        return None, (
-            f"the runner for {self.abi} does not run there (exit code {done.code}: {said(done)})"
-        )
-
-    @property
-    def _listing_seconds(self) -> float:
-        # A library that dies is loaded twice before it is given up.
-        return 2 * self.patience.load + self.patience.grace
-
-    def _notice(self) -> None:
-        _LOG.warning(
-            "device %s: its NNAPI runtime has been listing its devices for %g s; it has %g s",
-            *(self.serial, NOTICE_SECONDS, self.patience.load),
-        )
-
-    def hint(self, text: str) -> str:
-        """Return what to look at when the library dies, hangs or finds nothing while it lists."""
-        if LISTING not in text and "lists no NNAPI device" not in text:
-            return ""
-        release = self.facts.release
-        whose = f"Android {release}'s runtime" if release else "Android's runtime"
-        return (
-            f" ({whose} asks binder for its drivers, and without binder or its service managers"
-            " hangs, aborts or finds none: do servicemanager and hwservicemanager run there?)"
-        )
-
-    @property
-    def _lib(self) -> str:
-        return "lib64" if self.abi in WIDE else "lib"
-
-    def command(self, driver: Driver) -> str:
-        """Return the words that start a runner for a driver, for the device's shell."""
-        words = [self.runner, "--load-deadline", str(max(1, round(self.patience.load * 1000)))]
-        libraries = [driver.path or LIBRARY]
-        if driver.support:
-            words.append("--support-library")
-        if not driver.path and not self.abi.startswith("linux-"):
-            libraries += [f"{place.format(lib=self._lib)}/{LIBRARY}" for place in LIBRARY_PLACES]
-        for library in libraries:
-            words += ["--library", library]
-        text = f"exec {shlex.join(words)}"
-        if self._search:
-            variable = "LD_LIBRARY_PATH"
-            text = f"export {variable}=${{{variable}:+${variable}:}}{self._search}; {text}"
-        return text
+    def touched(self) -> None:
+        """Take note that something was done to the device: its services are waited for anew."""
+        self._ready, self._stale = False, True
 
     def folder(self) -> str:
         """Return a name for a folder of the device that one runner has to itself."""
@@ -321,11 +166,32 @@ class Lease:
 
     def clean(self) -> None:
         """Remove everything from the device, leftovers of runs that were killed included."""
-        self.device.shell(f"{self._stopping()}; rm -rf {self.base}", CLEAN_SECONDS)
+        self.device.shell(f"{self._stopping()}; rm -rf {self.base}", self._clean_seconds)
 
-    def _end_leftovers(self) -> None:
-        """End the runners of a host that was killed: they go on with their batch for a while."""
-        self.device.shell(f"{self._stopping()}; rm -rf {self.base}/run-*", CLEAN_SECONDS)
+    def _end_leftovers(self) -> Callable[[], None]:
+        """Begin to end the runners of a host that was killed, which go on with their batch.
+
+        Returns what waits until that is done, so that other commands can go beside it.
+        """
+        until = time.monotonic() + self._clean_seconds
+        stream = self.device.start(f"{self._stopping()}; rm -rf {self.base}/run-*")
+
+        def wait() -> None:
+            try:
+                stream.finish(b"", until)
+            except TimeoutError:
+                # A device with thousands of processes: what was left ends by itself in minutes.
+                _LOG.warning(
+                    "device %s: what other runs may have left there is not removed", self.serial
+                )
+            finally:
+                stream.close()
+
+        return wait
+
+    @property
+    def _clean_seconds(self) -> float:
+        return max(CLEAN_SECONDS, self.patience.command)
 
     def _stopping(self) -> str:
         """Return the command that ends all runners that lie in our folder."""
@@ -349,87 +215,13 @@ class Lease:
 
     def release(self) -> None:
         """Give the device back; the last holder cleans up."""
-        with _REGISTRY_LOCK:
-            self.holders -= 1
-            if self.holders > 0:
-                return
-            _REGISTRY.pop(self.key, None)
+        self.give_back(self)
+
+    def end(self) -> None:
+        """Clean up and let go of the device, which nobody holds any more."""
         try:
             if self._reached:
                 with contextlib.suppress(KitError):
                     self.clean()
         finally:
             self.lock.close()  # and with it the lock
-
-
-_REGISTRY: dict[str, Lease] = {}
-_GIVEN_UP: set[str] = set()
-_REGISTRY_LOCK = threading.RLock()
-
-
-def acquire(
-    serial: str,
-    patience: Patience | None = None,
-    server: Server | None = None,
-    place: str = "",
-    driver: Driver = Driver(),
-    locked: bool = True,
-) -> Lease:
-    """Return the lease of a device, ready for runners; `release` gives it back.
-
-    Args:
-        serial: as adb names the device.
-        patience: how long to wait for what; by default what the environment says.
-        server: the adb server to ask; by default the one that has the device.
-        place: tells devices of one serial apart, such as emulators behind different servers.
-        driver: what has to list its devices before the device is ready.
-        locked: keep other processes of this machine from it; otherwise someone else does.
-
-    Raises Taken if another process has the device, TargetError if it is of no use, InfraError if it
-    cannot be reached.
-    """
-    patience = patience or Patience.from_environment()
-    key = f"{place}/{serial}" if place else serial
-    with _REGISTRY_LOCK:
-        lease = _REGISTRY.get(key)
-        if lease is None:
-            lock = _lock(key, patience.lock) if locked else io.StringIO()
-            try:
-                device = Device(server or server_for(serial), serial, patience.command)
-            except BaseException:
-                lock.close()
-                raise
-            lease = _REGISTRY[key] = Lease(device, patience, lock, key, driver)
-        lease.holders += 1
-    try:
-        lease.ready()
-    except BaseException:
-        lease.release()
-        raise
-    return lease
-
-
-def _lock(key: str, seconds: float) -> IO[str]:
-    folder = Path(tempfile.gettempdir()) / f"nnapi-testkit-leases-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    path = folder / (re.sub(r"[^A-Za-z0-9.-]", "_", key) + ".lock")
-    file = path.open("a+")
-    until = time.monotonic() + seconds
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except OSError:
-            if time.monotonic() >= until:
-                file.seek(0)
-                owner = file.read(20).strip() or "unknown"
-                file.close()
-                raise Taken(
-                    f"device {shlex.quote(key)} is in use by process {owner}: wait for it, or"
-                    " name another device"
-                ) from None
-            time.sleep(0.1)
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
-    return file

@@ -5,21 +5,25 @@ from __future__ import annotations
 import contextlib
 import shlex
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from nnapi_testkit.model.case import Case, Ending, Result
-from nnapi_testkit.spec.codes import ResultCode
-from nnapi_testkit.targets.adb.lease import Driver, Lease
+from nnapi_testkit.model.wire import Library
+from nnapi_testkit.spec.codes import FeatureLevelCode, ResultCode
+from nnapi_testkit.targets.adb import battery
+from nnapi_testkit.targets.adb.launch import Driver
+from nnapi_testkit.targets.adb.lease import Lease
 from nnapi_testkit.targets.adb.logwindow import LogWindow
-from nnapi_testkit.targets.base import InfraError
+from nnapi_testkit.targets.base import InfraError, PowerReading
 from nnapi_testkit.targets.channel import Channel
 from nnapi_testkit.targets.session import RunnerSession
 
-__all__ = ["AdbSession"]
+__all__ = ["AdbSession", "promised_level", "with_device"]
 
 CRASH_SECONDS = 0.5  # how much later than the failed call a crash may appear in the log
 LOOK_SECONDS = 0.1  # between two looks at the log while all goes well
+FUTURE = 10000  # Android's number for a release that is still to come
 VERBOSE = "debug.nn.vlog"
 # What a runtime returns when the process behind a driver dies. OP_FAILED is its usual word for it.
 DEATHS = frozenset({ResultCode.OP_FAILED, ResultCode.DEAD_OBJECT, ResultCode.UNAVAILABLE_DEVICE})
@@ -101,6 +105,10 @@ class AdbSession(RunnerSession):
         for result in super().run(cases, isolate=isolate):
             yield self._with_log(result)
 
+    def power(self) -> PowerReading | None:
+        """Return what the device's battery says now; None if it does not. Raises InfraError."""
+        return battery.ask(self._lease.device)
+
     def _with_log(self, result: Result) -> Result:
         log = self._log
         if log is None:
@@ -143,24 +151,7 @@ class AdbSession(RunnerSession):
 
     def describe(self) -> dict[str, object]:
         """Return facts about library, runtime and device, JSON values only."""
-        known = super().describe()
-        known.update(self._lease.facts.as_json())
-        known.update(
-            machine=self._lease.abi,
-            serial=self._lease.serial,
-            abi=self._lease.abi,
-            page_size=self._lease.facts.page_size or known["page_size"],
-            nnapi_devices=[
-                {
-                    "name": device.name,
-                    "type": device.type,
-                    "version": device.version,
-                    "feature_level": device.feature_level,
-                }
-                for device in self.devices()
-            ],
-        )
-        return known
+        return with_device(super().describe(), self._lease, self.library)
 
     def _device_name(self) -> str:
         return self._nnapi_device
@@ -180,6 +171,43 @@ class AdbSession(RunnerSession):
             if self._orphan:
                 self._lease.stop(self._orphan, self._place)
             self._lease.release()
+
+
+def with_device(known: Mapping[str, object], lease: Lease, library: Library) -> dict[str, object]:
+    """Return facts about a library with those of the device that it lies on."""
+    return {
+        **known,
+        **lease.facts.as_json(),
+        "machine": lease.abi,
+        "serial": lease.serial,
+        "abi": lease.abi,
+        "page_size": lease.facts.page_size or known["page_size"],
+        "feature_level": promised_level(known["feature_level"], lease.facts.api_level),
+        "nnapi_devices": [
+            {
+                "name": device.name,
+                "type": device.type,
+                "version": device.version,
+                "feature_level": device.feature_level,
+            }
+            for device in library.devices
+        ],
+    }
+
+
+def promised_level(level: object, api_level: int) -> object:
+    """Return a device's feature level; one "of the future" is that of the Android it runs on.
+
+    A driver built before its release says 10000, which no release ever was.
+    """
+    if level != FUTURE or api_level < int(FeatureLevelCode.FEATURE_LEVEL_1):
+        return level
+    newest = max(FeatureLevelCode)
+    # API level 31 is feature level 5; from then on each release has one, as 1000006 and so on.
+    after = api_level - int(FeatureLevelCode.FEATURE_LEVEL_5)
+    levels = sorted(FeatureLevelCode)
+    fifth = levels.index(FeatureLevelCode.FEATURE_LEVEL_5)
+    return api_level if after <= 0 else int(levels[min(fifth + after, levels.index(newest))])
 
 
 def looks_dead(result: Result) -> bool:

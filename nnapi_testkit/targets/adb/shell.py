@@ -119,6 +119,11 @@ class ShellStream:
         del pending[:at]
         return bytes(out)
 
+    @property
+    def killed(self) -> int:
+        """See `Channel.killed`: a device ends processes for reasons of its own, so never."""
+        return 0
+
     def close_input(self) -> None:
         """See `Channel.close_input`."""
         self._outgoing += PACKET.pack(CLOSE_STDIN, 0)

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nnapi_testkit.targets.adb.client import Client
-from nnapi_testkit.targets.adb.lease import Driver, Lease, Patience, Taken, acquire
+from nnapi_testkit.targets.adb.launch import Driver
+from nnapi_testkit.targets.adb.lease import Lease
+from nnapi_testkit.targets.adb.patience import Patience
+from nnapi_testkit.targets.adb.registry import Taken, acquire
 from nnapi_testkit.targets.adb.server import server_of, shared_server
-from nnapi_testkit.targets.adb.session import AdbSession
+from nnapi_testkit.targets.adb.session import AdbSession, with_device
 from nnapi_testkit.targets.base import DEFAULT_MEMORY_LIMIT_MB, TargetError
+from nnapi_testkit.targets.session import library_facts
 
 __all__ = ["AdbTarget", "adb_target", "serials_of"]
 
@@ -40,6 +44,16 @@ class AdbTarget:
     support_library: str = ""
     library: str = ""
 
+    @property
+    def between(self) -> bool:
+        """Android's runtime stands between, unless the library is one to be judged."""
+        return not self.library
+
+    @property
+    def one_lane(self) -> bool:
+        """A phone takes one runner at a time."""
+        return True
+
     def open(
         self, *, isolate: bool = False, memory_limit_mb: int = DEFAULT_MEMORY_LIMIT_MB
     ) -> AdbSession:
@@ -61,13 +75,12 @@ class AdbTarget:
         Raises TargetError or InfraError.
         """
         candidates = self.candidates()
-        driver = Driver(self.support_library or self.library, bool(self.support_library))
         for serial in candidates[:-1]:
             try:
-                return acquire(serial, self.patience, driver=driver)
+                return acquire(serial, self.patience, driver=self._driver)
             except Taken:
                 continue
-        return acquire(candidates[-1], self.patience, driver=driver)
+        return acquire(candidates[-1], self.patience, driver=self._driver)
 
     def candidates(self) -> tuple[str, ...]:
         """Return the serials that are meant. Raises TargetError if that is not clear."""
@@ -101,9 +114,25 @@ class AdbTarget:
             lease.release()
 
     def describe(self) -> dict[str, object]:
-        """Return facts about device, library and NNAPI device, JSON values only."""
-        with self.open() as runner:
-            return runner.describe()
+        """Return facts about device, library and NNAPI device, JSON values only.
+
+        What the lease knows from setting the device up needs no runner.
+        """
+        lease = self.lease()
+        try:
+            library = lease.library if lease.driver == self._driver else None
+            names = [device.name for device in library.devices] if library else []
+            if library is None or (self.device and self.device not in names):
+                with self.open() as runner:
+                    return runner.describe()
+            known = library_facts(self.name, library, self.device, lease.page_size)
+            return with_device(known, lease, library)
+        finally:
+            lease.release()
+
+    @property
+    def _driver(self) -> Driver:
+        return Driver(self.support_library or self.library, bool(self.support_library))
 
 
 def adb_target(text: str) -> AdbTarget:

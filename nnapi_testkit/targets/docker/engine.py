@@ -17,7 +17,7 @@ import requests
 
 from nnapi_testkit import paths
 from nnapi_testkit.targets.base import InfraError, TargetError
-from nnapi_testkit.targets.docker.profiles import Profile
+from nnapi_testkit.targets.docker.profiles import ImageProfile
 
 __all__ = ["LABEL", "Container", "Engine"]
 
@@ -78,7 +78,7 @@ class Engine:
 
     # ---- containers ----
 
-    def start(self, profile: Profile, *, keep: bool = False) -> Container:
+    def start(self, profile: ImageProfile, *, keep: bool = False) -> Container:
         """Start a new container. Raises TargetError or InfraError.
 
         Args:
@@ -131,7 +131,7 @@ class Engine:
         return self._published(started, profile)
 
     def _published(
-        self, started: docker.models.containers.Container, profile: Profile
+        self, started: docker.models.containers.Container, profile: ImageProfile
     ) -> Container:
         until = time.monotonic() + 10
         while True:
@@ -232,7 +232,7 @@ class Engine:
 
     # ---- images ----
 
-    def has_image(self, profile: Profile) -> bool:
+    def has_image(self, profile: ImageProfile) -> bool:
         """Whether the image is on this machine."""
         try:
             self._client.images.get(profile.image)
@@ -240,7 +240,7 @@ class Engine:
             return False
         return True
 
-    def _have_image(self, profile: Profile) -> None:
+    def _have_image(self, profile: ImageProfile) -> None:
         if self.has_image(profile):
             return
         if profile.kind == "ours":
@@ -255,7 +255,7 @@ class Engine:
                 f"the image {profile.image} cannot be pulled: {reason(error)}"
             ) from error
 
-    def build(self, profile: Profile) -> str:
+    def build(self, profile: ImageProfile) -> str:
         """Build the image of a profile of ours; return its id. Raises TargetError."""
         if profile.kind != "ours":
             raise TargetError(f"{profile.name} is not built but pulled: {profile.image}")

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from nnapi_testkit import paths
 from nnapi_testkit.targets.base import TargetError
@@ -16,7 +17,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["KINDS", "VARIABLE", "Profile", "find_profile", "read_profiles"]
+__all__ = ["KINDS", "VARIABLE", "ImageProfile", "find_profile", "read_profiles"]
 
 VARIABLE = "NNAPI_TESTKIT_PROFILES"
 KINDS = ("ready", "ours", "example")
@@ -25,7 +26,7 @@ DEVICES = ("/dev/kvm",)
 
 
 @dataclass(frozen=True)
-class Profile:
+class ImageProfile:
     """One kind of emulator.
 
     Args:
@@ -63,7 +64,7 @@ class Profile:
     build: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_profiles(path: Path | None = None) -> dict[str, Profile]:
+def read_profiles(path: Path | None = None) -> dict[str, ImageProfile]:
     """Return the kit's profiles, and over them those of the file `NNAPI_TESTKIT_PROFILES` names.
 
     Args:
@@ -80,7 +81,7 @@ def read_profiles(path: Path | None = None) -> dict[str, Profile]:
     return profiles
 
 
-def find_profile(name: str) -> Profile:
+def find_profile(name: str) -> ImageProfile:
     """Return the profile of a name. Raises TargetError if there is none."""
     profiles = read_profiles()
     if name not in profiles:
@@ -91,7 +92,7 @@ def find_profile(name: str) -> Profile:
     return profiles[name]
 
 
-def _read(path: Path) -> dict[str, Profile]:
+def _read(path: Path) -> dict[str, ImageProfile]:
     try:
         tables = tomllib.loads(path.read_text())
     except OSError as error:
@@ -101,38 +102,41 @@ def _read(path: Path) -> dict[str, Profile]:
     return {name: _profile(name, table, path) for name, table in tables.items()}
 
 
-def _profile(name: str, table: object, path: Path) -> Profile:
+def _profile(name: str, table: object, path: Path) -> ImageProfile:
     where = f"profile {name} in {path}"
     if not isinstance(table, dict):
         raise TargetError(f"{where} is no table: write [{name}] above its keys")
-    known = {one.name: one for one in fields(Profile)}
-    values: dict[str, object] = {}
+    known = {one.name: one for one in fields(ImageProfile)}
+    values: dict[str, Any] = {}
     for key, value in table.items():
         if key not in known or key == "name":
             raise TargetError(f"{where} has an unknown key {key!r}: known are {', '.join(known)}")
-        default = known[key].default
-        wanted: tuple[type, ...] = (str,) if key == "image" else (type(default),)
-        if key in ("environment", "build"):
-            wanted = (dict,)
-        elif key in ("command", "devices"):
-            wanted = (list,)
-        elif isinstance(default, (int, float)):
-            wanted = (int, float)
-        if not isinstance(value, wanted) or isinstance(value, bool):
-            raise TargetError(f"{where}: {key} is {value!r}, which has the wrong type")
-        if isinstance(value, list):
-            values[key] = tuple(str(one) for one in value)
-        elif isinstance(value, dict):
-            values[key] = {str(k): str(v) for k, v in value.items()}
-        elif isinstance(value, (int, float)) and value < 0:
-            raise TargetError(f"{where}: {key} is {value}, less than nothing")
-        else:
-            values[key] = value
+        values[key] = _value(key, value, known[key].default, where)
     if not values.get("image"):
         raise TargetError(f"{where} names no image")
     if values.get("kind", "example") not in KINDS:
         raise TargetError(f"{where}: kind is one of {', '.join(KINDS)}")
-    for device in values.get("devices", ()):  # type: ignore[attr-defined]
+    for device in values.get("devices", ()):
         if device not in DEVICES:
             raise TargetError(f"{where} asks for {device}: a container is given /dev/kvm at most")
-    return Profile(name=name, **values)  # type: ignore[arg-type]
+    return ImageProfile(name=name, **values)
+
+
+def _value(key: str, value: object, default: object, where: str) -> object:
+    """What a key of a profile holds, of the type of the field. Raises TargetError."""
+    wanted: tuple[type, ...] = (str,) if key == "image" else (type(default),)
+    if key in ("environment", "build"):
+        wanted = (dict,)
+    elif key in ("command", "devices"):
+        wanted = (list,)
+    elif isinstance(default, (int, float)):
+        wanted = (int, float)
+    if not isinstance(value, wanted) or isinstance(value, bool):
+        raise TargetError(f"{where}: {key} is {value!r}, which has the wrong type")
+    if isinstance(value, list):
+        return tuple(str(one) for one in value)
+    if isinstance(value, dict):
+        return {str(k): str(v) for k, v in value.items()}
+    if isinstance(value, (int, float)) and value < 0:
+        raise TargetError(f"{where}: {key} is {value}, less than nothing")
+    return value

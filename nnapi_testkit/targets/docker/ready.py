@@ -6,17 +6,18 @@ import time
 from dataclasses import replace
 
 from nnapi_testkit.targets.adb import Patience
-from nnapi_testkit.targets.adb.lease import Lease, acquire
+from nnapi_testkit.targets.adb.lease import Lease
+from nnapi_testkit.targets.adb.registry import acquire
 from nnapi_testkit.targets.base import InfraError
 from nnapi_testkit.targets.docker.engine import Container, Engine
-from nnapi_testkit.targets.docker.profiles import Profile
+from nnapi_testkit.targets.docker.profiles import ImageProfile
 
 __all__ = ["wait_ready"]
 
 LOOK_SECONDS = 10.0  # how often a container that is awaited is looked at
 
 
-def wait_ready(engine: Engine, container: Container, profile: Profile) -> Lease:
+def wait_ready(engine: Engine, container: Container, profile: ImageProfile) -> Lease:
     """Lease the device once it is reachable, booted, and lists the same NNAPI devices twice.
 
     Raises TargetError for a device that is of no use; InfraError when the profile's time is up, or

@@ -15,7 +15,7 @@ from nnapi_testkit.targets.adb import AdbSession
 from nnapi_testkit.targets.adb.lease import Lease
 from nnapi_testkit.targets.base import DEFAULT_MEMORY_LIMIT_MB, InfraError, TargetError
 from nnapi_testkit.targets.docker.engine import Container, Engine, last
-from nnapi_testkit.targets.docker.profiles import Profile, find_profile
+from nnapi_testkit.targets.docker.profiles import ImageProfile, find_profile
 from nnapi_testkit.targets.docker.ready import wait_ready
 
 __all__ = ["DockerSession", "DockerTarget", "Pool", "docker_fleet", "docker_target"]
@@ -96,7 +96,7 @@ class Pool:
                 atexit.register(self.close)
             return self._engine
 
-    def take(self, profile: Profile) -> Container:
+    def take(self, profile: ImageProfile) -> Container:
         """Return a running container nobody uses, a new one if need be.
 
         Raises TargetError or InfraError.
@@ -167,8 +167,13 @@ class DockerTarget:
     """
 
     name: str
-    profile: Profile
+    profile: ImageProfile
     device: str = ""
+
+    @property
+    def between(self) -> bool:
+        """Android's runtime stands between."""
+        return True
 
     def open(
         self, *, isolate: bool = False, memory_limit_mb: int = DEFAULT_MEMORY_LIMIT_MB

@@ -3,7 +3,7 @@
 Jumpstarter itself is imported when a target is opened: it is an extra.
 """
 
-from nnapi_testkit.targets.jumpstarter.settings import Settings, jumpstarter_fleet
+from nnapi_testkit.targets.jumpstarter.settings import JumpstarterSettings, jumpstarter_fleet
 from nnapi_testkit.targets.jumpstarter.target import (
     JumpstarterSession,
     JumpstarterTarget,
@@ -12,8 +12,8 @@ from nnapi_testkit.targets.jumpstarter.target import (
 
 __all__ = [
     "JumpstarterSession",
+    "JumpstarterSettings",
     "JumpstarterTarget",
-    "Settings",
     "jumpstarter_fleet",
     "jumpstarter_target",
 ]

@@ -25,7 +25,7 @@ from jumpstarter_driver_adb.client import AdbClient
 
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.targets.base import InfraError, TargetError
-from nnapi_testkit.targets.jumpstarter.settings import Settings
+from nnapi_testkit.targets.jumpstarter.settings import JumpstarterSettings
 
 __all__ = ["Leased", "connected", "find_adb", "load_config", "translated"]
 
@@ -61,7 +61,7 @@ class Leased:
     ended: Callable[[], Awaitable[str]] | None = None
 
 
-def load_config(settings: Settings) -> ClientConfigV1Alpha1:
+def load_config(settings: JumpstarterSettings) -> ClientConfigV1Alpha1:
     """Return the client configuration that is meant. Raises TargetError if there is none."""
     try:
         if settings.config:
@@ -89,7 +89,7 @@ def load_config(settings: Settings) -> ClientConfigV1Alpha1:
 
 @asynccontextmanager
 async def connected(
-    settings: Settings, portal: BlockingPortal, over: Callable[[str], None]
+    settings: JumpstarterSettings, portal: BlockingPortal, over: Callable[[str], None]
 ) -> AsyncIterator[Leased]:
     """Lease an exporter, or take the one of the `jmp shell` around us, and connect to it.
 
@@ -213,7 +213,7 @@ def _drivers(client: Any, path: str) -> Iterator[tuple[str, Any]]:
         yield from _drivers(child, f"{path}.{name}" if path else name)
 
 
-def translated(error: BaseException, settings: Settings) -> KitError:
+def translated(error: BaseException, settings: JumpstarterSettings) -> KitError:
     """Return an error of one line: TargetError for what the user can mend, else InfraError."""
     while grouped := getattr(error, "exceptions", None):  # of a task group
         error = grouped[0]

@@ -17,7 +17,7 @@ from nnapi_testkit.targets.adb.server import Server
 from nnapi_testkit.targets.base import InfraError
 from nnapi_testkit.targets.jumpstarter.client import Leased, connected, find_adb, translated
 from nnapi_testkit.targets.jumpstarter.keeper import Keeper
-from nnapi_testkit.targets.jumpstarter.settings import Settings
+from nnapi_testkit.targets.jumpstarter.settings import JumpstarterSettings
 
 __all__ = ["Hold", "Tunnel"]
 
@@ -74,7 +74,7 @@ class Hold:
     Raises TargetError or InfraError, and holds nothing then.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: JumpstarterSettings) -> None:
         self._settings = settings
         self._ready: Future[Tunnel] = Future()
         self._over = threading.Event()  # not to be used any more

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 
-from nnapi_testkit.targets.jumpstarter.settings import Settings
+from nnapi_testkit.targets.jumpstarter.settings import JumpstarterSettings
 
 __all__ = ["Keeper", "give_back"]
 
@@ -31,7 +31,7 @@ class Keeper:
         lease: its name.
     """
 
-    def __init__(self, settings: Settings, lease: str) -> None:
+    def __init__(self, settings: JumpstarterSettings, lease: str) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-c", PROGRAM, settings.client, settings.config, lease],
             stdin=subprocess.PIPE,
@@ -56,4 +56,4 @@ def give_back(client: str, config: str, lease: str) -> None:
     """
     from nnapi_testkit.targets.jumpstarter.client import load_config
 
-    load_config(Settings(client=client, config=config)).delete_lease(lease)
+    load_config(JumpstarterSettings(client=client, config=config)).delete_lease(lease)

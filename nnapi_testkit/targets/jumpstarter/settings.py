@@ -9,7 +9,7 @@ from typing import Any
 
 from nnapi_testkit.targets.base import TargetError
 
-__all__ = ["KIND", "VARIABLE", "Settings", "jumpstarter_fleet", "read"]
+__all__ = ["KIND", "VARIABLE", "JumpstarterSettings", "jumpstarter_fleet", "read"]
 
 KIND = "jumpstarter:"
 VARIABLE = "NNAPI_TESTKIT_JUMPSTARTER"
@@ -23,7 +23,7 @@ NAMES = (*TEXTS, *SPANS)
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class JumpstarterSettings:
     """Which device to lease, for how long, by whose right.
 
     Args:
@@ -60,12 +60,12 @@ class Settings:
         return self.selector or "the exporter of this shell"
 
     @property
-    def key(self) -> Settings:
+    def key(self) -> JumpstarterSettings:
         """What two runners have in common that share a lease."""
         return replace(self, driver="", serial="", lib="", sl="", duration=0.0, wait=0.0)
 
 
-def read(text: str) -> tuple[Settings, int, str]:
+def read(text: str) -> tuple[JumpstarterSettings, int, str]:
     """Return the settings, the number of devices (0 if none is given), and the NNAPI device.
 
     Settings that the text does not give come from NNAPI_TESTKIT_JUMPSTARTER, as
@@ -79,7 +79,7 @@ def read(text: str) -> tuple[Settings, int, str]:
         if not 1 <= count <= MOST:
             raise TargetError(f"{text} asks for {count} devices: 1 to {MOST}")
     # Who opens the whole text, as a worker of a fleet does, takes the lease of its first lane.
-    settings = Settings(selector=selector.strip(), lane=min(count, 1))
+    settings = JumpstarterSettings(selector=selector.strip(), lane=min(count, 1))
     for word in filter(None, os.environ.get(VARIABLE, "").split(",")):
         settings = _set(settings, word.strip(), VARIABLE)
     for word in filter(None, query.split("&")):
@@ -94,7 +94,7 @@ def read(text: str) -> tuple[Settings, int, str]:
     return settings, count, device
 
 
-def _set(settings: Settings, word: str, where: str) -> Settings:
+def _set(settings: JumpstarterSettings, word: str, where: str) -> JumpstarterSettings:
     name, _, value = word.partition("=")
     changed: dict[str, Any] = {}
     if name in TEXTS and value:

@@ -12,10 +12,12 @@ from nnapi_testkit.errors import KitError
 from nnapi_testkit.model.case import Case, Result
 from nnapi_testkit.targets.adb import AdbSession, Patience
 from nnapi_testkit.targets.adb.client import Client
-from nnapi_testkit.targets.adb.lease import Driver, Lease, acquire
+from nnapi_testkit.targets.adb.launch import Driver
+from nnapi_testkit.targets.adb.lease import Lease
+from nnapi_testkit.targets.adb.registry import acquire
 from nnapi_testkit.targets.base import DEFAULT_MEMORY_LIMIT_MB, InfraError, TargetError
 from nnapi_testkit.targets.channel import Channel
-from nnapi_testkit.targets.jumpstarter.settings import Settings, read
+from nnapi_testkit.targets.jumpstarter.settings import JumpstarterSettings, read
 from nnapi_testkit.targets.kept import is_kept, when_let_go
 
 if TYPE_CHECKING:
@@ -38,11 +40,11 @@ class Pool:
     """The leases of this process."""
 
     def __init__(self) -> None:
-        self._slots: dict[Settings, _Slot] = {}
+        self._slots: dict[JumpstarterSettings, _Slot] = {}
         self._holds: list[Hold] = []
         self._lock = threading.Lock()
 
-    def take(self, settings: Settings) -> Hold:
+    def take(self, settings: JumpstarterSettings) -> Hold:
         """Return a lease that is alive, the one that other runners have if there is one.
 
         Raises TargetError or InfraError.
@@ -188,9 +190,14 @@ class JumpstarterTarget:
     """
 
     name: str
-    settings: Settings
+    settings: JumpstarterSettings
     device: str = ""
     patience: Patience | None = None
+
+    @property
+    def between(self) -> bool:
+        """Android's runtime stands between."""
+        return True
 
     def open(
         self, *, isolate: bool = False, memory_limit_mb: int = DEFAULT_MEMORY_LIMIT_MB

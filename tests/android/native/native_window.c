@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -25,7 +26,10 @@ int AHardwareBuffer_allocate(const struct description* d, AHardwareBuffer** out)
     if (d->format != 0x21 || d->height != 1 || d->layers != 1 || d->width == 0 || d->stride != 0 ||
         d->reserved32 != 0 || d->reserved64 != 0 || d->usage != (3 | 3 << 4))
         return -EINVAL;
-    if (getenv("NNAPI_TESTKIT_TEST_NO_BLOB") != NULL) return -ENOMEM;
+    const char* fault = getenv("NNAPI_TESTKIT_TEST_BLOB");
+    if (fault != NULL && strcmp(fault, "none") == 0) return -ENOMEM;
+    if (fault != NULL && strcmp(fault, "abort") == 0) abort();
+    while (fault != NULL && strcmp(fault, "hang") == 0) pause();
     AHardwareBuffer* buffer = calloc(1, sizeof *buffer);
     if (buffer == NULL) return -ENOMEM;
     buffer->size = d->width;
@@ -47,6 +51,8 @@ int AHardwareBuffer_lock(AHardwareBuffer* buffer, uint64_t usage, int32_t fence,
 
 int AHardwareBuffer_unlock(AHardwareBuffer* buffer, int32_t* fence) {
     if (!buffer->locked || fence != NULL) return -EINVAL;
+    const char* fault = getenv("NNAPI_TESTKIT_TEST_BLOB");
+    if (fault != NULL && strcmp(fault, "forget") == 0) memset(buffer->at, 0, buffer->size);
     munmap(buffer->at, buffer->size);
     buffer->locked = 0;
     return 0;

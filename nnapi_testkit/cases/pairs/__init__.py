@@ -1,0 +1,1 @@
+"""Metamorphic pairs: two models that must agree, whatever the right values are."""

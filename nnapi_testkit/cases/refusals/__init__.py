@@ -1,0 +1,1 @@
+"""Models that a driver must refuse: what each of them breaks, and how it is made."""

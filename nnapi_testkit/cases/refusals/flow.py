@@ -1,0 +1,274 @@
+"""Refusals of IF and WHILE: their operands are models, so op files declare them as graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import lru_cache, partial
+
+import numpy as np
+
+from nnapi_testkit.cases.edits import (
+    Base,
+    Edit,
+    add_operand,
+    replaced,
+    retyped,
+    scalar,
+    with_operand,
+    with_operation,
+    without_output_shapes,
+)
+from nnapi_testkit.cases.graphs import build_graph
+from nnapi_testkit.cases.ref import Broken, CaseRef
+from nnapi_testkit.cases.refusals.fed import fed
+from nnapi_testkit.cases.refusals.mutations import MUTATIONS, due_of
+from nnapi_testkit.catalog import operation
+from nnapi_testkit.model.builder import Builder
+from nnapi_testkit.model.case import Case, Execution, ExecutionPath, Stage
+from nnapi_testkit.model.kinds import Kind
+from nnapi_testkit.model.types import Lifetime, Model
+from nnapi_testkit.op.declare import Cell, Op
+from nnapi_testkit.op.graph import GraphSample
+from nnapi_testkit.spec.codes import OperandCode
+from nnapi_testkit.spec.operands import is_quantized
+
+# The positions of the operands that are models.
+MODELS = {"IF": (1, 2), "WHILE": (0, 1)}
+CELLS_EACH = 2
+LOOP_TIMEOUT_NS = 20_000_000  # of a loop that never ends
+FLOAT32, INT32, BOOL8 = (
+    OperandCode.TENSOR_FLOAT32,
+    OperandCode.TENSOR_INT32,
+    OperandCode.TENSOR_BOOL8,
+)
+
+
+def flow_refusal_refs(op: Op) -> Iterator[CaseRef]:
+    """The refusals of a control flow operation."""
+    cells = [cell for cell in op.cells if cell.main != BOOL8]
+    edits = [*_edits(op), *((n, e) for n, e in MUTATIONS.items() if not hasattr(e, "needs"))]
+    for number, (name, edit) in enumerate(edits):
+        for step in range(CELLS_EACH):
+            cell = cells[(number + step * (len(cells) // CELLS_EACH)) % len(cells)]
+            yield _refusal(op, cell, name, partial(_make, op.name, cell.name, edit, _due(name)))
+    quantized = [cell for cell in cells if is_quantized(cell.main)]
+    for name, edit in DISAGREEMENTS.items():
+        for cell in (cells if name in _LATE else quantized)[:CELLS_EACH]:
+            yield _refusal(op, cell, name, partial(_make, op.name, cell.name, edit, _due(name)))
+    if op.name == "WHILE":
+        yield from _endless(op, next(cell for cell in cells if cell.main == FLOAT32))
+
+
+# Values and shapes, for which the header names no time.
+_LATE = frozenset(
+    {
+        "argument-dimension",
+        "argument-shape",
+        "condition-missing",
+        "condition-shape.rank",
+        "condition-shape.two",
+        "result-dimension",
+        "result-shape",
+    }
+)
+
+
+def _due(name: str) -> Stage:
+    return Stage.EXECUTION if name in _LATE else due_of(name)
+
+
+def _refusal(op: Op, cell: Cell, name: str, make: Callable[[str], Case]) -> CaseRef:
+    """The reference of a refusal; `make` is handed its id."""
+    case_id = f"{op.name}[{cell.name}-refused-{name}]"
+    level = max(op.since, cell.since)
+    broken = Broken(name, graph_id(op, cell))
+    kind, build = Kind.REFUSAL, partial(make, case_id)
+    return CaseRef(case_id, op.name, cell.name, level, kind, build, broken=broken)
+
+
+@lru_cache(maxsize=8)
+def flow_base(op_name: str, cell_name: str) -> Base:
+    """The first graph of the cell."""
+    op = operation(op_name)
+    cell = next(cell for cell in op.cells if cell.name == cell_name)
+    case = build_graph(first_graph(op, cell), False, graph_id(op, cell), 0)
+    count = len(case.model.main.operations[-1].inputs)
+    return Base(case, tuple(f"input{number}" for number in range(count)))
+
+
+def graph_id(op: Op, cell: Cell) -> str:
+    """The id of the case that is broken, in the suite too."""
+    return f"{op.name}[{cell.name}-{first_graph(op, cell).name}]"
+
+
+def first_graph(op: Op, cell: Cell) -> GraphSample:
+    """The graph that refusals of the cell begin with."""
+    assert op.graphs is not None
+    sample: GraphSample = next(iter(op.graphs(cell)))
+    return sample
+
+
+def _make(op_name: str, cell_name: str, edit: Edit, expect: Stage, case_id: str) -> Case:
+    base = flow_base(op_name, cell_name)
+    model = edit(base)
+    sets = fed(base.case, model) if expect == Stage.EXECUTION else ()
+    return replace(base.case, id=case_id, model=model, sets=sets, expect=expect)
+
+
+def _endless(op: Op, cell: Cell) -> Iterator[CaseRef]:
+    """A loop that never ends has to be aborted, by each way to execute it."""
+    for path in (
+        ExecutionPath.COMPUTE,
+        ExecutionPath.START_WAIT,
+        ExecutionPath.BURST,
+        ExecutionPath.FENCED,
+    ):
+        name = f"loop-timeout.{path.name.lower().replace('_', '-')}"
+        yield _refusal(op, cell, name, partial(_loop, path))
+
+
+def _loop(path: ExecutionPath, case_id: str) -> Case:
+    """WHILE x equals itself, x := RELU(x)."""
+    builder = Builder()
+    condition, body = builder.subgraph(), builder.subgraph()
+    x = condition.input(FLOAT32, (1,))
+    condition.operation("EQUAL", (x, x), (condition.output(BOOL8, (1,)),))
+    body.operation("RELU", (body.input(FLOAT32, (1,)),), (body.output(FLOAT32, (1,)),))
+    operands = (builder.refer(condition), builder.refer(body), builder.input(FLOAT32, (1,)))
+    builder.operation("WHILE", operands, (builder.output(FLOAT32, (1,)),))
+    one = Execution((np.ones(1, "<f4"),), ((1,),))
+    return Case(
+        case_id,
+        builder.build(),
+        (one,),
+        path=path,
+        expect=Stage.EXECUTION,
+        loop_timeout_ns=LOOP_TIMEOUT_NS,
+    )
+
+
+def _edits(op: Op) -> Iterator[tuple[str, Edit]]:
+    for position in MODELS[op.name]:
+        yield f"model-{position}.tensor", partial(_as_tensor, position)
+        yield f"model-{position}.scalar", partial(_as_scalar, position)
+        yield f"model-{position}.missing", partial(_omit, position)
+    first, second = MODELS[op.name]
+    if op.name == "IF":
+        yield "condition-type.int32", partial(_retype, 0, INT32)
+        yield "condition-type.float32", partial(_retype, 0, FLOAT32)
+        yield "condition-shape.two", partial(_redim, 0, (2,))
+        yield "condition-shape.rank", partial(_redim, 0, (1, 1))
+        yield "condition-scalar", partial(_as_scalar, 0)
+        yield "condition-missing", partial(_omit, 0)
+    else:
+        yield "models-swapped", partial(_swap, first, second)
+    yield "inputs.too-few", partial(_inputs, -1)
+    yield "inputs.too-many", partial(_inputs, 1)
+    yield "inputs.none", partial(_inputs, -100)
+    yield "outputs.too-many", _more_outputs
+    # What is handed to a model has to be what the model takes.
+    yield "argument-type", partial(_retype, -1, BOOL8)
+    yield "argument-shape", partial(_redim, -1, (7, 7, 7))
+    yield "result-type", _retype_output
+    yield "result-shape", _reshape_output
+
+
+def _index(base: Base, position: int) -> int:
+    return base.operation.inputs[position]
+
+
+def _as_tensor(position: int, base: Base) -> Model:
+    value = replace(scalar(OperandCode.INT32, 0), type=INT32, dims=(1,), lifetime=Lifetime.CONSTANT)
+    model, new = add_operand(base.model, value)
+    return with_operation(model, inputs=_put(base, position, new))
+
+
+def _as_scalar(position: int, base: Base) -> Model:
+    model, new = add_operand(base.model, scalar(OperandCode.INT32, 0))
+    return with_operation(model, inputs=_put(base, position, new))
+
+
+def _put(base: Base, position: int, index: int) -> tuple[int, ...]:
+    return replaced(base.operation.inputs, _index(base, position), index)
+
+
+def _omit(position: int, base: Base) -> Model:
+    index = _index(base, position)
+    return with_operand(base.model, index, lifetime=Lifetime.OMITTED, value=b"", subgraph=-1)
+
+
+def _retype(position: int, other: OperandCode, base: Base) -> Model:
+    index = _index(base, position)
+    operand = base.model.main.operands[index]
+    return with_operand(base.model, index, **retyped(operand, other))
+
+
+def _redim(position: int, dims: tuple[int, ...], base: Base) -> Model:
+    return with_operand(without_output_shapes(base.model), _index(base, position), dims=dims)
+
+
+def _swap(first: int, second: int, base: Base) -> Model:
+    inputs = list(base.operation.inputs)
+    inputs[first], inputs[second] = inputs[second], inputs[first]
+    return with_operation(base.model, inputs=inputs)
+
+
+def _inputs(change: int, base: Base) -> Model:
+    inputs = base.operation.inputs
+    if change < 0:
+        return with_operation(base.model, inputs=inputs[: max(0, len(inputs) + change)])
+    return with_operation(base.model, inputs=(*inputs, inputs[-1]))
+
+
+def _more_outputs(base: Base) -> Model:
+    like = base.model.main.operands[base.output(0)]
+    model = base.model
+    outputs = list(base.operation.outputs)
+    for _ in range(8):  # more than WHILE has state to give
+        model, new = add_operand(model, replace(like, lifetime=Lifetime.TEMPORARY))
+        outputs.append(new)
+    return with_operation(model, outputs=outputs)
+
+
+def _retype_output(base: Base) -> Model:
+    index = base.output(0)
+    return with_operand(base.model, index, **retyped(base.model.main.operands[index], BOOL8))
+
+
+def _reshape_output(base: Base) -> Model:
+    return with_operand(base.model, base.output(0), dims=(7, 7, 7))
+
+
+def _longer(dims: tuple[int, ...]) -> tuple[int, ...]:
+    return (*dims[:-1], dims[-1] + 1)
+
+
+def _longer_argument(base: Base) -> Model:
+    """One element more along the last dimension than the models take."""
+    dims = base.model.main.operands[_index(base, -1)].dims
+    return _redim(-1, _longer(dims), base)
+
+
+def _longer_output(base: Base) -> Model:
+    index = base.output(0)
+    return with_operand(base.model, index, dims=_longer(base.model.main.operands[index].dims))
+
+
+def _requantized(result: bool, scale: float, zero_point: int, base: Base) -> Model:
+    """An argument or a result of another quantization than that of the referenced models."""
+    index = base.output(0) if result else _index(base, -1)
+    operand = base.model.main.operands[index]
+    changed = {"scale": operand.scale * scale, "zero_point": operand.zero_point + zero_point}
+    return with_operand(base.model, index, **changed)
+
+
+# The referenced models agree with the operation in dimensions and quantization, too.
+DISAGREEMENTS: dict[str, Edit] = {
+    "argument-dimension": _longer_argument,
+    "result-dimension": _longer_output,
+    "argument-scale": partial(_requantized, False, 2.0, 0),
+    "argument-zero-point": partial(_requantized, False, 1.0, 1),
+    "result-scale": partial(_requantized, True, 2.0, 0),
+    "result-zero-point": partial(_requantized, True, 1.0, 1),
+}

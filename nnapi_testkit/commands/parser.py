@@ -1,0 +1,118 @@
+"""The parser of the command line: complaints of one line, with a guess at what was meant."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from nnapi_testkit import paths
+from nnapi_testkit.errors import KitError
+from nnapi_testkit.options import OPTIONS
+from nnapi_testkit.report.plain import plain
+
+__all__ = ["Parser", "add_shared", "complete"]
+
+_CHOICE = re.compile(r"invalid choice: '?([^' ]*)'? \(choose from (.*)\)$")
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one line, as every other error is."""
+
+    def error(self, message: str) -> NoReturn:
+        """Leave with code 2 and one line."""
+        found = _CHOICE.search(message)
+        if found:
+            given, known = found.group(1), re.findall(r"[^', ]+", found.group(2))
+            message = message[: found.start()] + f"{given!r} is unknown{_hint(given, known)}"
+            if not _hint(given, known):
+                message += f": there are {', '.join(known)}"
+        self.exit(2, f"{self.prog}: {plain(message)}: see {self.prog} --help\n")
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """As of argparse, but an unknown option ends it here, where its likes are known."""
+        found, rest = super().parse_known_args(args, namespace)
+        unknown = [word for word in rest if word.startswith("-") and word != "--"]
+        if unknown:
+            known = [
+                flag
+                for flag in self._option_string_actions
+                if flag.startswith("--") and not flag.startswith("--nnapi-")
+            ]
+            name = unknown[0].partition("=")[0]
+            self.error(f"there is no option {name}{_hint(name, known)}")
+        return found, rest
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        # argparse keeps to itself that help could not be written.
+        if message and file is sys.stdout:
+            file.write(message)
+        else:
+            super()._print_message(message, file)
+
+
+def _hint(given: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(given, list(known), n=1, cutoff=0.6)
+    return f": did you mean {close[0]}?" if close else ""
+
+
+def add_shared(group: argparse._ActionsContainer, name: str) -> None:
+    """Add the options of `OPTIONS` that belong to this group, or the one of this name."""
+    for option in OPTIONS:
+        if name not in (option.group, option.name):
+            continue
+        more = dict(option.more)
+        if more.pop("path", False):
+            more["type"] = Path
+        action = group.add_argument(*option.flags(pytest=False), **more)
+        if option.name in _COMPLETERS:
+            action.completer = _COMPLETERS[option.name]  # type: ignore[attr-defined]
+
+
+def _operations(prefix: str, **_: object) -> list[str]:
+    try:
+        names = [path.stem for path in paths.golden_dir().glob("*.golden")]
+    except KitError:
+        return []
+    return [name for name in sorted(names) if name.startswith(prefix.upper())]
+
+
+def _targets(prefix: str, **_: object) -> list[str]:
+    known = ["host", "lib:", "sl:", "adb:", "docker:"]
+    if prefix.startswith("docker:"):
+        try:
+            from nnapi_testkit.targets.docker import read_profiles
+        except KitError:  # without the extra there is nothing to name
+            return []
+        known = [f"docker:{name}" for name in read_profiles()]
+    return [name for name in known if name.startswith(prefix)]
+
+
+_COMPLETERS = {"operation": _operations, "target": _targets}
+
+
+def complete(parser: argparse.ArgumentParser) -> None:
+    """Answer a shell that asks for completions, and leave; else do nothing."""
+    if "_ARGCOMPLETE" not in os.environ:
+        return
+    import argcomplete
+
+    for action in _every_action(parser):
+        if action.dest == "names":
+            action.completer = _operations  # type: ignore[attr-defined]
+    argcomplete.autocomplete(parser)
+
+
+def _every_action(parser: argparse.ArgumentParser) -> Iterable[argparse.Action]:
+    for action in parser._actions:
+        yield action
+        if isinstance(action, argparse._SubParsersAction):
+            for child in action.choices.values():
+                yield from _every_action(child)

@@ -1,0 +1,1 @@
+"""What the operations of one family share: operands, samples, rules and references."""

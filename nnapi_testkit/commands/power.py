@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["add_power"]
 
 ACTIONS = ("run", "list", "rules", "mutants", "variants", "tiers", "build")
+PROGRESS = "mutants.progress.jsonl"
 
 
 def add_power(commands: Any) -> None:
@@ -76,6 +77,11 @@ def add_power(commands: Any) -> None:
         help="at most N cases of each operation, spread evenly (default all)",
     )
     power.add_argument("--report", type=Path, metavar="DIR", help="write JSON and text there")
+    power.add_argument(
+        "--resume",
+        action="store_true",
+        help="of mutants: go on where a run with the same --report was ended",
+    )
     power.add_argument(
         "--matrix", type=Path, metavar="FILE", help="of tiers: the kill matrix to take them from"
     )
@@ -216,11 +222,25 @@ def _mutants(options: argparse.Namespace) -> int:
     from nnapi_testkit.catalog import catalog
     from nnapi_testkit.power.build import build
     from nnapi_testkit.power.mutants import try_mutants
-    from nnapi_testkit.power.rules import ways_of
+    from nnapi_testkit.power.progress import Progress
+    from nnapi_testkit.power.rules import WAYS, ways_of
 
-    ways = ways_of(build(), options.profile, options.cases)
+    if options.resume and not options.report:
+        raise KitError("--resume goes on with what is in a report: name it with --report DIR")
+    made = build()
+    ways = ways_of(made, options.profile, options.cases)
     operations = _operations(options) or tuple(catalog())
-    return _outcomes(options, "mutants", try_mutants(ways, operations, options.sample, _told))
+    progress = None
+    if options.report:
+        setting = {
+            "build": made.library.parent.name,
+            "profile": options.profile,
+            "cases": options.cases,
+            "ways": list(map(dict, WAYS)),
+        }
+        progress = Progress.kept(options.report / PROGRESS, setting, options.resume)
+    outcomes = try_mutants(ways, operations, options.sample, _told, progress)
+    return _outcomes(options, "mutants", outcomes)
 
 
 def _variants(options: argparse.Namespace) -> int:

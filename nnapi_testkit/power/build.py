@@ -22,8 +22,8 @@ from nnapi_testkit.errors import KitError
 from nnapi_testkit.power.instrument import (
     Site,
     instrument,
+    is_planted,
     mutant_sites,
-    of_a_switch,
     rule_sites,
     sample,
     sources,
@@ -84,7 +84,8 @@ def build(mutants: int = MUTANTS, seed: int = SEED, jobs: int = 2) -> Build:
     if root is None:
         raise KitError("the driver's test build needs a checkout: a wheel has no sources")
     emulator = root / "emulator"
-    found = _planted(sources(emulator))
+    plain = sources(emulator)
+    found = _planted(dict(plain))
     faults = {p.name: p.read_bytes() for p in sorted((emulator / _FAULTS).glob("*.*"))}
     digest = hashlib.sha256(repr((mutants, seed, FLAGS, PLANTED)).encode())
     digest.update(Path(__file__).with_name("instrument.py").read_bytes())
@@ -94,7 +95,7 @@ def build(mutants: int = MUTANTS, seed: int = SEED, jobs: int = 2) -> Build:
     listing = folder / "sites.json"
     planted = {number + 1: one for number, one in enumerate(PLANTED)}
     if not listing.is_file():
-        _make(folder, found, faults, mutants, seed, jobs)
+        _make(folder, found, plain, faults, mutants, seed, jobs)
     kept = json.loads(listing.read_text())
     sites = {int(number): Site(**site) for number, site in kept["sites"].items()}
     return Build(folder / LIBRARY, sites, planted, kept["invalid"], kept["size"])
@@ -121,6 +122,7 @@ def _planted(found: dict[str, bytes]) -> dict[str, bytes]:
 def _make(
     folder: Path,
     found: dict[str, bytes],
+    plain: Mapping[str, bytes],
     faults: dict[str, bytes],
     mutants: int,
     seed: int,
@@ -128,8 +130,8 @@ def _make(
 ) -> None:
     first = len(PLANTED) + 1
     rules = [site for name, data in found.items() for site in _rules(name, data)]
-    drawn = sample([site for item in found.items() for site in _mutants(*item)], seed)
-    drawn = [site for site in drawn if not of_a_switch(site, found[site.file])]
+    drawn = sample([site for item in found.items() for site in _mutants(*item)], found, seed)
+    drawn = [site for site in drawn if not is_planted(site, found[site.file], plain[site.file])]
     size = first + len(rules) + len(drawn) + 1
     chosen = dict(enumerate(drawn[: mutants + mutants // 8], start=first + len(rules)))
     sites = {**dict(enumerate(rules, start=first)), **chosen}

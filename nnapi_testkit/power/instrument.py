@@ -9,8 +9,9 @@ gives byte ranges to edit.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterable, Iterator
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -252,9 +253,18 @@ def mutant_sites(file: str, source: bytes) -> list[Site]:
     return found
 
 
-def of_a_switch(site: Site, source: bytes) -> bool:
-    """Whether what is mutated is the number of a planted fault, which is no part of the driver."""
-    return source[: site.start].endswith(b"faults::on(")
+def is_planted(site: Site, planted: bytes, plain: bytes) -> bool:
+    """Whether what is mutated came with a planted fault and is no part of the driver.
+
+    Args:
+        planted: the source with planted faults, in which the site is.
+        plain: the same source without.
+    """
+    if planted[: site.start].endswith(b"faults::on("):
+        return True
+    rows = planted[site.start : site.end].count(b"\n") + 1
+    before = plain.decode().splitlines()[site.line - 1 : site.line - 1 + rows]
+    return site.text not in _flat(" ".join(before))
 
 
 def _computes(source: bytes, node: Any, inside: tuple[Any, ...]) -> bool:
@@ -372,11 +382,25 @@ def _numbers(text: str, parent: Any) -> Iterator[tuple[str, str, str]]:
         yield f"{text} to {new_text}", new_text, "expression"
 
 
-def sample(sites: list[Site], seed: int) -> list[Site]:
-    """The sites in an order of their own for each seed; equal lists give equal orders."""
-    shuffled = list(sites)
-    random.Random(seed).shuffle(shuffled)
-    return shuffled
+def sample(sites: Iterable[Site], found: Mapping[str, bytes], seed: int) -> list[Site]:
+    """The sites in an order of their own for each seed.
+
+    The place of each follows from its own line of code: a change elsewhere, in its file too, leaves
+    the others in their order.
+
+    Args:
+        found: the sources by file.
+    """
+    lines = {file: data.decode().splitlines() for file, data in found.items()}
+    met: Counter[tuple[str, ...]] = Counter()
+    places: list[tuple[bytes, Site]] = []
+    for site in sites:
+        what = site.name.split(":", 4)[4]
+        key = (site.file, lines[site.file][site.line - 1].strip(), site.text, what)
+        text = repr((seed, *key, met[key]))
+        met[key] += 1
+        places.append((hashlib.sha256(text.encode()).digest(), site))
+    return [site for _, site in sorted(places, key=lambda place: place[0])]
 
 
 def instrument(source: bytes, sites: Iterable[tuple[int, Site]]) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from nnapi_testkit.power.explained import explanation
+from nnapi_testkit.power.instrument import Site
+from nnapi_testkit.power.progress import Progress
 from nnapi_testkit.power.rules import Outcome, Switches
 
 __all__ = ["try_mutants"]
@@ -15,6 +17,7 @@ def try_mutants(
     operations: Sequence[str],
     most: int,
     told: Callable[[str], None],
+    progress: Progress | None = None,
 ) -> list[Outcome]:
     """Switch on each mutant in turn and run the cases that reach it until one notices.
 
@@ -22,33 +25,52 @@ def try_mutants(
         ways: in which the driver computes, as `ways_of` gives them.
         operations: whose cases are run.
         most: how many mutants, in the order in which they were drawn; 0 for all.
+        progress: what earlier runs found, and where this one notes what it finds.
     """
+    progress = progress or Progress()
     mutants = ways[0].build.of("mutant")
     if most:
         mutants = dict(list(mutants.items())[:most])
-    left = dict(mutants)
-    done: dict[int, Outcome] = {}
-    tried: dict[int, int] = {}
-    for switches in ways:
-        bench = switches.bench
-        for operation in operations if left else ():
-            found = switches.look(operation)
-            cases = bench.cases(operation)
-            for number in [n for n in found.reached if n in left]:
-                places = _spread(found.reached[number])
-                tried[number] = tried.get(number, 0) + len(places)
-                kills = bench.switched(number, operation, [cases[p] for p in places], first=True)
-                if kills:
-                    by = next(iter(kills))
-                    done[number] = Outcome(mutants[number], "killed", by, tried[number])
-                    del left[number]
-            told(f"{operation}: {len(done)} of {len(mutants)} mutants noticed")
-            bench.forget(operation)
-    for number, site in left.items():
-        why = explanation(site)
-        status = "explained" if why else "survived" if number in tried else "unreached"
-        done[number] = Outcome(site, status, why, tried.get(number, 0))
-    return [done[number] for number in mutants]
+    for way, switches in enumerate(ways):
+        for operation in operations:
+            if all(number in progress.by for number in mutants):
+                break
+            if (way, operation) in progress.finished:
+                continue
+            _try_operation(way, switches, operation, mutants, progress)
+            switches.bench.forget(operation)
+            noticed = sum(number in progress.by for number in mutants)
+            told(f"{operation}: {noticed} of {len(mutants)} mutants noticed")
+    return [_outcome(number, site, progress) for number, site in mutants.items()]
+
+
+def _try_operation(
+    way: int,
+    switches: Switches,
+    operation: str,
+    mutants: Mapping[int, Site],
+    progress: Progress,
+) -> None:
+    bench = switches.bench
+    found = switches.look(operation)
+    cases = bench.cases(operation)
+    for number in found.reached:
+        if number not in mutants or number in progress.by:
+            continue
+        if (way, operation, number) in progress.tried:
+            continue
+        places = _spread(found.reached[number])
+        kills = bench.switched(number, operation, [cases[p] for p in places], first=True)
+        progress.note(way, operation, number, len(places), next(iter(kills), ""))
+    progress.finish(way, operation)
+
+
+def _outcome(number: int, site: Site, progress: Progress) -> Outcome:
+    cases = progress.cases(number)
+    if number in progress.by:
+        return Outcome(site, "killed", progress.by[number], cases)
+    why = explanation(site)
+    return Outcome(site, "explained" if why else "survived" if cases else "unreached", why, cases)
 
 
 def _spread(places: list[int]) -> list[int]:

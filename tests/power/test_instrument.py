@@ -14,9 +14,10 @@ from nnapi_testkit.power.explained import explanation
 from nnapi_testkit.power.instrument import (
     Site,
     instrument,
+    is_planted,
     mutant_sites,
-    of_a_switch,
     rule_sites,
+    sample,
 )
 
 SOURCE = b"""
@@ -70,12 +71,30 @@ def test_mutants_of_one_place_are_chosen_at_run_time() -> None:
     assert f"if (!::nnapi::faults::on({dropped})) {{" in text
 
 
-def test_the_number_of_a_planted_fault_is_no_mutant() -> None:
-    source = b"int f(int x) { if (x == 0 && !::nnapi::faults::on(37)) return 0; return x; }"
+def test_what_a_planted_fault_brings_is_no_mutant() -> None:
+    plain = b"int f(int x) {\n  if (x ==\n    0) return 0;\n  g(x + 1); return x; }"
+    source = plain.replace(b"    0)", b"    0 && !::nnapi::faults::on(37))")
+    source = source.replace(b"  g(x", b"  if (::nnapi::faults::on(38) && x > 9) trap(); g(x")
     sites = mutant_sites("driver/kernels/f.cpp", source)
-    numbers = [site for site in sites if of_a_switch(site, source)]
-    assert numbers and all(site.text == "37" for site in numbers)
-    assert any(not of_a_switch(site, source) for site in sites)
+    planted = [site.text for site in sites if is_planted(site, source, plain)]
+    assert {"37", "38", "9", "x > 9", "trap();"} <= set(planted)
+    left = {site.text for site in sites if not is_planted(site, source, plain)}
+    assert left == {"x == 0", "0", "x + 1", "1", "g(x + 1);"}
+    assert not any(is_planted(s, plain, plain) for s in mutant_sites("driver/kernels/f.cpp", plain))
+
+
+def test_a_change_elsewhere_leaves_the_draw_as_it_is() -> None:
+    def draw(source: bytes, seed: int = 7) -> list[tuple[str, str]]:
+        sites = mutant_sites("driver/kernels/x.cpp", source)
+        drawn = sample(sites, {"driver/kernels/x.cpp": source}, seed)
+        return [(site.text, site.name.split(":", 4)[4]) for site in drawn]
+
+    grown = SOURCE.replace(b"    c.checkDeadline();", b"    a -= 9;\n    c.checkDeadline();")
+    both, before = draw(grown), draw(SOURCE)
+    assert len(both) > len(before) > 8
+    assert [one for one in both if one in before] == before
+    assert before == draw(SOURCE) != draw(SOURCE, seed=8)
+    assert before != [(s.text, s.name.split(":", 4)[4]) for s in mutant_sites("x.cpp", SOURCE)]
 
 
 def test_explanations_name_code_that_stands_there() -> None:

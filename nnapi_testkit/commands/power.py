@@ -76,6 +76,10 @@ def add_power(commands: Any) -> None:
         metavar="N",
         help="at most N cases of each operation, spread evenly (default all)",
     )
+    _add_report(power)
+
+
+def _add_report(power: argparse.ArgumentParser) -> None:
     power.add_argument("--report", type=Path, metavar="DIR", help="write JSON and text there")
     power.add_argument(
         "--resume",

@@ -59,7 +59,7 @@ def load(
             raise KitError(
                 "--flexible is of TorchScript files: a .pt2 file says itself what is open"
             )
-        return export.load(path, given, last=layout == "nhwc", relaxed=relaxed)
+        return export.load(path, given, last=layout == "nhwc", relaxed=relaxed, rest=True)
     from nnapi_testkit.frontends import torchscript
 
     return torchscript.load(path, given, layout=layout, flexible=flexible, relaxed=relaxed)

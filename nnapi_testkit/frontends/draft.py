@@ -10,14 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnapi_testkit.errors import KitError
-from nnapi_testkit.model.program import InputSet
+from nnapi_testkit.model.program import InputSet, Left
 from nnapi_testkit.model.types import ChannelQuant, Graph, Lifetime, Operand, Operation
 from nnapi_testkit.op.declare import Tensor
 from nnapi_testkit.oracle.bind import OracleError, bind
 from nnapi_testkit.spec.codes import OperandCode, OperationCode
 from nnapi_testkit.spec.operands import CODE_RANGE, DTYPE, is_quantized
 
-__all__ = ["Draft", "Quant", "Refusal", "quantized", "random_set", "refused", "undocumented"]
+__all__ = [
+    "Draft",
+    "Quant",
+    "Refusal",
+    "quantized",
+    "random_set",
+    "refused",
+    "staying",
+    "undocumented",
+]
 
 _SHAPE_HELP = "write SHAPE, as in 1,224,224,3"
 # What users call the types of inputs; int64 is fed as int32.
@@ -212,6 +221,15 @@ def refused(name: str, what: str, refusals: Sequence[str]) -> str:
     return f"{name}: NNAPI cannot express {count} {what}{'s' if count > 1 else ''}: " + "; ".join(
         refusals
     )
+
+
+def staying(left: Sequence[Left], what: str = "node") -> tuple[str, ...]:
+    """The note of a report about what of a source stays on the CPU; none if nothing does."""
+    if not left:
+        return ()
+    listed = "; ".join(f"{item.name}: {item.reason}" for item in left)
+    several = f"{len(left)} {what}s stay" if len(left) > 1 else f"1 {what} stays"
+    return (f"{several} on the CPU: {listed}",)
 
 
 def random_set(

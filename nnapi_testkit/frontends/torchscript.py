@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.frontends.pytorch_nnapi import decode
 from nnapi_testkit.mobile import files
-from nnapi_testkit.mobile.convert import Layout, convert
+from nnapi_testkit.mobile.convert import Layout, convert, run
 from nnapi_testkit.model.program import Program
 from nnapi_testkit.oracle.threads import one_thread
 
@@ -86,6 +86,8 @@ def from_module(
         raise KitError("there is no input to convert the model with")
     open_ = tuple(tuple(d for d in flexible if d < t.dim()) for t in sets[0]) if flexible else ()
     with one_thread():
+        if isinstance(module, torch.jit.ScriptModule):
+            run(module, sets[0])  # else it is traced, which says the same
         converted = convert(module, sets[0], layout=layout, flexible=open_, relaxed=relaxed)
         program = decode(
             converted.module,
@@ -94,21 +96,15 @@ def from_module(
             name=name or type(module).__name__,
         )
         formats = _formats(converted.module)
-        with torch.no_grad():
-            rows = [converted.source(*row) for row in sets]
+        rows = [run(converted.source, row) for row in sets]
     expected = tuple(
-        tuple(_real(value, form) for value, form in zip(_listed(row), formats, strict=True))
-        for row in rows
+        tuple(_real(value, form) for value, form in zip(row, formats, strict=True)) for row in rows
     )
     return replace(program, expected=expected)
 
 
 def _formats(module: Any) -> list[int]:
     return list(module.mod.out_mem_fmts)
-
-
-def _listed(result: Any) -> Sequence[torch.Tensor]:
-    return (result,) if isinstance(result, torch.Tensor) else tuple(result)
 
 
 def _real(value: torch.Tensor, form: int) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from nnapi_testkit.errors import KitError
 from nnapi_testkit.judge.verdict import Verdict
 from nnapi_testkit.mobile import files
 from nnapi_testkit.mobile.compare import ExactOutput, OutputReport, compare, worst
-from nnapi_testkit.mobile.convert import Converted, Layout, convert, operations
+from nnapi_testkit.mobile.convert import Converted, Layout, convert, operations, run
 from nnapi_testkit.mobile.files import Answers, InputSets, Loaded, ModelFileError
 from nnapi_testkit.mobile.rounding import FLOAT16_U, FLOAT32_U, movement
 from nnapi_testkit.mobile.runtime import Runtime, library_of
@@ -219,15 +219,7 @@ def _answers(
     relaxed: bool,
 ) -> tuple[ExactOutput, ...]:
     sampled = movement(converted.source, given, FLOAT16_U if relaxed else FLOAT32_U)
-    try:
-        with torch.no_grad():
-            result = model(*given)
-    except Exception as error:  # the user's model: its forward may raise anything
-        told = [line for line in str(error).splitlines() if line.strip()]
-        raise KitError(
-            f"eager PyTorch cannot run the model: {told[-1] if told else error!r}"
-        ) from error
-    eager = tuple(result) if isinstance(result, list | tuple) else (result,)
+    eager = run(model, given)
     return tuple(
         ExactOutput(exact, tolerance, one, sampled.coarse)
         for exact, tolerance, one in zip(sampled.outputs, sampled.tolerances, eager, strict=True)

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import torch
 
+from nnapi_testkit.errors import KitError
 from nnapi_testkit.mobile.refusals import ConversionError, Refused, Watched, one_line
 from nnapi_testkit.spec.codes import OperationCode
 
@@ -139,6 +140,20 @@ def as_torchscript(
     except Exception as error:  # the user's model: its forward may raise anything
         raise ConversionError(f"the model cannot be traced: {one_line(error)}") from error
     return traced
+
+
+def run(model: torch.nn.Module, given: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+    """What eager PyTorch gives for an input set; KitError if the model does not take it."""
+    try:
+        with torch.no_grad():
+            result: Any = model(*given)
+    except Exception as error:  # the user's model: its forward may raise anything
+        told = [line.strip() for line in str(error).splitlines() if line.strip()]
+        shapes = ", ".join(str(list(tensor.shape)) for tensor in given)
+        raise KitError(
+            f"eager PyTorch cannot run the model with {shapes}: {told[-1] if told else error!r}"
+        ) from error
+    return tuple(result) if isinstance(result, list | tuple) else (result,)
 
 
 def freeze(module: torch.jit.ScriptModule) -> torch.jit.ScriptModule:

@@ -268,7 +268,7 @@ def _cure(told: str) -> str:
 
 def _place(node: Any) -> tuple[str, str]:
     """Module and line that a node comes from, as `features.3`, `net.py:12`; empty if unknown."""
-    module = node.scopeName().rpartition("__module.")[2]
+    module = node.scopeName().rpartition("__module.")[2] or _hierarchy(node)
     # Scripted models say File "PATH", line N, traced ones PATH(N), innermost first.
     frames = re.findall(r'File "([^"]+)", line (\d+)|^(\S+\.py)\((\d+)\)', node.sourceRange(), re.M)
     lines = [(a or c, b or d) for a, b, c, d in frames]
@@ -281,6 +281,18 @@ def _place(node: Any) -> tuple[str, str]:
         path, number = (own or lines)[0]
         return module, f"{path.rsplit('/', 1)[-1]}:{number}"
     return module, ""
+
+
+_NAMELESS = ("", "SELF", "TOP", "UNKNOWN_INSTANCE")  # a function of the module, say
+
+
+def _hierarchy(node: Any) -> str:
+    """Path of the module of a node that was inlined, as in a TorchScript file; empty for the root.
+
+    PyTorch says `features(Sequential).3(Conv2d)`.
+    """
+    told = re.sub(r"\([^()]*\)", "", node.getModuleHierarchy())
+    return ".".join(part for part in told.split(".") if part not in _NAMELESS)
 
 
 def one_line(error: BaseException) -> str:

@@ -48,7 +48,8 @@ class Timing:
         way: what was asked, in words. failed: why there are no figures.
         prepare_ns: model, compilation and freeing: everything but the executions.
         first_ns: the first execution. p50_ns, p90_ns, p99_ns: of the later ones.
-        driver_ns, hardware_ns: medians of what the device says; -1 where it does not.
+        driver_ns, hardware_ns: medians of what the device says of the later ones; -1 where it
+            says nothing.
         peak_kib: the most resident memory of the process, 0 if the system does not tell.
     """
 
@@ -194,8 +195,8 @@ def _timing(way: str, case: Case, result: Result) -> Timing:
         p50_ns=_quantile(later, 0.5),
         p90_ns=_quantile(later, 0.9),
         p99_ns=_quantile(later, 0.99),
-        driver_ns=_told([run.driver_ns for run in result.executions]),
-        hardware_ns=_told([run.hardware_ns for run in result.executions]),
+        driver_ns=_told([run.driver_ns for run in result.executions[1:]]),
+        hardware_ns=_told([run.hardware_ns for run in result.executions[1:]]),
         peak_kib=result.peak_kib,
     )
 

@@ -44,7 +44,8 @@ def _bar(found: Bench, timing: Timing) -> str:
 def text(found: Bench) -> str:
     """A table in milliseconds, with a bar for each median."""
     rows = [list(_HEADER), *(_cells(timing) for timing in found.timings)]
-    widths = [max(len(row[i]) for row in rows if len(row) > i > 0 or i == 0) for i in range(9)]
+    # A row of two says why there are no figures.
+    widths = [max(len(row[i]) for row in rows if len(row) > 2 or i == 0) for i in range(9)]
     lines = [f"{found.model} on {found.device} ({found.target}), {found.runs} runs a way, in ms"]
     for number, row in enumerate(rows):
         line = row[0].ljust(widths[0])

@@ -222,6 +222,9 @@ def _mask(whole: Result, count: int) -> tuple[bool, ...] | None:
     return (True,) * count if whole.stage > Stage.SUPPORT else None
 
 
+_OLD = {"label", "claimed", "verdict"}  # what a row of a baseline has to say
+
+
 def regressions(now: Coverage, before: Mapping[str, object]) -> Iterator[str]:
     """Yield in words what a device ran of this model before, and does not any more.
 
@@ -229,10 +232,12 @@ def regressions(now: Coverage, before: Mapping[str, object]) -> Iterator[str]:
         before: an earlier `Coverage.json`.
     """
     rows = before.get("rows")
-    if not isinstance(rows, list):
+    if not isinstance(rows, list) or not all(
+        isinstance(r, dict) and r.keys() >= _OLD for r in rows
+    ):
         yield "the baseline holds no rows: write it with --format json"
         return
-    old = {row["label"]: row for row in rows if isinstance(row, dict) and "label" in row}
+    old = {row["label"]: row for row in rows}
     if not old.keys() & {row.label for row in now.rows}:
         yield f"the baseline is of another model ({before.get('model')})"
         return
@@ -244,6 +249,9 @@ def regressions(now: Coverage, before: Mapping[str, object]) -> Iterator[str]:
             yield f"{row.label} is not claimed any more"
         elif then["verdict"] == Verdict.PASS.value and Verdict(row.verdict).is_failure:
             yield f"{row.label} was right and is {row.verdict}: {row.message}"
+    gone = old.keys() - {row.label for row in now.rows}
+    for label in (label for label, row in old.items() if label in gone and row["claimed"]):
+        yield f"{label} is no operation of the model any more"
     if now.partitions > _number(before, "partitions"):
         yield f"{now.partitions} parts on the device, {_number(before, 'partitions')} before"
 

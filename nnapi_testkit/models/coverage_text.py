@@ -42,6 +42,8 @@ def _macs(count: int) -> str:
 
 def _header(found: Sequence[Coverage]) -> list[str]:
     names = [plain(item.device or item.target) for item in found]
+    if len(set(names)) < len(names):  # two phones of one kind, two runtimes of one driver
+        names = [plain(f"{item.device} ({item.target})") for item in found]
     return ["operation", "level", "MACs", *(f"{name}{part}" for name in names for part in _PARTS)]
 
 

@@ -59,6 +59,19 @@ def test_open_sizes_of_the_documented_samples(
     assert all("leave out --flexible" in line for line in lines[1:])
 
 
+@pytest.mark.parametrize("given", [["1,9"], ["1,8", "1,8"]], ids=["shape", "number"])
+@pytest.mark.parametrize("command", ["check", "coverage", "bench", "runtime", "convert"])
+def test_inputs_that_the_model_does_not_take(
+    command: str, given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "linear.pt"
+    torch.jit.save(torch.jit.trace(nn.Linear(8, 3).eval(), torch.rand(1, 8)), path)
+    more = ["-o", str(tmp_path / "out.pt")] if command == "convert" else []
+    told = _told([command, str(path), *(f"--input={text}" for text in given), *more], capsys)
+    assert "internal error" not in told
+    assert "cannot be multiplied" in told if len(given) == 1 else "argument" in told or "2" in told
+
+
 def test_one_input_set_given_bare(runtime: Runtime) -> None:
     model, x = nn.Linear(4, 3).eval(), torch.rand(2, 4)
     assert check(model, [x], runtime=runtime).passed  # type: ignore[list-item]

@@ -88,6 +88,19 @@ def test_the_text_is_one_line_and_a_list() -> None:
     assert "(in module blocks.1.act, test_refusals.py:" in others[3]
 
 
+@pytest.mark.parametrize("script", [False, True])
+def test_a_saved_file_tells_modules_too(script: bool, tmp_path: Path) -> None:
+    """A graph that was loaded bears no names of scopes, traced or scripted."""
+    x = torch.rand(1, 3, 12, 12)
+    made = torch.jit.script(Many().eval()) if script else torch.jit.trace(Many().eval(), x)
+    torch.jit.save(made, tmp_path / "many.pt")
+    found = refusals(files.load(tmp_path / "many.pt").module, x)
+    # Scripts hold functions that traces do not: conditions on shapes, refused where they stand.
+    told = list(dict.fromkeys(item.module for item in found if item.module))
+    modules = ["blocks.0.wide", "blocks.0.act", "blocks.1.wide", "blocks.1.act", "head"]
+    assert told == modules
+
+
 def test_what_reads_a_refused_result_is_looked_at() -> None:
     found = refusals(Numbers(), torch.rand(2, 4), torch.rand(4))
     assert kinds(found) == ["aten::tanh", "aten::add", "aten::add", "aten::mul", "aten::leaky_relu"]

@@ -13,7 +13,7 @@ from nnapi_testkit.loopback import LoopbackDevice
 from nnapi_testkit.model.builder import Builder
 from nnapi_testkit.model.case import Case, Ending, Execution, Result, SetResult, Stage
 from nnapi_testkit.model.program import Program
-from nnapi_testkit.models.bench import Bench, Timing, _quantile, bench
+from nnapi_testkit.models.bench import Bench, Timing, _quantile, _timing, bench
 from nnapi_testkit.models.bench_text import markdown, text
 from nnapi_testkit.models.drain import drawn
 from nnapi_testkit.targets import parse_target
@@ -56,6 +56,20 @@ def test_bars_stand_beside_both_tables() -> None:
     for shown in (text(found), markdown(found)):
         bars = [line.count("█") for line in shown.splitlines()]
         assert [count for count in bars if count] == [30, 15]
+
+
+def test_a_way_that_fails_leaves_the_columns_alone() -> None:
+    """Its reason is as long as it is, and the figures stand together."""
+    timings = Timing("compute", p50_ns=2000), Timing("fenced", "x" * 200)
+    figures = text(Bench("m", "host", "d", 3, timings)).splitlines()[2]
+    assert len(figures) < 120
+
+
+def test_the_device_is_asked_of_the_later_executions() -> None:
+    case = Case("c", tiny().model, (), repetitions=3)
+    runs = tuple(SetResult(0, (), 10, driver_ns=ns, hardware_ns=ns - 1) for ns in (900, 8, 7))
+    found = _timing("compute", case, Result(0, Ending.COMPLETED, Stage.DONE, executions=runs))
+    assert (found.driver_ns, found.hardware_ns) == (7, 6)
 
 
 class Battery:

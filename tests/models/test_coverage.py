@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,30 @@ def test_regressions() -> None:
     worse = list(regressions(on("host#nnapi-level-3"), before))
     assert worse == ["#1 ELU second is not claimed any more", "2 parts on the device, 1 before"]
     assert "another model" in next(iter(regressions(on("host"), {"rows": [], "model": "x"})))
+
+
+def test_what_the_model_has_no_more_is_a_regression() -> None:
+    """An operation that a front end leaves to the CPU now, say; one that was on the CPU is not."""
+    now = on("host")
+    before = now.json()
+    row = {"label": "#9 RELU last", "claimed": True, "verdict": "PASS"}
+    before["rows"] = [*(asdict(item) for item in now.rows), row]
+    assert list(regressions(now, before)) == ["#9 RELU last is no operation of the model any more"]
+    row["claimed"] = False
+    assert list(regressions(now, before)) == []
+
+
+@pytest.mark.parametrize("rows", [None, {}, [1], [{}], [{"label": "#0 ADD"}], [{"claimed": True}]])
+def test_rows_that_say_nothing_are_no_baseline(rows: object) -> None:
+    told = list(regressions(on("host"), {"rows": rows}))
+    assert told == ["the baseline holds no rows: write it with --format json"]
+
+
+def test_two_devices_of_one_name_are_told_apart() -> None:
+    found = [replace(on("host"), target=f"adb:{serial}") for serial in ("A", "B")]
+    for shown in (coverage_text.markdown(found), coverage_text.html(found)):
+        assert "(adb:A) time" in shown and "(adb:B) time" in shown
+    assert "(host) time" not in coverage_text.html([on("host")])
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 The graph is taken before decomposition, so that composite operators stay one: an LSTM layer is one
 operation, batch norm is folded into the convolution before it, activations are fused. What NNAPI
-cannot express is refused, all of it at once; `partition` leaves it to PyTorch instead.
+cannot express is refused, all of it at once, or stays in PyTorch (`rest`) with the model cut around
+it; `partition` makes parts that run by themselves.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 
 from nnapi_testkit.errors import KitError, first_line
-from nnapi_testkit.frontends.draft import Quant, refused
+from nnapi_testkit.frontends.draft import Quant, refused, staying
 from nnapi_testkit.frontends.export import (  # noqa: F401 - their rules register
     control,
     convolution,
@@ -46,15 +47,21 @@ class ExportError(KitError):
 
 
 def load(
-    path: Path, inputs: Sequence[Tensors] = (), *, last: bool = True, relaxed: bool = False
+    path: Path,
+    inputs: Sequence[Tensors] = (),
+    *,
+    last: bool = True,
+    relaxed: bool = False,
+    rest: bool = False,
 ) -> Program:
     """Read a `.pt2` file of `torch.export.save`.
 
     Args:
         inputs: input sets; by default the example that the file carries.
         last: hold 4-dimensional data channels last, as NNAPI's devices prefer.
+        rest: leave to PyTorch what NNAPI cannot express, as for `from_exported`.
     """
-    return from_exported(_read(path), inputs, last=last, relaxed=relaxed, name=path.stem)
+    return from_exported(_read(path), inputs, last=last, relaxed=relaxed, name=path.stem, rest=rest)
 
 
 def _read(path: Path) -> ExportedProgram:
@@ -78,12 +85,14 @@ def from_module(
     relaxed: bool = False,
     name: str = "",
     dynamic: Any = None,
+    rest: bool = False,
 ) -> Program:
     """Export a module and lower it.
 
     Args:
         module: in evaluation mode. inputs: input sets; the first one is the example.
         dynamic: which dimensions are symbolic: `dynamic_shapes` of `torch.export.export`.
+        rest: leave to PyTorch what NNAPI cannot express, as for `from_exported`.
     """
     if isinstance(inputs, torch.Tensor):
         raise KitError("inputs are a list of input sets, and this is a tensor: write [[x]]")
@@ -97,7 +106,7 @@ def from_module(
     except Exception as error:  # the user's model: anything may go wrong in it
         raise KitError(f"the model cannot be exported: {first_line(error)}") from error
     named = name or type(module).__name__
-    return from_exported(exported, sets, last=last, relaxed=relaxed, name=named)
+    return from_exported(exported, sets, last=last, relaxed=relaxed, name=named, rest=rest)
 
 
 def from_exported(
@@ -107,6 +116,7 @@ def from_exported(
     last: bool = True,
     relaxed: bool = False,
     name: str = "model",
+    rest: bool = False,
 ) -> Program:
     """Lower an exported program.
 
@@ -114,28 +124,34 @@ def from_exported(
         inputs: input sets in PyTorch's shapes; by default the program's own example.
         last: hold 4-dimensional data channels last; inputs and outputs too.
         relaxed: let a driver compute float32 in the precision of float16.
+        rest: what NNAPI cannot express stays in PyTorch (`Program.left`): what it gives is an
+            input of the model, fed with PyTorch's values, and what it reads an output.
 
-    Raises ExportError naming every node that NNAPI cannot express.
+    Raises ExportError naming every node that NNAPI cannot express; with `rest` only if nothing is
+    left for NNAPI.
     """
     sets = [tuple(row) for row in inputs]
     if not sets and exported.example_inputs:
         sets = [tuple(exported.example_inputs[0])]
     sizes = symbols(exported, sets[0] if sets else ())
-    first = _Lowered(exported, sizes, last, name)
-    graph, notes = _opened(exported, first, last, name)
+    first = _Lowered(exported, sizes, last, name, rest)
+    graph, notes = _opened(exported, first, last, name, rest)
     lowering = first.lowering
     program = Program(
         Model(graph, tuple(lowering.graphs), relaxed),
         name,
         tuple(lowering.sketch.origins),
         dict(lowering.sketch.names),
-        notes=tuple(notes),
+        notes=(*notes, *staying(lowering.left)),
+        left=tuple(lowering.left),
     )
-    orders = [value.last for value in _fed(lowering, exported, first.nodes)]
-    expected, inside = told(exported, lowering, first.results, first.values, sets)
+    cut = [_cut(lowering, node, at) for node, at in lowering.cut]
+    orders = [value.last for value in (*_fed(lowering, exported, first.nodes), *cut)]
+    expected, inside, more = told(exported, lowering, first.results, first.values, sets)
+    rows = [(*row, *given) for row, given in zip(sets, more, strict=True)]
     return replace(
         program,
-        inputs=tuple(program.accept(_arrays(row, orders)) for row in sets),
+        inputs=tuple(program.accept(_arrays(row, orders)) for row in rows),
         expected=expected,
         inner=inside,
         stepwise=bool(inside),
@@ -146,28 +162,34 @@ class _Lowered:
     """An exported program lowered for one choice of sizes.
 
     Attributes:
-        nodes: of the source. results: those of the outputs; values: what they became.
+        nodes: of the source. results: those of the outputs; values: what they became. With
+            `rest`, what PyTorch gives is none of them, and what it reads is.
     """
 
-    def __init__(self, exported: ExportedProgram, sizes: Sizes, last: bool, name: str) -> None:
+    def __init__(
+        self, exported: ExportedProgram, sizes: Sizes, last: bool, name: str, rest: bool
+    ) -> None:
         module: Any = exported.graph_module
         self.nodes = list(concrete(exported.graph, sizes).nodes)
         lowering = self.lowering = Lowering(last=last, module=module, graphs=[], sizes=sizes)
         _place(lowering, exported, self.nodes)
         lowering.run(self.nodes)
-        if lowering.refusals:
+        self.results = _results(exported, self.nodes)
+        if lowering.left:
+            self.results = _ends(lowering, self.results)
+        if lowering.refusals and not (rest and self.results):
             raise ExportError(refused(name, "node", lowering.refusals))
         lowering.sketch.origin = "output"
-        self.results = _results(exported, self.nodes)
         self.values = [
-            lowering.raw(item) if coded(item) else lowering.value(item) for item in self.results
+            _plain(lowering, lowering.raw(item) if coded(item) else lowering.value(item))
+            for item in self.results
         ]
         outputs = [lowering.fresh(value) for value in self.values]
         self.graph = lowering.sketch.graph(outputs)
 
 
 def _opened(
-    exported: ExportedProgram, first: _Lowered, last: bool, name: str
+    exported: ExportedProgram, first: _Lowered, last: bool, name: str, rest: bool
 ) -> tuple[Graph, list[str]]:
     """The graph with symbolic dimensions open; those that cannot be are named in a note."""
     sizes = first.lowering.sizes
@@ -180,7 +202,7 @@ def _opened(
     for more in (set(sizes), *({symbol} for symbol in named if symbol in sizes)):
         try:
             rows = [
-                _Lowered(exported, other, last, name)
+                _Lowered(exported, other, last, name, rest)
                 for other in others(exported, sizes, chosen | more)
             ]
             if any(row.lowering.graphs != first.lowering.graphs for row in rows):
@@ -244,6 +266,38 @@ def _results(exported: ExportedProgram, nodes: Sequence[Node]) -> list[Node]:
     wanted = set(exported.graph_signature.user_outputs)
     listed: Any = output.args[0]
     return [item for item in listed if isinstance(item, Node) and item.name in wanted]
+
+
+def _ends(lowering: Lowering, results: Sequence[Node]) -> list[Node]:
+    """The outputs of what is left for NNAPI: the source's own, and what PyTorch reads."""
+    given = {_cut(lowering, node, at).operand for node, at in lowering.cut}
+    found = []
+    for node in dict.fromkeys((*results, *lowering.read)):
+        value = lowering.values.get(node)
+        if isinstance(value, Value) and (value.operand not in given or value.constant is not None):
+            found.append(node)
+    # What only PyTorch reads again is no input.
+    used = {at for operation in lowering.sketch.operations for at in operation.inputs}
+    unused = given - used
+    lowering.cut = [
+        (node, at) for node, at in lowering.cut if _cut(lowering, node, at).operand in used
+    ]
+    lowering.sketch.inputs = [at for at in lowering.sketch.inputs if at not in unused]
+    return found
+
+
+def _cut(lowering: Lowering, node: Node, at: int | None) -> Value:
+    """What a result of a node that stays in PyTorch is fed to."""
+    found = lowering.values[node]
+    value: Value = found if at is None else found[at]
+    return value
+
+
+def _plain(lowering: Lowering, value: Value) -> Value:
+    """What PyTorch reads, in its operand's dimensions where there are more than NNAPI has."""
+    if not (value.flat and lowering.left):
+        return value
+    return replace(value, shape=lowering.sketch.operands[value.operand].dims, flat=False)
 
 
 def _arrays(row: Tensors, orders: Sequence[bool]) -> InputSet:

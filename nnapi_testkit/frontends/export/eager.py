@@ -35,14 +35,16 @@ def told(
     results: Sequence[Node],
     values: Sequence[Value],
     sets: Sequence[Sequence[torch.Tensor]],
-) -> tuple[tuple[Rows, ...], Mapping[int, Rows]]:
-    """What the source gives for each input set: by output, and by operand inside.
+) -> tuple[tuple[Rows, ...], Mapping[int, Rows], list[list[torch.Tensor]]]:
+    """What the source gives for each input set: by output, by operand inside, and from PyTorch.
 
     A quantized graph tells every value on the way, rounded where the model rounds: the end of a
     deep one has a tolerance as wide as its data. A float graph tells its outputs alone.
 
     Args:
         results: nodes of the outputs. values: what each of them became.
+
+    The last of the three is what stays in PyTorch and is fed to the model, in the inputs' order.
     """
     names = {target_name(node) for node in exported.graph.nodes}
     shown: dict[int, tuple[Node, Value]] = {}
@@ -50,23 +52,26 @@ def told(
         shown = _shown(lowering)
     eager: Any = exported.module()
     expected, inside = [], {at: [] for at in shown}  # type: ignore[var-annotated]
+    fed: list[list[torch.Tensor]] = []
     with torch.no_grad():
         for row in sets:
             listed = _outputs(eager, row)
+            found = _every(exported, row) if shown or lowering.left else {}
+            if lowering.left:
+                listed = [found[node.name] for node in results]
+            given = [(found[node.name], at) for node, at in lowering.cut]
+            fed.append([made if at is None else made[at] for made, at in given])
             expected.append(
                 tuple(
                     _real(item, value, coded(node))
                     for item, node, value in zip(listed, results, values, strict=True)
                 )
             )
-            if not shown:
-                continue
-            found = _every(exported, row)
             for at, (node, value) in shown.items():
                 inside[at].append(_real(found[node.name], value, coded(node)))
     for position, value in enumerate(values if shown else ()):
         inside[lowering.sketch.new[value.operand]] = [row[position] for row in expected]
-    return tuple(expected), {at: tuple(rows) for at, rows in inside.items()}
+    return tuple(expected), {at: tuple(rows) for at, rows in inside.items()}, fed
 
 
 def _shown(lowering: Lowering) -> dict[int, tuple[Node, Value]]:
@@ -101,8 +106,10 @@ def _every(exported: ExportedProgram, row: Sequence[torch.Tensor]) -> dict[str, 
 
     class Recorder(Interpreter):
         def run_node(self, node: Node) -> Any:
-            found[node.name] = super().run_node(node)
-            return found[node.name]
+            made = super().run_node(node)
+            # What is there now: a later node may work in place.
+            found[node.name] = made.clone() if isinstance(made, torch.Tensor) else made
+            return made
 
     signature = exported.graph_signature
     state: dict[str, Any] = {
@@ -132,4 +139,4 @@ def _real(tensor: torch.Tensor, value: Value, codes: bool) -> Real:
         if not codes:
             array = np.rint(array / scale) + quant.zero_point
         array = (array.clip(low, high) - quant.zero_point) * scale
-    return np.asarray(array).reshape(array.shape or (1,))
+    return np.asarray(array).reshape((value.shape if plain.dim() > 4 else array.shape) or (1,))

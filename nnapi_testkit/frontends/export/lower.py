@@ -19,7 +19,9 @@ from torch.fx import Node
 from nnapi_testkit.frontends.coded import CodedSteps, Codes
 from nnapi_testkit.frontends.draft import Quant
 from nnapi_testkit.frontends.export.sizes import Sizes
-from nnapi_testkit.frontends.sketch import Refusal, Value, operand_type
+from nnapi_testkit.frontends.export.work import multiply_accumulates
+from nnapi_testkit.frontends.sketch import TYPES, Refusal, Value, operand_type
+from nnapi_testkit.model.program import Left
 from nnapi_testkit.model.types import Graph
 from nnapi_testkit.spec.codes import OperandCode
 
@@ -85,6 +87,10 @@ class Lowering(CodedSteps):
         sizes: numbers for symbolic dimensions.
         values: what each node stands for; a tuple for nodes with several results.
         codes: constants that are held as codes, by the node of their real values.
+        refusals: what NNAPI cannot express. left: the same, and what hangs on it, as nodes that
+            stay in PyTorch. cut: results of those that are fed to the model, in the order of the
+            inputs that stand for them, with a position among several results or None. read: nodes
+            whose values they read.
     """
 
     module: torch.fx.GraphModule
@@ -93,18 +99,57 @@ class Lowering(CodedSteps):
     values: dict[Node, Any] = field(default_factory=dict)
     codes: dict[Node, Codes] = field(default_factory=dict)
     refusals: list[str] = field(default_factory=list)
+    left: list[Left] = field(default_factory=list)
+    cut: list[tuple[Node, int | None]] = field(default_factory=list)
+    read: list[Node] = field(default_factory=list)
 
     def run(self, nodes: Sequence[Node]) -> None:
-        """Lower nodes in order; what cannot be is noted in `refusals`, all of it."""
+        """Lower nodes in order; what cannot be stays in PyTorch, and the graph is cut around it."""
         for node in nodes:
             if node in self.values or node.op in ("placeholder", "output", "get_attr"):
                 continue
-            if any(arg not in self.values for arg in node.all_input_nodes if arg.op != "get_attr"):
-                continue  # an earlier refusal has been told already
+            read = [arg for arg in node.all_input_nodes if arg.op != "get_attr"]
+            missing = [arg.name for arg in read if arg not in self.values]
+            if missing:  # an earlier refusal has been told already
+                if isinstance(node.meta.get("val"), torch.Tensor | tuple | list):
+                    self._leave(node, f"it reads {missing[0]}, which is no operand of NNAPI's")
+                continue  # else a check of a size
+            graphs = len(self.graphs)
             try:
                 self.values[node] = self.one(node)
             except Refusal as refusal:
+                del self.graphs[graphs:]  # of a branch before the one that is refused
                 self.refusals.append(f"{target_name(node)}{place(node)}: {refusal}")
+                self._leave(node, str(refusal))
+
+    def _leave(self, node: Node, reason: str) -> None:
+        """A node stays in PyTorch: what it gives is an input, what it reads an output."""
+        name = f"{target_name(node)}{place(node)}"
+        macs = multiply_accumulates(node)
+        self.left.append(Left(len(self.sketch.operations), name, reason, macs))
+        for arg in node.all_input_nodes:
+            value = self.values.get(arg)
+            if not isinstance(value, Value) or value.constant is not None:
+                continue
+            if value.operand not in self.sketch.inputs and arg not in self.read:
+                self.read.append(arg)
+        made = node.meta.get("val")
+        if isinstance(made, tuple | list):
+            self.values[node] = tuple(self._fed(node, part, at) for at, part in enumerate(made))
+        elif (value := self._fed(node, made, None)) is not None:
+            self.values[node] = value
+
+    def _fed(self, node: Node, made: Any, at: int | None) -> Value | None:
+        """An input for a result of PyTorch's; None if no operand holds it."""
+        if not isinstance(made, torch.Tensor) or made.dtype in (torch.uint8, torch.int8):
+            return None
+        shape = tuple(made.shape)
+        if made.dtype not in TYPES or not all(isinstance(size, int) and size for size in shape):
+            return None
+        self.cut.append((node, at))
+        name = node.name if at is None else f"{node.name}.{at}"
+        wide = self.last and len(shape) == 4
+        return self.sketch.input(shape, TYPES[made.dtype], wide, name)
 
     def one(self, node: Node) -> Any:
         """Lower one node."""

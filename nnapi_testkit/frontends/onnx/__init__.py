@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnapi_testkit.errors import KitError, first_line
-from nnapi_testkit.frontends.draft import random_set, refused
+from nnapi_testkit.frontends.draft import random_set, refused, staying
 
 try:
     import onnx
@@ -103,7 +103,7 @@ def from_model(
         name,
         tuple(first.lowering.sketch.origins),
         first.names,
-        notes=tuple(notes),
+        notes=(*notes, *staying(first.lowering.left)),
         left=tuple(first.lowering.left),
     )
     return _fed(program, first, model, plain, sets)

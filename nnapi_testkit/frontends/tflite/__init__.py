@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnapi_testkit.errors import KitError
-from nnapi_testkit.frontends.draft import Refusal, random_set, refused
+from nnapi_testkit.frontends.draft import Refusal, random_set, refused, staying
 
 # The families register their rules.
 from nnapi_testkit.frontends.tflite import (  # noqa: F401
@@ -174,9 +174,7 @@ def _notes(lowering: Lowering, given: Sequence[Tensor]) -> list[str]:
         f"{name} is no output of the model: it is no operation's own result"
         for name in _unshown(lowering, given)
     ]
-    if lowering.left:
-        listed = "; ".join(f"{left.name}: {left.reason}" for left in lowering.left)
-        notes.append(f"{len(lowering.left)} of its operators stay on the CPU: {listed}")
+    notes += staying(lowering.left, "operator")
     if lowering.hybrid:
         notes.append(
             "8-bit weights beside float data: NNAPI computes with their real values, LiteRT's own"

@@ -5,10 +5,13 @@ import importlib.util
 import re
 from pathlib import Path
 
+from nnapi_testkit.cases.index import case_index
 from nnapi_testkit.catalog import catalog
 from nnapi_testkit.commands.line import _parser
 from nnapi_testkit.judge.verdict import Verdict
 from nnapi_testkit.op import bounds
+from nnapi_testkit.op.readings import Contest
+from nnapi_testkit.session.platforms import entries
 
 ROOT = Path(__file__).resolve().parents[2]
 ROW = re.compile(r"^\| `([A-Z_]+)` \|.*\| (\w+) \|$", re.M)
@@ -20,6 +23,28 @@ def test_every_verdict_is_explained() -> None:
     for name, counts in rows.items():
         assert (counts == "failure") == Verdict[name].is_failure, name
         assert (counts == "error") == Verdict[name].is_error, name
+
+
+def test_every_contested_question_and_known_fault_is_explained() -> None:
+    """With the operations, both answers and the one that the bundled driver gives."""
+    text = page("field.md")
+    questions: dict[str, tuple[Contest, list[str]]] = {}
+    for ref in case_index():
+        if ref.contest is not None:
+            names = questions.setdefault(ref.contest.topic, (ref.contest, []))[1]
+            if ref.operation not in names:
+                names.append(ref.operation)
+    assert len(questions) > 15
+    for topic, (contest, names) in questions.items():
+        told = ", ".join(names)
+        if len(names) > 6:
+            told = f"{len(names)} operations, among them {names[0]}"
+        answer = contest.readings[-1].name
+        assert f"\n| `{topic}` | {told} | {contest.text} | {answer} |\n" in text, topic
+    asked = text[text.index("| question |") : text.index("Outcomes of an older kit")]
+    assert set(re.findall(r"^\| `([^`]+)`", asked, re.M)) == set(questions)
+    for entry in entries():
+        assert f"`{entry.name}`" in text, entry.name
 
 
 def test_changelog_keeps_its_form() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import logging
 import os
@@ -20,7 +21,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from nnapi_testkit.errors import KitError
+from nnapi_testkit.errors import KitError, first_line
 from nnapi_testkit.frontends.export import from_module
 from nnapi_testkit.models.check import check
 from nnapi_testkit.models.work import needed_level
@@ -33,7 +34,9 @@ __all__ = ["Example", "Made", "image", "lowered", "main", "quantized", "save", "
 
 Made = tuple[nn.Module, list[torch.Tensor]]
 # Why a model has no file of a format.
-_NO_TFLITE = "PyTorch writes none; litert-torch, a package of its own, does"
+_NO_TFLITE = (
+    "PyTorch writes none; with litert-torch in an environment beside the kit's it is written"
+)
 _NOTHING_TO_EXPORT = "the model has operations that are no PyTorch operators"
 
 
@@ -128,7 +131,9 @@ def quantized(example: Example, seed: int = 0) -> Program:
 
 
 def save(example: Example, folder: Path, seed: int = 0) -> list[str]:
-    """Write the model in each format that PyTorch writes; returns a line for each, and for none.
+    """Write the model in each format that a tool at hand writes; returns a line for each.
+
+    What is not written has its reason in its line: `.tflite` needs litert-torch.
 
     Raises KitError: the folder cannot be written.
     """
@@ -150,9 +155,26 @@ def save(example: Example, folder: Path, seed: int = 0) -> list[str]:
             path = folder / f"{name}.onnx"
             path.write_bytes(_onnx(module, inputs))
             told.append(f"wrote {path}")
+        told.append(_tflite(module, inputs, folder / f"{name}.tflite"))
     except OSError as error:
         raise KitError(f"{folder} cannot be written: {error.strerror}") from error
-    return [*told, f"no .tflite: {_NO_TFLITE}"]
+    return told
+
+
+def _tflite(module: nn.Module, inputs: Sequence[torch.Tensor], path: Path) -> str:
+    """Write a `.tflite` file where litert-torch is installed; returns what became of it."""
+    try:
+        litert_torch: Any = importlib.import_module("litert_torch")
+    except ImportError:
+        return f"no .tflite: {_NO_TFLITE}"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            converted = litert_torch.convert(module, tuple(inputs))
+    except Exception as error:  # of a compiler: anything
+        return f"no .tflite: litert-torch says {first_line(error)}"
+    converted.export(str(path))
+    return f"wrote {path}"
 
 
 def main(example: Example, arguments: Sequence[str] | None = None) -> int:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import sys
+import types
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 import examples
 from examples.common import Example, lowered, main
@@ -99,6 +103,35 @@ def test_files_in_the_formats_that_there_are(
     assert {path.suffix for path in tmp_path.iterdir()} == wanted
     assert (".onnx: " in told) == (".onnx" not in wanted) or name == "mask_rcnn"
     assert ".tflite" in told
+
+
+def test_litert_torch_writes_what_pytorch_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where it is installed; what it does not take has its reason, and no other file suffers."""
+    asked = []
+
+    class Made:
+        def export(self, path: str) -> None:
+            Path(path).write_bytes(b"TFL3")
+
+    class Litert(types.ModuleType):
+        def convert(self, module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> Made:
+            asked.append(module(*inputs).shape)
+            if len(asked) > 1:
+                raise RuntimeError("no lowering\nmore")
+            return Made()
+
+    monkeypatch.setitem(sys.modules, "litert_torch", Litert("litert_torch"))
+    for wanted, told in (
+        ({".pt2", ".onnx", ".tflite"}, "wrote "),
+        ({".pt2", ".onnx"}, "no .tflite: litert-torch says no lowering"),
+    ):
+        folder = tmp_path / str(len(asked))
+        assert main(example("perceptron"), ["--save", str(folder)]) == 0
+        assert {path.suffix for path in folder.iterdir()} == wanted
+        assert capsys.readouterr().out.splitlines()[-1].startswith(told)
+    assert len(asked) == 2
 
 
 def test_the_detectors_end_in_their_operations() -> None:

@@ -9,7 +9,8 @@ from nnapi_testkit.errors import KitError
 from nnapi_testkit.judge.verdict import Record
 from nnapi_testkit.report.resume import earlier, readable, resumed
 from nnapi_testkit.report.store import Store
-from nnapi_testkit.session.run import Run, utc
+from nnapi_testkit.session.record import utc
+from nnapi_testkit.session.run import Run
 
 __all__ = ["Report"]
 

@@ -25,10 +25,10 @@ from nnapi_testkit.report.merge import (
 from nnapi_testkit.report.store import Store
 from nnapi_testkit.report.summary import RunFacts, process_start, summarize
 from nnapi_testkit.report.text import details
+from nnapi_testkit.session.closing import Terms, close
 from nnapi_testkit.session.floors import Floors
 from nnapi_testkit.session.ledger import Ledger
-from nnapi_testkit.session.record import Beginning, End, How
-from nnapi_testkit.session.run import utc
+from nnapi_testkit.session.record import Beginning, End, How, utc
 from nnapi_testkit.session.services import load
 from nnapi_testkit.session.settings import PROFILES, OracleMode, Settings
 from nnapi_testkit.session.waivers import Known, Waivers
@@ -48,6 +48,7 @@ def merge(options: argparse.Namespace) -> int:
     missing = bool(missing_parts(parts))
     beginning = _beginning(parts, len(records), missing)
     ledger = Ledger()
+    ledger.unfinished = missing
     store = Store(options.output, overwrite=options.overwrite)
     try:
         store.begin(beginning)
@@ -55,13 +56,17 @@ def merge(options: argparse.Namespace) -> int:
             ledger.add(record)
             store.add(record)
         ledger.faults += dict.fromkeys(fault for part in parts for fault in part.faults)
-        ledger.problems += shard_problems(parts)
-        if ledger.judged == 0:
-            ledger.problems.append(f"nothing was judged in {len(parts)} reports")
-        ledger.problems += _held_to(
-            records, waivers, floors, whole=not missing and not beginning.selection
+        whole = not missing and not beginning.selection
+        terms = Terms(
+            waivers=waivers,
+            floors=floors,
+            # What no part knows of, a device does not have: of a whole run these are all there are.
+            known=Known([record.id for record in records], None if whole else ()),
+            lacking=shard_problems(parts),
+            unjudged=f"nothing was judged in {len(parts)} reports",
         )
-        end = _end(parts, ledger, How.INTERRUPTED if missing else How.FINISHED)
+        how = How.INTERRUPTED if missing else How.FINISHED
+        end = close(ledger, how, terms, suite=max(part.suite for part in parts))
         summary = _summary(parts, ledger, beginning, end)
         notes = list(_save_clusters(store, summary, records, beginning))
         store.finish(records, summary, end)
@@ -75,16 +80,6 @@ def merge(options: argparse.Namespace) -> int:
     print("\n".join(summary_lines(ledger, summary)))
     print(closing_line(ledger, summary))
     return int(ledger.exit_code())
-
-
-def _held_to(
-    records: Sequence[Record], waivers: Waivers, floors: Floors | None, *, whole: bool
-) -> list[str]:
-    """What is wrong with the waivers, and which floors are not reached."""
-    # What no part knows of, a device does not have: the cases of a whole run are all there are.
-    known = Known([record.id for record in records], None if whole else ())
-    found = waivers.problems(records, known)
-    return found + (floors.problems(records) if floors is not None else [])
 
 
 def _beginning(parts: Sequence[Part], count: int, missing: bool) -> Beginning:
@@ -102,19 +97,6 @@ def _beginning(parts: Sequence[Part], count: int, missing: bool) -> Beginning:
         oracle=first.oracle,
         seed=first.seed,
         started=utc(time.time()),
-    )
-
-
-def _end(parts: Sequence[Part], ledger: Ledger, how: How) -> End:
-    return End(
-        how=how,
-        cases=len(ledger.records),
-        exit_code=int(ledger.exit_code()),
-        verdicts={v.value: count for v, count in ledger.verdicts.items() if count},
-        suite=max(part.suite for part in parts),
-        problems=tuple(ledger.problems),
-        faults=tuple(ledger.faults),
-        ended=utc(time.time()),
     )
 
 
@@ -145,8 +127,6 @@ def _summary(
     summary = summarize(ledger, facts)
     summary["seconds"] = round(sum(float(p.summary.get("seconds", 0)) for p in parts), 3)
     summary["parts"] = [str(part.folder) for part in parts]
-    if end.how is How.INTERRUPTED:
-        summary["outcome"] = "unfinished"
     return summary
 
 

@@ -16,8 +16,8 @@ from nnapi_testkit.report.formats import FORMATS, TEXT
 from nnapi_testkit.report.plain import plain
 from nnapi_testkit.report.summary import retried_facts
 from nnapi_testkit.report.text import details, matrix_lines
-from nnapi_testkit.session.ledger import Exit, Ledger
-from nnapi_testkit.session.record import How
+from nnapi_testkit.session.closing import shown
+from nnapi_testkit.session.ledger import Conclusion
 
 __all__ = ["report"]
 
@@ -34,8 +34,7 @@ def report(options: argparse.Namespace) -> int:
         raise KitError("--anyway belongs to --diff OTHER")
     accounts = judged_accounts(folder)
     summary = _summary(accounts, read_summary(folder) if folder.is_dir() else {})
-    interrupted = accounts.end is not None and accounts.end.how is How.INTERRUPTED
-    code = Exit.ERROR if accounts.unfinished or interrupted else Exit.PASS
+    code = accounts.exit_code
     if options.format == TEXT:
         _text(accounts, summary)
         return int(code)
@@ -95,19 +94,22 @@ def _summary(accounts: Accounts, summary: dict[str, Any]) -> dict[str, Any]:
     if end is not None:
         known |= {"how": end.how.value, "stop_after": end.stop_after, "suite": end.suite}
     if accounts.unfinished:
-        known["outcome"] = "unfinished"
+        known["outcome"] = Conclusion.UNFINISHED.value
         known["problems"].append(f"UNFINISHED: {accounts.unfinished}")
     return known
 
 
 def _text(accounts: Accounts, summary: dict[str, Any]) -> None:
-    ledger = Ledger()
+    unfinished = summary.get("outcome") == Conclusion.UNFINISHED
+    ledger = shown(
+        accounts.records,
+        map(str, summary["problems"]),
+        map(str, summary["faults"]),
+        unfinished=unfinished,
+    )
     for record in accounts.records:
-        ledger.add(record)
         if record.verdict.is_failure or record.verdict.is_error:
             print("\n".join(details(record)))
-    ledger.problems += [str(problem) for problem in summary["problems"]]
-    ledger.faults += [str(fault) for fault in summary["faults"]]
     print("\n".join(map(plain, matrix_lines(ledger.cells.values()))))
     print("\n".join(summary_lines(ledger, summary)))
     print(closing_line(ledger, summary))

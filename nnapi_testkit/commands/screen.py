@@ -238,6 +238,4 @@ def closing_line(ledger: Ledger, summary: Mapping[str, Any]) -> str:
     """Return outcome, counts and seconds in one line."""
     seconds = summary.get("seconds")
     took = f" in {seconds:.1f} s" if isinstance(seconds, (int, float)) else ""
-    unfinished = summary.get("outcome") == "unfinished"
-    word = "UNFINISHED" if unfinished else ledger.exit_code().name
-    return f"{word}: {count_line(ledger.verdicts.items())}{took}"
+    return f"{ledger.conclusion.name}: {count_line(ledger.verdicts.items())}{took}"

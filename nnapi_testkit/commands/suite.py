@@ -379,15 +379,9 @@ class SuitePlugin:
             self.run.notes += accounts.notes
 
     def _how(self, session: pytest.Session) -> How:
-        if session.exitstatus == pytest.ExitCode.INTERRUPTED and not self._stopped():
+        if session.exitstatus == pytest.ExitCode.INTERRUPTED and not self.run.stopped:
             return How.INTERRUPTED
         return self.run.how
-
-    def _stopped(self) -> bool:
-        most = self._config.getoption("maxfail") or 0
-        counts = self.run.ledger.verdicts.items()
-        bad = sum(count for verdict, count in counts if verdict.is_failure or verdict.is_error)
-        return 0 < most <= bad
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print what `nnapi-testkit run` prints at its end."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import stat
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,9 @@ from typing import Any, Protocol, TypeVar
 
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.judge.verdict import Record, Verdict
-from nnapi_testkit.session.record import Beginning, End, How, decode_line
+from nnapi_testkit.session.closing import exit_of_report, why_partial, why_unfinished
+from nnapi_testkit.session.ledger import Exit
+from nnapi_testkit.session.record import Beginning, End, decode_line
 
 __all__ = [
     "HTML",
@@ -24,7 +25,6 @@ __all__ = [
     "read_lines",
     "read_records",
     "read_summary",
-    "why_partial",
 ]
 
 RESULTS = "results.jsonl"
@@ -86,30 +86,10 @@ class Accounts:
         """Why cases are missing that were planned: unfinished, stopped or interrupted."""
         return why_partial(self.records, self.beginning, self.end)
 
-
-def why_unfinished(records: Sequence[Line], beginning: Beginning | None, end: End | None) -> str:
-    """Return why these are not the whole of a run that has ended; "" if they are."""
-    count = len(records)
-    if beginning is None:
-        return f"{count} records, and no first line that says how many were planned"
-    planned = beginning.planned
-    if end is None:
-        return f"{count} of {planned} planned cases have a record, and the run did not end"
-    told = Counter(record.verdict.value for record in records)
-    if end.cases != count or Counter(end.verdicts) != told:
-        return f"{count} records, where its last line counts {end.cases}"
-    if end.how is How.FINISHED and count != planned:
-        return f"{count} of {planned} planned cases have a record"
-    return ""
-
-
-def why_partial(records: Sequence[Line], beginning: Beginning | None, end: End | None) -> str:
-    """Return why planned cases are missing: unfinished, stopped or interrupted; "" if none is."""
-    unfinished = why_unfinished(records, beginning, end)
-    if unfinished or end is None or end.how is How.FINISHED:
-        return unfinished
-    planned = beginning.planned if beginning else 0
-    return f"{end.how.value} after {end.cases} of {planned} planned cases"
+    @property
+    def exit_code(self) -> Exit:
+        """Of showing this: an error unless it is the whole of a run that came to its end."""
+        return exit_of_report(self.records, self.beginning, self.end)
 
 
 def read_accounts(path: Path) -> Accounts:

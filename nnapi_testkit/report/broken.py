@@ -13,6 +13,7 @@ from nnapi_testkit.report.columns import column_of, in_order
 from nnapi_testkit.report.plain import plain
 from nnapi_testkit.report.text import counted
 from nnapi_testkit.report.words import partial_line, stopped_line
+from nnapi_testkit.session.ledger import Conclusion
 
 __all__ = ["Broken", "Picture", "State", "broken", "headline", "link", "picture", "states"]
 
@@ -152,7 +153,7 @@ def states(records: Iterable[Record], summary: Mapping[str, Any]) -> list[State]
         names = ",".join(v.value for v in Verdict if v.is_failure and counts[v])
         text = f"{counted(failed, 'case')} broke a promise of the driver"
         found.append(State("FAIL", "fail", text, link(verdict=names)))
-    if summary.get("outcome") == "unfinished":
+    if summary.get("outcome") == Conclusion.UNFINISHED:
         found.append(State("UNFINISHED", "error", "the run has no end: what is missing is unknown"))
     errors = [verdict for verdict in Verdict if verdict.is_error and counts[verdict]]
     if errors:
@@ -220,5 +221,5 @@ def _executed(record: Record) -> bool:
 
 def _part(summary: Mapping[str, Any]) -> bool:
     return bool(partial_line(summary) or stopped_line(summary)) or (
-        summary.get("outcome") == "unfinished"
+        summary.get("outcome") == Conclusion.UNFINISHED
     )

@@ -27,7 +27,6 @@ from nnapi_testkit.report.accounts import (
     read_lines,
     read_records,
     read_summary,
-    why_partial,
 )
 from nnapi_testkit.report.files import write_whole
 from nnapi_testkit.report.glance import Glance, glance
@@ -35,6 +34,8 @@ from nnapi_testkit.report.html import html
 from nnapi_testkit.report.outcomes import Outcome, Tally, tallies
 from nnapi_testkit.report.readings import readings
 from nnapi_testkit.report.sides import conditions_of, side_facts, split
+from nnapi_testkit.session.closing import why_partial
+from nnapi_testkit.session.ledger import Conclusion
 
 __all__ = ["RUN", "Part", "Run", "load", "outcomes_of", "run_id", "take"]
 
@@ -188,7 +189,7 @@ def _page(path: Path, run: Run, summary: dict[str, Any], folder: Path) -> None:
         known = {**run.conditions, "started": run.started, **summary}
         if run.partial:
             problems = [*known.get("problems", ()), f"UNFINISHED: {run.partial}"]
-            known |= {"outcome": "unfinished", "problems": problems}
+            known |= {"outcome": Conclusion.UNFINISHED.value, "problems": problems}
         write_whole(folder / HTML, html(read_records(path), known))
     if path.is_dir() and (path / SUMMARY).is_file():
         shutil.copyfile(path / SUMMARY, folder / SUMMARY)

@@ -25,6 +25,7 @@ from nnapi_testkit.report.plain import plain
 from nnapi_testkit.report.sides import CONDITIONS
 from nnapi_testkit.report.text import counted
 from nnapi_testkit.report.timeline import Point, spark, timeline
+from nnapi_testkit.session.ledger import Exit, exit_of
 
 __all__ = ["Entry", "changes_page", "device_page", "index", "overview", "slug"]
 
@@ -91,10 +92,9 @@ class Entry:
         """The outcome in a word, and its colour: what is not whole is never green."""
         if self.run.partial:
             return "UNFINISHED", "error"
-        if self.count(Group.ERROR):
-            return "ERROR", "error"
-        if self.count(Group.FAILURE):
-            return "FAIL", "fail"
+        code = exit_of(Verdict(name) for name, count in self.part.verdicts.items() if count)
+        if code is not Exit.PASS:
+            return code.name, code.name.lower()
         waived = self.part.verdicts.get(Verdict.WAIVED.value, 0)
         words = "PASS" + (f", {waived} WAIVED" if waived else "")
         if self.run.conditions.get("selection") or self.run.conditions.get("shard"):

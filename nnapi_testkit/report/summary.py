@@ -20,8 +20,7 @@ from nnapi_testkit.report.excluded import excluded
 from nnapi_testkit.report.readings import readings, readings_json
 from nnapi_testkit.report.refusals import refusal_facts
 from nnapi_testkit.session.ledger import Ledger
-from nnapi_testkit.session.record import SCHEMA, How
-from nnapi_testkit.session.run import utc
+from nnapi_testkit.session.record import SCHEMA, How, utc
 from nnapi_testkit.session.settings import Settings
 
 __all__ = ["SCHEMA", "RunFacts", "process_start", "retried_facts", "summarize"]
@@ -64,14 +63,13 @@ def summarize(ledger: Ledger, facts: RunFacts) -> dict[str, Any]:
     """Return the summary as JSON values; numbers that JSON lacks become strings."""
     after_first = facts.ended - (facts.first_verdict or facts.ended)
     rate = (len(ledger.records) - facts.kept - 1) / after_first if after_first > 0 else 0.0
-    code = ledger.exit_code()
     # Played beside the device that is judged, for what is newer than they are.
     target = facts.settings.target
     older = {r.device for r in ledger.records if r.target == f"{target}#{r.device}"}
     return {
         "schema": SCHEMA,
-        "outcome": code.name.lower(),
-        "exit_code": int(code),
+        "outcome": ledger.conclusion.value,
+        "exit_code": int(ledger.exit_code()),
         "problems": list(ledger.problems),
         "faults": list(ledger.faults),
         **_counts(ledger, facts),

@@ -1,18 +1,15 @@
-"""The accounts of a run: counts, worst margins, and the exit code."""
+"""The accounts of a run: counts, worst margins, its conclusion and exit code."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from enum import IntEnum
+from enum import Enum, IntEnum
 
 from nnapi_testkit.judge.verdict import Record, Verdict
-from nnapi_testkit.session.floors import Floors
-from nnapi_testkit.session.record import How
-from nnapi_testkit.session.waivers import Known, Waivers
 
-__all__ = ["CellTally", "Exit", "Ledger"]
+__all__ = ["CellTally", "Conclusion", "Exit", "Ledger", "exit_of"]
 
 
 class Exit(IntEnum):
@@ -21,6 +18,31 @@ class Exit(IntEnum):
     PASS = 0
     FAIL = 1  # the driver broke a promise
     ERROR = 2  # usage, infrastructure, floors, waivers, or nothing judged
+
+
+class Conclusion(str, Enum):
+    """What a run comes to: the first word of its closing line, and `outcome` of its summary."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    ERROR = "error"
+    UNFINISHED = "unfinished"  # an error: parts of it are missing, or it has no end
+
+
+def exit_of(verdicts: Iterable[Verdict], *, problems: object = (), faults: object = ()) -> Exit:
+    """Return the exit code of a run with these verdicts; errors weigh more than failures.
+
+    Args:
+        verdicts: each that occurs, once at least.
+        problems: of the run as a whole; true if there are any.
+        faults: of the driver outside any case; true if there are any.
+    """
+    found = set(verdicts)
+    if problems or any(verdict.is_error for verdict in found):
+        return Exit.ERROR
+    if faults or any(verdict.is_failure for verdict in found):
+        return Exit.FAIL
+    return Exit.PASS
 
 
 @dataclass(slots=True)
@@ -51,6 +73,7 @@ class Ledger:
         self.elements = 0
         self.problems: list[str] = []
         self.faults: list[str] = []  # of the driver, outside any case
+        self.unfinished = False  # what it tells of is not the whole of a run that has ended
 
     def add(self, record: Record) -> None:
         """Enter a record."""
@@ -81,39 +104,22 @@ class Ledger:
         """Cases that say anything about what the driver computes or refuses."""
         return self.executed - self.verdicts[Verdict.UNSUPPORTED]
 
-    def close(
-        self, how: How, *, waivers: Waivers, floors: Floors | None, known: Known, planned: int
-    ) -> None:
-        """Check what a run must hold; fills `problems`.
-
-        Args:
-            how: it ended; one that was told to stop after a failure may leave cases out, and is
-                not held to floors.
-            waivers, floors: of the run.
-            known: what it could choose from.
-            planned: cases that were to be run.
-        """
-        count = len(self.records)
-        if how is How.INTERRUPTED:
-            self.problems.append(f"the run was interrupted after {count} of {planned} cases")
-        elif count < planned and how is How.FINISHED:
-            self.problems.append(f"{planned - count} of {planned} cases were not run")
-        if self.judged == 0:
-            self.problems.append(
-                f"nothing was judged: {count} of {planned} cases have a record, none"
-                " of them was computed or refused by the device"
-            )
-        self.problems += waivers.problems(self.records, known)
-        if floors is not None and how is How.FINISHED:
-            self.problems += floors.problems(self.records)
+    @property
+    def bad(self) -> int:
+        """Cases that broke a promise, or of which nothing can be said."""
+        counts = self.verdicts.items()
+        return sum(count for verdict, count in counts if verdict.is_failure or verdict.is_error)
 
     def exit_code(self) -> Exit:
-        """Return what the run ends with; errors weigh more than failures."""
-        if self.problems or any(verdict.is_error for verdict in self.verdicts):
-            return Exit.ERROR
-        if self.faults or any(verdict.is_failure for verdict in self.verdicts):
-            return Exit.FAIL
-        return Exit.PASS
+        """Return what the run ends with."""
+        return exit_of(self.verdicts, problems=self.problems, faults=self.faults)
+
+    @property
+    def conclusion(self) -> Conclusion:
+        """What the run comes to."""
+        if self.unfinished:
+            return Conclusion.UNFINISHED
+        return Conclusion[self.exit_code().name]
 
     def worst(self) -> Sequence[CellTally]:
         """Return the compared cells with their feature levels joined, worst margin first."""

@@ -11,6 +11,7 @@ cut off anywhere, by a kill or a full disk, is known by itself.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -20,7 +21,7 @@ from nnapi_testkit.errors import KitError
 from nnapi_testkit.judge.verdict import Record, Verdict
 from nnapi_testkit.session.fields import from_json, to_json
 
-__all__ = ["SCHEMA", "Beginning", "End", "How", "decode", "decode_line", "encode", "parse"]
+__all__ = ["SCHEMA", "Beginning", "End", "How", "decode", "decode_line", "encode", "parse", "utc"]
 
 SCHEMA = 2  # of results.jsonl and summary.json
 _SHOWN = 80
@@ -162,3 +163,8 @@ def _no_constant(name: str) -> Any:
 
 
 parse = json.JSONDecoder(parse_constant=_no_constant).decode
+
+
+def utc(when: float) -> str:
+    """Return a `time.time()` as the text of `started` and `ended`."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(when))

@@ -14,16 +14,17 @@ from dataclasses import replace
 import nnapi_testkit
 from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.judge.verdict import Record, Verdict
+from nnapi_testkit.session.closing import Terms, close, lacking, settled
 from nnapi_testkit.session.engine import Session
 from nnapi_testkit.session.floors import Floors
 from nnapi_testkit.session.ledger import Ledger
 from nnapi_testkit.session.plan import Selection, available, select, within
-from nnapi_testkit.session.record import Beginning, End, How
+from nnapi_testkit.session.record import Beginning, End, How, utc
 from nnapi_testkit.session.settings import Settings
 from nnapi_testkit.session.tiers import power_line
 from nnapi_testkit.session.waivers import Known, Waivers
 
-__all__ = ["Run", "utc"]
+__all__ = ["Run"]
 
 
 class Run:
@@ -194,6 +195,11 @@ class Run:
         return entered
 
     @property
+    def stopped(self) -> bool:
+        """Whether it has as many failures as it was to stop after."""
+        return 0 < self._stop_after <= self.ledger.bad
+
+    @property
     def how(self) -> How:
         """How the run ends that nobody has interrupted."""
         short = len(self.ledger.records) < len(self.planned)
@@ -203,28 +209,18 @@ class Run:
         """Check what the run is held to, and return the last line of the results."""
         ledger = self.ledger
         ledger.faults = list(dict.fromkeys([*self._earlier_faults, *self.session.faults]))
-        if how is How.STOPPED and not any(
-            verdict.is_failure or verdict.is_error for verdict in ledger.verdicts
-        ):
-            how = How.FINISHED  # it has no reason to be short
-        ledger.close(
-            how,
+        how = settled(how, ledger)
+        count, planned = len(ledger.records), len(self.planned)
+        terms = Terms(
             waivers=self._waivers,
-            floors=self._floors,
+            # A part does not reach the floors of a whole.
+            floors=self._floors if how is How.FINISHED else None,
             known=Known({ref.id for ref in self._index}, self.settings.operations, self._left_out),
-            planned=len(self.planned),
+            lacking=lacking(how, count, planned),
+            unjudged=f"nothing was judged: {count} of {planned} cases have a record, none of them"
+            " was computed or refused by the device",
         )
-        return End(
-            how=how,
-            cases=len(ledger.records),
-            exit_code=int(ledger.exit_code()),
-            verdicts={v.value: count for v, count in ledger.verdicts.items() if count},
-            stop_after=self._stop_after if how is How.STOPPED else 0,
-            suite=self.suite,
-            problems=tuple(ledger.problems),
-            faults=tuple(ledger.faults),
-            ended=utc(time.time()),
-        )
+        return close(ledger, how, terms, stop_after=self._stop_after, suite=self.suite)
 
     @property
     def suite(self) -> int:
@@ -248,8 +244,3 @@ def keyword_note(keyword: str, chosen: Iterable[CaseRef]) -> str:
     told = f"{operations} operations" if operations != 1 else "1 operation"
     hint = " (-o NAME takes one operation)" if operations > 1 else ""
     return f"-k {keyword!r} took {cases} cases of {told}{hint}"
-
-
-def utc(when: float) -> str:
-    """Return a `time.time()` as text."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(when))

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.judge.verdict import Difference, Evidence, Record, Verdict
+from nnapi_testkit.session.closing import Terms, close, lacking, settled, shown
 from nnapi_testkit.session.floors import Floors
-from nnapi_testkit.session.ledger import Exit, Ledger
+from nnapi_testkit.session.ledger import Conclusion, Exit, Ledger
 from nnapi_testkit.session.record import How, decode, encode
 from nnapi_testkit.session.waivers import Known, Waivers
 from nnapi_testkit.session.write_waivers import draft
@@ -226,12 +227,15 @@ def test_damaged_floors_are_an_error(tmp_path: Path, text: str) -> None:
         Floors.read(file)
 
 
+NOTHING = "nothing was judged"
+
+
 def _ledger(*records: Record, planned: int | None = None, how: How = How.FINISHED) -> Ledger:
     ledger = Ledger()
     for record in records:
         ledger.add(record)
     count = len(records) if planned is None else planned
-    ledger.close(how, waivers=Waivers(), floors=None, known=Known(), planned=count)
+    close(ledger, how, Terms(Waivers(), None, Known(), lacking(how, len(records), count), NOTHING))
     return ledger
 
 
@@ -243,6 +247,23 @@ def test_exit_codes_tell_pass_fail_and_error_apart() -> None:
     assert _ledger(passed, planned=2).exit_code() is Exit.ERROR
     assert _ledger(failed, planned=2, how=How.STOPPED).exit_code() is Exit.FAIL
     assert _ledger(passed, planned=2, how=How.INTERRUPTED).exit_code() is Exit.ERROR
+
+
+def test_a_run_is_stopped_by_failures_only() -> None:
+    passed, failed = RUN[0], RUN[2]
+    assert settled(How.STOPPED, _ledger(passed)) is How.FINISHED
+    assert settled(How.STOPPED, _ledger(passed, failed)) is How.STOPPED
+    assert settled(How.INTERRUPTED, _ledger(passed)) is How.INTERRUPTED
+
+
+def test_what_is_shown_again_concludes_as_it_was_closed() -> None:
+    passed, failed = RUN[0], RUN[2]
+    assert shown([passed], [], [], unfinished=False).conclusion is Conclusion.PASS
+    assert shown([passed], [], ["died"], unfinished=False).conclusion is Conclusion.FAIL
+    assert shown([failed], [], [], unfinished=False).conclusion is Conclusion.FAIL
+    assert shown([failed], ["short"], [], unfinished=False).conclusion is Conclusion.ERROR
+    cut = shown([passed], ["short"], [], unfinished=True)
+    assert (cut.conclusion, cut.exit_code()) == (Conclusion.UNFINISHED, Exit.ERROR)
 
 
 def test_a_run_in_which_nothing_was_computed_is_an_error() -> None:

@@ -4,6 +4,7 @@ from nnapi_testkit.op import (
     Given,
     Op,
     Output,
+    OutputKind,
     Sample,
     Scalar,
     Tensor,
@@ -192,17 +193,19 @@ OP = Op(
         ),
     ),
     outputs=(
-        Output("out", lambda f: (most(f),), like="scores", counted=True, kind="rows"),
+        Output("out", lambda f: (most(f),), like="scores", counted=True, kind=OutputKind.ROWS),
         Output(
             "where",
             lambda f: (most(f), 4),
             "boxes",
             counted=True,
-            kind="rows",
+            kind=OutputKind.ROWS,
             quant={"TENSOR_QUANT16_ASYMM": EIGHTH},
         ),
-        Output("classes", lambda f: (most(f),), "TENSOR_INT32", counted=True, kind="rows"),
-        Output("images", lambda f: (most(f),), "TENSOR_INT32", counted=True, kind="groups"),
+        Output("classes", lambda f: (most(f),), "TENSOR_INT32", counted=True, kind=OutputKind.ROWS),
+        Output(
+            "images", lambda f: (most(f),), "TENSOR_INT32", counted=True, kind=OutputKind.GROUPS
+        ),
     ),
     cells=cells_with("boxes"),
     ties=("boxes.0=scores.0", "batches.0=scores.0"),

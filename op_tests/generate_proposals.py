@@ -12,6 +12,7 @@ from nnapi_testkit.op import (
     Given,
     Op,
     Output,
+    OutputKind,
     Reading,
     Sample,
     Scalar,
@@ -211,16 +212,18 @@ OP = Op(
         ),
     ),
     outputs=(
-        Output("out", lambda f: (most(f),), like="scores", counted=True, kind="rows"),
+        Output("out", lambda f: (most(f),), like="scores", counted=True, kind=OutputKind.ROWS),
         Output(
             "where",
             lambda f: (most(f), 4),
             "where",
             counted=True,
-            kind="rows",
+            kind=OutputKind.ROWS,
             quant={"TENSOR_QUANT16_ASYMM": EIGHTH, "TENSOR_QUANT16_SYMM": EIGHTH},
         ),
-        Output("images", lambda f: (most(f),), "TENSOR_INT32", counted=True, kind="groups"),
+        Output(
+            "images", lambda f: (most(f),), "TENSOR_INT32", counted=True, kind=OutputKind.GROUPS
+        ),
     ),
     cells=CELLS,
     forms=tuple(

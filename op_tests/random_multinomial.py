@@ -3,6 +3,7 @@
 from nnapi_testkit.op import (
     Op,
     Output,
+    OutputKind,
     Reals,
     Sample,
     Scalar,
@@ -28,7 +29,12 @@ OP = Op(
     name="RANDOM_MULTINOMIAL",
     signatures=((Tensor("logits", rank=(2, 2)), Scalar("count", minimum=0), ints("seeds")),),
     outputs=(
-        Output("out", lambda f: (f.shape("logits")[0], f["count"]), "TENSOR_INT32", kind="draws"),
+        Output(
+            "out",
+            lambda f: (f.shape("logits")[0], f["count"]),
+            "TENSOR_INT32",
+            kind=OutputKind.DRAWS,
+        ),
     ),
     cells=floats(3),
     rules=(

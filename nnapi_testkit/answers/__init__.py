@@ -2,6 +2,7 @@
 
 from nnapi_testkit.answers.container import CorruptGolden
 from nnapi_testkit.answers.goldens import (
+    Flaw,
     GoldenError,
     Goldens,
     MissingGolden,
@@ -14,6 +15,7 @@ from nnapi_testkit.answers.stale import case_hash, moved
 
 __all__ = [
     "CorruptGolden",
+    "Flaw",
     "GoldenError",
     "Goldens",
     "MissingGolden",

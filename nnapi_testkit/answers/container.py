@@ -30,6 +30,7 @@ import numpy as np
 from nnapi_testkit.answers.stale import moved
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.model.case import Answer, Expected
+from nnapi_testkit.spec.kinds import OutputKind
 
 MAGIC = b"NNGOLD02"
 # Far above any index or answer: what unpacks to more was not written by this kit.
@@ -177,7 +178,7 @@ def _sets(outputs: list[Any], data: bytes, position: int) -> tuple[Sets, int]:
             if flags & _DISTRIBUTION:
                 distribution, position = _distribution(data, position, (2, *dims[:-1], how[1]))
                 expected = replace(expected, distribution=distribution)
-            found.append(replace(expected, kind=how[0]) if how else expected)
+            found.append(replace(expected, kind=OutputKind(how[0])) if how else expected)
         sets.append(tuple(found))
     return tuple(sets), position
 
@@ -210,7 +211,7 @@ def _pack_sets(sets: Sets) -> tuple[list[Any], bytes]:
             if expected.exempt is not None:
                 flags |= _EXEMPT
                 parts.append(np.packbits(expected.exempt).tobytes())
-            how: list[Any] = [expected.kind] if expected.kind else []
+            how: list[Any] = [expected.kind.value] if expected.kind != OutputKind.EACH else []
             if expected.distribution is not None:
                 flags |= _DISTRIBUTION
                 parts.append(expected.distribution.astype("<f8").tobytes())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from enum import Enum
 from itertools import groupby
 from pathlib import Path
 
@@ -106,13 +107,23 @@ def open_goldens(folder: Path) -> Goldens:
     return Goldens(folder)
 
 
+class Flaw(str, Enum):
+    """What is wrong with a golden."""
+
+    MISSING = "missing"
+    STALE = "stale"
+    UNUSED = "unused"
+    CORRUPT = "corrupt"
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One golden that is not as it should be: `missing`, `stale`, `unused` or `corrupt`."""
+    """One golden that is not as it should be; `operation` is that of an answer, "" of a file."""
 
-    kind: str
+    kind: Flaw
     name: str
     message: str
+    operation: str = ""
 
 
 def check(
@@ -137,29 +148,29 @@ def check(
         try:
             frozen = goldens.get(ref, case)
         except MissingGolden as error:
-            findings.append(Finding("missing", ref.id, str(error)))
+            findings.append(Finding(Flaw.MISSING, ref.id, str(error), ref.operation))
         except StaleGolden as error:
-            findings.append(Finding("stale", ref.id, str(error)))
+            findings.append(Finding(Flaw.STALE, ref.id, str(error), ref.operation))
         except CorruptGolden as error:
             damaged.add(ref.operation)
-            findings.append(Finding("corrupt", f"{ref.operation}{SUFFIX}", str(error)))
+            findings.append(Finding(Flaw.CORRUPT, f"{ref.operation}{SUFFIX}", str(error)))
         else:
             difference = moved(frozen, live(ref, case)) if live else ""
             if difference:
                 text = f"the golden of {ref.id} is stale ({difference}): {_REMEDY}"
-                findings.append(Finding("stale", ref.id, text))
+                findings.append(Finding(Flaw.STALE, ref.id, text, ref.operation))
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         if path.stem in damaged:
             continue
         if path.stem not in wanted:
             text = f"golden {path.name} answers no operation: delete it"
-            findings.append(Finding("unused", path.name, text))
+            findings.append(Finding(Flaw.UNUSED, path.name, text))
             continue
         container = goldens.container(path.stem)
         assert container is not None
         for case_id in sorted(set(container.index) - wanted[path.stem]):
             text = f"golden {path.name} answers {case_id}, which is no case: {_REMEDY}"
-            findings.append(Finding("unused", case_id, text))
+            findings.append(Finding(Flaw.UNUSED, case_id, text, path.stem))
     return findings
 
 

@@ -15,6 +15,7 @@ from nnapi_testkit.cases.draw import bits, integers, key_of, magnitudes, uniform
 from nnapi_testkit.cases.slots import (
     ALL_OUTPUTS,
     PER_CHANNEL,
+    Regime,
     Slot,
     Variant,
     choose_signature,
@@ -154,7 +155,7 @@ def _constant(spec: Tensor, slot: Slot, position: int, variant: Variant) -> bool
     return "const" in variant and position > 1
 
 
-def draw(slot: Slot, key: int, regime: str) -> Array:
+def draw(slot: Slot, key: int, regime: Regime) -> Array:
     """The data of a tensor operand, in its element type, shaped as stored."""
     dtype = DTYPE[slot.code]
     shape = slot.shape
@@ -174,21 +175,21 @@ def draw(slot: Slot, key: int, regime: str) -> Array:
         return _distinct(slot, key, slot.value.axis)
     if slot.value is not None:
         return _encode(np.asarray(slot.value, dtype=np.float64), slot).reshape(shape)
-    if spec.weight and regime.startswith("special"):
+    if spec.weight and regime.special:
         # A NaN weight would leave nothing to judge.
-        regime = "uniform"
+        regime = Regime.UNIFORM
     data = _generated(slot, spec, key, count, regime)
-    if regime.startswith("special") and count:
-        _plant(data, slot, key, half=regime == "special-half")
+    if regime.special and count:
+        _plant(data, slot, key, half=regime is Regime.SPECIAL_HALF)
     return np.ascontiguousarray(data.reshape(shape))
 
 
-def _generated(slot: Slot, spec: Tensor, key: int, count: int, regime: str) -> Array:
+def _generated(slot: Slot, spec: Tensor, key: int, count: int, regime: Regime) -> Array:
     code, dtype = slot.code, DTYPE[slot.code]
     if code in FLOATS:
         if spec.domain is not None:
             return uniform(key, count, *spec.domain).astype(dtype)
-        if regime == "magnitude":
+        if regime is Regime.MAGNITUDE:
             return magnitudes(key, count).astype(dtype)
         return uniform(key, count, -2.0, 2.0).astype(dtype)
     if code in CODE_RANGE:
@@ -200,7 +201,7 @@ def _generated(slot: Slot, spec: Tensor, key: int, count: int, regime: str) -> A
             low = max(low, math.ceil(spec.domain[0] / scale) + zero)
             high = min(high, math.floor(spec.domain[1] / scale) + zero)
         codes = integers(key, count, low, high)
-        if regime == "magnitude" and slot.quant[0]:
+        if regime is Regime.MAGNITUDE and slot.quant[0]:
             # Mostly small numbers around the zero point, some at the limits.
             near = np.clip(slot.quant[1] + codes % 9 - 4, low, high)
             codes = np.where(codes % 5 == 0, np.where(codes % 2 == 0, low, high), near)

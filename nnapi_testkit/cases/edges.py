@@ -23,6 +23,7 @@ from nnapi_testkit.cases.derive import Base, base_for, free_quants
 from nnapi_testkit.cases.edge_data import SCALAR, UNSCALED, edges_of, region_like
 from nnapi_testkit.cases.edits import base_variant
 from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.cases.slots import Regime
 from nnapi_testkit.cases.special import special_values
 from nnapi_testkit.catalog import operation
 from nnapi_testkit.model.case import Case, Execution
@@ -39,7 +40,7 @@ ALL = "all"
 SCALARS = {"nan": np.nan, "inf": np.inf, "below": -np.inf, "zero": 0.0, "minus-one": -1.0}
 # Scales at both ends of what float32 holds; products and quotients of two leave it.
 SCALES = {"tiny": 2.0**-126, "subnormal": 2.0**-149, "huge": 2.0**120}
-FED = Variant(("inputs",), regimes=("uniform",) * len(FILLS))
+FED = Variant(("inputs",), regimes=(Regime.UNIFORM,) * len(FILLS))
 
 
 def edge_refs(op: Op) -> Iterator[CaseRef]:

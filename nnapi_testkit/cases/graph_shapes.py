@@ -27,11 +27,13 @@ from nnapi_testkit.cases.draw import key_of, uniform
 from nnapi_testkit.cases.edits import base_of, base_variant, find
 from nnapi_testkit.cases.pairs.second import Second
 from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.cases.slots import Regime
 from nnapi_testkit.model.case import Case, Execution
 from nnapi_testkit.model.kinds import Kind
 from nnapi_testkit.model.types import Lifetime, Operand
 from nnapi_testkit.op.declare import Cell, Op, Output, Sample, Tensor
 from nnapi_testkit.spec.codes import OperandCode
+from nnapi_testkit.spec.kinds import OutputKind
 from nnapi_testkit.spec.operands import FLOATS, Array
 
 FLOAT32 = OperandCode.TENSOR_FLOAT32
@@ -193,7 +195,7 @@ def samples_in(op: Op) -> Iterator[tuple[Cell, list[Sample]]]:
 
     What is agreed comes before what is contested.
     """
-    if op.graphs is not None or any(output.kind == "draws" for output in op.outputs):
+    if op.graphs is not None or any(output.kind == OutputKind.DRAWS for output in op.outputs):
         return
     for cell in _cells(op):
         samples = sorted(filter(_plain, op.samples_for(cell)), key=_contested)
@@ -338,7 +340,7 @@ def _constants_shared(w: Wiring) -> None:
     position = w.base.operation.inputs.index(source)
     slot = w.place.slots()[position]
     key = key_of("shared", w.place.op.name, w.place.cell.name, slot.key)
-    other = w.input(w.operands[source], draw(slot, key, "uniform"))
+    other = w.input(w.operands[source], draw(slot, key, Regime.UNIFORM))
     inputs = [other if index == source else index for index in w.base.operation.inputs]
     outputs = [w.output(index, w.dims[index]) for index in w.base.operation.outputs]
     w.operation(w.base.operation.code, inputs, outputs)

@@ -10,6 +10,7 @@ import numpy as np
 from nnapi_testkit.cases.build import Slot, draw
 from nnapi_testkit.cases.draw import key_of
 from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.cases.slots import Regime
 from nnapi_testkit.model.builder import Builder
 from nnapi_testkit.model.case import Case, Execution
 from nnapi_testkit.model.kinds import Kind
@@ -35,6 +36,7 @@ def graph_refs(op: Op, cell: Cell, seed: int) -> Iterator[CaseRef]:
                 level,
                 Kind.GRAPH,
                 partial(build_graph, sample, flag, case_id, seed),
+                sample=sample.name,
             )
 
 
@@ -62,6 +64,6 @@ def build_graph(sample: GraphSample, relaxed: bool, case_id: str, seed: int) -> 
                 False,
                 f"input{position}",
             )
-            arrays.append(draw(slot, key_of(seed, case_id, position, number), "uniform"))
+            arrays.append(draw(slot, key_of(seed, case_id, position, number), Regime.UNIFORM))
         sets.append(Execution(tuple(arrays), feed.output_dims))
     return Case(case_id, model, tuple(sets), loop_timeout_ns=sample.loop_timeout_ns)

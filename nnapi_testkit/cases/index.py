@@ -29,6 +29,7 @@ from nnapi_testkit.cases.refusals.broken import broken_refs
 from nnapi_testkit.cases.refusals.constraints import refusal_refs
 from nnapi_testkit.cases.refusals.flow import flow_refusal_refs
 from nnapi_testkit.cases.refusals.levels import level_refs
+from nnapi_testkit.cases.slots import Regime
 from nnapi_testkit.cases.states import state_refs
 from nnapi_testkit.cases.vary import Follows, build_varied
 from nnapi_testkit.cases.wide_graphs import wide_refs
@@ -40,7 +41,7 @@ from nnapi_testkit.spec.codes import OperandCode
 from nnapi_testkit.spec.operands import FLOATS, is_quantized
 
 ACTIVATIONS = ((1, "relu"), (2, "relu1"), (3, "relu6"))
-BOTH = ("uniform", "magnitude")
+BOTH = (Regime.UNIFORM, Regime.MAGNITUDE)
 FORM_SAMPLES = 2
 
 
@@ -115,6 +116,7 @@ def _computing(op: Op, cell: Cell, seed: int, follows: Follows | None) -> Iterat
                 if seed
                 else partial(build_case, op, cell, sample, variant, case_id, seed),
                 contest=sample.contest,
+                sample=sample.name,
             )
 
 
@@ -135,6 +137,7 @@ def _forms(op: Op, cell: Cell, seed: int) -> Iterator[CaseRef]:
                 Kind.READING,
                 partial(build_case, op, form.cell, sample, variant, case_id, seed),
                 contest=form.contest,
+                sample=sample.name,
             )
 
 
@@ -144,7 +147,7 @@ def _variants(
     """The base case and what is varied around it; `number` is the sample's position."""
     names = {spec.name for spec in signature}
     single = sample.large or sample.variations == ()
-    yield Variant(regimes=("uniform",) if single else BOTH)
+    yield Variant(regimes=(Regime.UNIFORM,) if single else BOTH)
     if sample.variations == ():
         return
     more = max((output.level for output in op.outputs if output.optional), default=0)
@@ -179,9 +182,9 @@ def _activations(sample: Sample, number: int) -> Iterator[Variant]:
 
 def _specials(cell: Cell) -> Iterator[Variant]:
     if cell.main in FLOATS or is_quantized(cell.main):
-        yield Variant(("special",), regimes=("special",))
+        yield Variant(("special",), regimes=(Regime.SPECIAL,))
     if cell.main == OperandCode.TENSOR_FLOAT32:
-        yield Variant(("special", "relaxed"), regimes=("special-half",), level=2)
+        yield Variant(("special", "relaxed"), regimes=(Regime.SPECIAL_HALF,), level=2)
 
 
 def _lifetimes(signature: tuple[Input, ...], sample: Sample, number: int) -> Iterator[Variant]:

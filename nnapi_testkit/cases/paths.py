@@ -174,7 +174,7 @@ def _shuffled(cell: str, factor: str, levels: Sequence[T]) -> list[T]:
 def path_refs(op: Op, cell: Cell, base: CaseRef) -> Iterator[CaseRef]:
     """The base case, a whole one of its cell, by every configuration."""
     counted = any(output.counted for output in op.outputs)
-    sample = next((s for s in op.samples_for(cell) if base.id.endswith(f"-{s.name}]")), None)
+    sample = next((s for s in op.samples_for(cell) if s.name == base.sample), None)
     rows = sample.rows if sample is not None else None
     for configuration in path_configurations(f"{base.operation} {base.cell}"):
         if counted:
@@ -208,9 +208,7 @@ def path_refs(op: Op, cell: Cell, base: CaseRef) -> Iterator[CaseRef]:
 
 
 def _named(base: CaseRef, words: str) -> str:
-    head, _, rest = base.id.partition("[")
-    sample = rest.removesuffix("]").removeprefix(f"{base.cell}-")
-    return f"{head}[{base.cell}-{words}-{sample}]"
+    return f"{base.operation}[{base.cell}-{words}-{base.sample}]"
 
 
 def _counted(configuration: PathConfiguration, rows: int | None) -> PathConfiguration:

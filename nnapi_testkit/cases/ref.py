@@ -50,6 +50,7 @@ class CaseRef:
         contest: the question it asks, where documentation and field differ.
         needs: a fact that the target has to tell of itself, beyond its feature level.
         refusable: why a device may refuse it, where it may.
+        sample: the name of the sample that it is made of, where it is made of one.
     """
 
     id: str
@@ -63,6 +64,7 @@ class CaseRef:
     needs: str = ""
     contest: Contest | None = None
     refusable: str = ""
+    sample: str = ""
 
     @property
     def computes(self) -> bool:

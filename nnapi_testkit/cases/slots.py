@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -62,6 +63,20 @@ GENERATED = (Choice, Reals, Distinct, Codes, Floats)
 NO_QUANT = (0.0, 0)
 
 
+class Regime(Enum):
+    """Which numbers the data of an input set are."""
+
+    UNIFORM = "uniform"  # spread evenly
+    MAGNITUDE = "magnitude"  # of very different sizes
+    SPECIAL = "special"  # with infinities, NaN, subnormal numbers, limits
+    SPECIAL_HALF = "special-half"  # with those of float16 too
+
+    @property
+    def special(self) -> bool:
+        """Whether there are numbers among them that are none, or limits."""
+        return self in (Regime.SPECIAL, Regime.SPECIAL_HALF)
+
+
 @dataclass(frozen=True, slots=True)
 class Variant:
     """What is varied around a sample.
@@ -69,12 +84,12 @@ class Variant:
     Args:
         words: variation names in the case id, in order.
         activation: replaces the sample's fused activation.
-        regimes: data regime of each input set: uniform, magnitude, special.
+        regimes: which numbers each input set has.
     """
 
     words: tuple[str, ...] = ()
     activation: int | None = None
-    regimes: tuple[str, ...] = ("uniform",)
+    regimes: tuple[Regime, ...] = (Regime.UNIFORM,)
     level: int = 1
 
     def __contains__(self, word: str) -> bool:

@@ -22,6 +22,7 @@ from nnapi_testkit.cases.graph_shapes import samples_in
 from nnapi_testkit.cases.pairs.relations import Situation
 from nnapi_testkit.cases.paths import MEMORY_LEVEL, MEMORY_WORD, PATH_LEVEL, PATH_WORD
 from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.cases.slots import Regime
 from nnapi_testkit.model.case import Case, ExecutionPath, Extra, MemoryKind
 from nnapi_testkit.model.kinds import Kind
 from nnapi_testkit.op.declare import Cell, Op, Sample
@@ -99,7 +100,7 @@ def _again(
     """A, B and A again, in one compilation; weights are inputs."""
     op, cell, sample = find(op_name, cell_name, sample_name)
     # The same data by each way: they have one answer.
-    variant = Variant(("inputs",), regimes=("uniform", "uniform"))
+    variant = Variant(("inputs",), regimes=(Regime.UNIFORM,) * 2)
     case = build_case(op, cell, sample, variant, f"{op_name}[{cell_name}-state]", 0)
     first, second = case.sets
     return replace(case, id=case_id, path=path, memory=memory, sets=(first, second, first))

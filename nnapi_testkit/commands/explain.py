@@ -24,6 +24,7 @@ from nnapi_testkit.session.answering import Dispute, answering
 from nnapi_testkit.session.plan import Selection, select
 from nnapi_testkit.session.services import Services, load
 from nnapi_testkit.session.settings import PROFILES, STANDARD, OracleMode
+from nnapi_testkit.spec.kinds import OutputKind
 from nnapi_testkit.targets.base import DEFAULT_MEMORY_LIMIT_MB
 
 if TYPE_CHECKING:
@@ -35,9 +36,9 @@ __all__ = ["add_explain"]
 
 # Elements of these are not judged each by itself, so none of them has a bound to explain.
 _WHOLE = {
-    "rows": "rows are judged together, in any order",
-    "groups": "rows change places where a value repeats",
-    "draws": "draws are judged by the share of each class",
+    OutputKind.ROWS: "rows are judged together, in any order",
+    OutputKind.GROUPS: "rows change places where a value repeats",
+    OutputKind.DRAWS: "draws are judged by the share of each class",
 }
 
 

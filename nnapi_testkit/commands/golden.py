@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nnapi_testkit.answers import check, update
+from nnapi_testkit.answers import Flaw, check, update
 from nnapi_testkit.cases.index import case_index
 from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.model.kinds import Kind
@@ -43,10 +43,10 @@ def _check(refs: Sequence[CaseRef], partly: bool, services: Services) -> int:
         findings = [
             item
             for item in findings
-            if item.kind != "unused" or item.name.partition("[")[0] in operations
+            if item.kind is not Flaw.UNUSED or item.operation in operations
         ]
     for item in findings:
-        print(f"{item.kind}: {item.message}")
+        print(f"{item.kind.value}: {item.message}")
     print(f"{counted(len(refs), 'golden')} checked, {counted(len(findings), 'finding')}")
     return 2 if findings else 0
 

@@ -14,6 +14,7 @@ from nnapi_testkit.model.case import Answer, Case, Expected, Result
 from nnapi_testkit.model.kinds import Kind
 from nnapi_testkit.model.types import Operand
 from nnapi_testkit.spec.codes import OperandCode
+from nnapi_testkit.spec.kinds import OutputKind
 from nnapi_testkit.spec.operands import DTYPE, FLOATS, is_quantized
 
 Reals = NDArray[np.float64]
@@ -88,7 +89,7 @@ def _halves(case: Case, answer: Answer, result: Result, record: Record) -> Recor
     for number, (told, run) in enumerate(zip(answer.sets, result.executions, strict=True)):
         for position in range(half):
             one, other = told[position], told[position + half]
-            if one.kind:
+            if one.kind != OutputKind.EACH:
                 continue
             open_ = _either(one.exempt, other.exempt)
             a, b = (
@@ -155,7 +156,7 @@ def _settled(case: Case, answer: Answer, result: Result) -> tuple[tuple[bytes, .
 
 
 def _clear(code: OperandCode, expected: Expected, data: bytes) -> bytes:
-    if expected.kind:
+    if expected.kind != OutputKind.EACH:
         return b""  # rows in any order, random draws: bits are no promise
     size = DTYPE[code].itemsize * expected.value.size
     if expected.exempt is None:

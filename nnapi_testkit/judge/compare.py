@@ -15,6 +15,7 @@ from nnapi_testkit.model.case import Expected
 from nnapi_testkit.model.types import Operand
 from nnapi_testkit.op.bounds import ARITHMETIC, SMALLEST
 from nnapi_testkit.spec.codes import OperandCode
+from nnapi_testkit.spec.kinds import OutputKind
 from nnapi_testkit.spec.operands import CODE_RANGE, DTYPE, FLOATS
 
 Reals = NDArray[np.float64]
@@ -86,14 +87,14 @@ def compare(
     code = OperandCode(operand.type)
     shape = expected.value.shape
     raw = np.frombuffer(data, dtype=DTYPE[code], count=math.prod(shape)).reshape(shape)
-    if expected.kind == "draws":
+    if expected.kind == OutputKind.DRAWS:
         return _draws(expected, raw.astype(np.int64))
     with np.errstate(all="ignore"):
         if code in FLOATS:
             return _floats(code, expected, raw.astype(np.float64), profile, relaxed, clamps)
-        if code in CODE_RANGE and expected.kind != "truth":
+        if code in CODE_RANGE and expected.kind != OutputKind.TRUTH:
             return _quantized(code, operand, expected, raw.astype(np.int64), profile)
-        if code == OperandCode.TENSOR_BOOL8 or expected.kind == "truth":
+        if code == OperandCode.TENSOR_BOOL8 or expected.kind == OutputKind.TRUTH:
             raw = raw != 0
         return _integers(expected, raw.astype(np.float64), profile, code)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from nnapi_testkit.model.case import Expected, OutputResult
 from nnapi_testkit.model.types import Graph, Operand
 from nnapi_testkit.spec.codes import OperandCode
+from nnapi_testkit.spec.kinds import OutputKind
 from nnapi_testkit.spec.operands import DTYPE, is_quantized
 
 # An element that is off by this many bounds counts no more than one that is entirely wrong.
@@ -52,7 +53,7 @@ def _of_one(
     mine: Sequence[int],
 ) -> tuple[OutputResult, ...]:
     """The same for the outputs of one operation."""
-    members = [i for i in mine if expected[i].kind == "rows"]
+    members = [i for i in mine if expected[i].kind == OutputKind.ROWS]
     if not members:
         return outputs
     for i in members:
@@ -63,7 +64,7 @@ def _of_one(
     cost = np.zeros((count, count))
     for i in members:
         cost += _distance(operands[i], expected[i], outputs[i].data)
-    groups = (expected[i].value for i in mine if expected[i].kind == "groups")
+    groups = (expected[i].value for i in mine if expected[i].kind == OutputKind.GROUPS)
     runs = next(groups, np.zeros(count))
     order = np.arange(count)
     start = 0

@@ -13,6 +13,7 @@ from nnapi_testkit.judge.profiles import Profile
 from nnapi_testkit.model.case import Expected
 from nnapi_testkit.model.types import Operand
 from nnapi_testkit.spec.codes import OperandCode
+from nnapi_testkit.spec.kinds import OutputKind
 from nnapi_testkit.spec.operands import FLOATS, is_quantized
 
 __all__ = ["FLOAT_SHARE", "QUANTIZED_SHARE", "share", "vacuous"]
@@ -27,7 +28,7 @@ def vacuous(operand: Operand, expected: Expected, profile: Profile) -> bool:
     Draws, rows and truth values have judges of their own, and whole numbers no allowance.
     """
     code = OperandCode(operand.type)
-    if expected.kind or not (code in FLOATS or is_quantized(code)):
+    if expected.kind != OutputKind.EACH or not (code in FLOATS or is_quantized(code)):
         return False
     if is_quantized(code):
         return share(operand, expected, profile) > QUANTIZED_SHARE

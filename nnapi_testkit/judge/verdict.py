@@ -157,6 +157,11 @@ class Difference:
     legal_codes: tuple[int, int] | None = None
 
 
+# What a refusal is judged by, as `Evidence.oracle` tells it.
+EXPECTED_REFUSAL = "expected-refusal"
+DOCUMENTED_CODE = "documented-code"  # the result code was judged too
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What a verdict rests on: nothing passes without it.

@@ -15,6 +15,7 @@ from nnapi_testkit.model.wire_codes import Ending as Ending
 from nnapi_testkit.model.wire_codes import ExecutionPath as ExecutionPath
 from nnapi_testkit.model.wire_codes import MemoryKind as MemoryKind
 from nnapi_testkit.model.wire_codes import Stage as Stage
+from nnapi_testkit.spec.kinds import OutputKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,16 +235,15 @@ class Expected:
         bound: float64, same shape: how far a legal result may be from `value` before it is
             rounded to the output's type. 0 means exactly this value.
         exempt: elements the documentation leaves open, or `None` for none of them.
-        kind: "" for elements judged each by itself; "rows", "groups", "truth" and "draws" as
-            `Output` in the operation's declaration says.
-        distribution: for "draws", the probability of each class and how far a driver's may be from
+        kind: how its elements are judged.
+        distribution: for draws, the probability of each class and how far a driver's may be from
             it, [2, ..., classes], where the output is [..., draws]; `value` and `bound` are 0.
     """
 
     value: NDArray[np.float64]
     bound: NDArray[np.float64]
     exempt: NDArray[np.bool_] | None = None
-    kind: str = ""
+    kind: OutputKind = OutputKind.EACH
     distribution: NDArray[np.float64] | None = None
 
 

@@ -82,6 +82,7 @@ from nnapi_testkit.op.shapes import (
     timed_batch,
     windowed,
 )
+from nnapi_testkit.spec.kinds import OutputKind
 
 __all__ = [
     "ARITHMETIC",
@@ -110,6 +111,7 @@ __all__ = [
     "Input",
     "Op",
     "Output",
+    "OutputKind",
     "Precision",
     "Quantized",
     "Reading",

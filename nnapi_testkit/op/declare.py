@@ -19,6 +19,7 @@ from nnapi_testkit.op.later import Later
 from nnapi_testkit.op.readings import Contest, Form
 from nnapi_testkit.op.rules import Rule
 from nnapi_testkit.spec.codes import OPERATION_SINCE, OperandCode, OperationCode
+from nnapi_testkit.spec.kinds import OutputKind
 
 Shape = tuple[int, ...]
 
@@ -133,11 +134,8 @@ class Output:
             reference returns None in its place.
         counted: dimension 0 follows from the data; `shape` gives the most it can be, and the
             model leaves it unknown.
-        kind: how elements are judged: "" each by itself; "rows" as rows (along dimension 0) in
-            any order, together with the other outputs of this kind; "groups" each by itself,
-            and rows change places only where this output repeats a value; "truth" by being
-            zero or not; "draws" as independent draws along the last dimension, for which the
-            reference returns the probability of each class along one more dimension.
+        kind: how elements are judged; for draws the reference returns the probability of each
+            class along one more dimension.
         level: feature level that introduced the output.
         codes: what the reference returns for a quantized output are its integers.
     """
@@ -157,7 +155,7 @@ class Output:
     optional: bool = False
     when: Callable[[Facts], bool] | None = None
     counted: bool = False
-    kind: str = ""
+    kind: OutputKind = OutputKind.EACH
     level: int = 1
 
 

@@ -33,6 +33,7 @@ from nnapi_testkit.oracle.choices import apart, chosen, picks
 from nnapi_testkit.oracle.evaluate import operation_values
 from nnapi_testkit.oracle.value import Value, constant, decode, decoded, result_of
 from nnapi_testkit.spec.codes import OperandCode, OperationCode
+from nnapi_testkit.spec.kinds import OutputKind
 from nnapi_testkit.spec.operands import CODE_RANGE, DTYPE, is_quantized
 
 __all__ = ["SAFETY", "SAMPLES", "Chain", "follow"]
@@ -193,7 +194,7 @@ def _shaken(
             operand, known = graph.operands[at], exact[at]
             if picks(operand, known):
                 picked.add(at)
-                if known.kind:
+                if known.kind != OutputKind.EACH:
                     open_.add(at)
             moved = _moved(operand, value, known.error, generator)
             if moved.data.is_floating_point():
@@ -243,7 +244,7 @@ def _plain(model: Model, graph: Graph, operation: Operation, inputs: list[Value]
     outputs = [graph.operands[i] for i in operation.outputs]
     types = tuple(int(o.type) for o in operands), tuple(int(o.type) for o in outputs)
     binding = bind(operation.code, *types)
-    if any(spec.kind == "draws" for spec in binding.op.outputs):
+    if any(spec.kind == OutputKind.DRAWS for spec in binding.op.outputs):
         found = operation_values(model, graph, operation, inputs)
         return [replace(value, error=None) for value in found]
     args, _, channels_first = arguments(binding, operands, inputs)

@@ -15,6 +15,7 @@ import torch
 from nnapi_testkit.model.types import Operand
 from nnapi_testkit.oracle.value import Value
 from nnapi_testkit.spec.codes import OperandCode
+from nnapi_testkit.spec.kinds import OutputKind
 from nnapi_testkit.spec.operands import CODE_RANGE, DTYPE, FLOATS, is_quantized
 
 __all__ = ["apart", "beyond", "chosen", "largest", "picks"]
@@ -43,9 +44,9 @@ def picks(operand: Operand, value: Value) -> bool:
     Places and truth values of which an op file leaves some open; rows in any order, draws, and
     truth values of any number.
     """
-    if value.kind in ("rows", "groups"):
+    if value.kind in (OutputKind.ROWS, OutputKind.GROUPS):
         return len(value.data) > 1
-    if value.kind:
+    if value.kind != OutputKind.EACH:
         return True
     whole = not (OperandCode(operand.type) in FLOATS or is_quantized(OperandCode(operand.type)))
     return whole and value.exempt is not None and bool(value.exempt.any())

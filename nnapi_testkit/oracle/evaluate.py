@@ -19,6 +19,7 @@ from nnapi_testkit.oracle.bounding import Terms, precision_of, situate, terms_of
 from nnapi_testkit.oracle.control import run_if, run_while
 from nnapi_testkit.oracle.value import Value, constant, decode, decoded, drawn, expected, result_of
 from nnapi_testkit.spec.codes import OperationCode
+from nnapi_testkit.spec.kinds import OutputKind
 from nnapi_testkit.spec.levels import NEWEST
 
 # An operation that is read in another way than its declaration, and how.
@@ -145,10 +146,10 @@ def operation_values(
 def _output(spec: Output, operand: Operand, found: Any, told: tuple[Any, Any], flip: bool) -> Value:
     """What the reference found for an output, with its bound and what is open of it."""
     bound, open_ = told
-    if spec.kind == "draws":
+    if spec.kind == OutputKind.DRAWS:
         return drawn(found, bound)
     value = decoded(spec, operand, found)
     if spec.opaque:
         open_ = torch.ones_like(value, dtype=torch.bool)
     result = result_of(operand, value, bound, open_, flip)
-    return replace(result, kind=spec.kind) if spec.kind else result
+    return replace(result, kind=spec.kind)

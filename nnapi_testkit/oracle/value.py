@@ -14,6 +14,7 @@ from nnapi_testkit.model.types import Operand
 from nnapi_testkit.op.bounds import SMALLEST
 from nnapi_testkit.op.declare import Output
 from nnapi_testkit.spec.codes import OperandCode
+from nnapi_testkit.spec.kinds import OutputKind
 from nnapi_testkit.spec.operands import CODE_RANGE, DTYPE, is_quantized
 
 TIE = 1e-9  # codes from the middle of two: far more than float64 loses, and no bias otherwise
@@ -34,7 +35,7 @@ class Value:
     data: Any
     error: Any = None
     exempt: Any = None
-    kind: str = ""
+    kind: OutputKind = OutputKind.EACH
     distribution: Any = None
 
 
@@ -103,7 +104,7 @@ def drawn(distribution: Any, error: Any) -> Value:
     stacked = torch.stack((distribution.select(-2, 0), error.select(-2, 0)))
     open_ = ~(distribution.isfinite() & error.isfinite()).all(-1)
     drawn = torch.zeros(distribution.shape[:-1], dtype=torch.float64)
-    return Value(drawn, None, open_, "draws", stacked.nan_to_num(0.0, 1.0))
+    return Value(drawn, None, open_, OutputKind.DRAWS, stacked.nan_to_num(0.0, 1.0))
 
 
 def result_of(operand: Operand, value: Any, bound: Any, exempt: Any, flip: bool) -> Value:

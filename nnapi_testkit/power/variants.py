@@ -20,6 +20,7 @@ from nnapi_testkit.model.types import Operand
 from nnapi_testkit.oracle.bind import bind
 from nnapi_testkit.power.bench import Bench, Prepared
 from nnapi_testkit.spec.codes import OperandCode, OperationCode
+from nnapi_testkit.spec.kinds import OutputKind
 from nnapi_testkit.spec.operands import DTYPE, FLOATS
 
 __all__ = ["VARIANTS", "Tally", "try_variants"]
@@ -235,7 +236,12 @@ def _output(
     operand = graph.operands[graph.outputs[position]]
     dtype = np.dtype(DTYPE[OperandCode(operand.type)])
     size = told.value.size * dtype.itemsize
-    if told.kind or not told.value.size or len(output.data) < size or dtype.kind not in "fiu":
+    if (
+        told.kind != OutputKind.EACH
+        or not told.value.size
+        or len(output.data) < size
+        or dtype.kind not in "fiu"
+    ):
         return None
     with np.errstate(all="ignore"):
         real = variant.before(case, number, position, told, operand)

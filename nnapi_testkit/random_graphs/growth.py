@@ -25,6 +25,7 @@ from nnapi_testkit.model.types import Graph, Lifetime, Model, Operand, Operation
 from nnapi_testkit.models.steps import single
 from nnapi_testkit.oracle import answer
 from nnapi_testkit.spec.codes import OperandCode, OperationCode
+from nnapi_testkit.spec.kinds import OutputKind
 from nnapi_testkit.spec.levels import NEWEST
 from nnapi_testkit.spec.operands import ASYMMETRIC, CODE_RANGE, DTYPE, FLOATS, Array, is_quantized
 
@@ -223,7 +224,7 @@ class Growth:
             self.operands[index] = replace(
                 self.operands[index], scale=operand.scale, zero_point=operand.zero_point
             )
-            whole = expected.exempt is None and not expected.kind and not result.open
+            whole = expected.exempt is None and expected.kind == OutputKind.EACH and not result.open
             array = stored(operand, expected.value)
             made.append(_value(index, operand, array, result.readable and whole))
         self.operations.append(operation)

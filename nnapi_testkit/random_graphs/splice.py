@@ -24,6 +24,7 @@ from nnapi_testkit.cases.build import (
 )
 from nnapi_testkit.cases.derive import renamed
 from nnapi_testkit.cases.draw import key_of
+from nnapi_testkit.cases.slots import Regime
 from nnapi_testkit.cases.vary import Dice, propose
 from nnapi_testkit.model.types import Lifetime, Operand
 from nnapi_testkit.op.declare import Choice, Facts, Output, Sample, Scalar, Tensor
@@ -31,6 +32,7 @@ from nnapi_testkit.random_graphs.fit import fit, tamed
 from nnapi_testkit.random_graphs.growth import MOST_ELEMENTS, Growth, NotGrown, Result, Value
 from nnapi_testkit.random_graphs.parts import Part
 from nnapi_testkit.spec.codes import OperandCode
+from nnapi_testkit.spec.kinds import OutputKind
 from nnapi_testkit.spec.operands import FLOATS, is_quantized
 
 __all__ = ["splice"]
@@ -307,7 +309,7 @@ def _emit(
     for spec, code, shape, quant in plan.outputs:
         named = spec.name in plan.sample.quants or spec.name in plan.sample.like or spec.like
         free = is_quantized(code) and spec.span is not None and not named and spec.quant is None
-        readable = not (spec.opaque or spec.kind or spec.counted)
+        readable = not (spec.opaque or spec.kind != OutputKind.EACH or spec.counted)
         operand = Operand(code, shape, *quant)
         results.append(Result(operand, free, readable, spec.counted))
     return growth.emit(plan.part.op.code, inputs, results, dice, _least(growth, plan))
@@ -338,7 +340,7 @@ def _own(growth: Growth, plan: _Plan, slot: Slot, dice: Dice) -> int:
         shared = _shared(growth, operand, _domain(slot))
         if shared is not None:
             return shared
-    data = draw(slot, key_of("random", plan.seed, plan.part.name, slot.key), "uniform")
+    data = draw(slot, key_of("random", plan.seed, plan.part.name, slot.key), Regime.UNIFORM)
     if spec.weight and ((slot.code == I32 and not spec.bias_of) or dice.below(8)):
         return growth.constant(operand, data)
     if growth.inputs and not spec.weight and plain and dice.below(8) == 0:

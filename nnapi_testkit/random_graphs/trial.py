@@ -25,6 +25,7 @@ from nnapi_testkit.oracle import OracleError, answer_alone
 from nnapi_testkit.oracle.bind import bind
 from nnapi_testkit.random_graphs.graph import RandomGraph
 from nnapi_testkit.spec.codes import OperationCode
+from nnapi_testkit.spec.kinds import OutputKind
 from nnapi_testkit.spec.operands import Array
 
 __all__ = [
@@ -222,7 +223,7 @@ def _loose(model: Model) -> set[int]:
         specs = bind(operation.code, *types).op.outputs
         for position, at in enumerate(operation.outputs):
             spec = specs[min(position, len(specs) - 1)]
-            if spec.opaque or spec.kind in ("draws", "rows"):
+            if spec.opaque or spec.kind in (OutputKind.DRAWS, OutputKind.ROWS):
                 found.add(at)
     return found
 

@@ -21,7 +21,7 @@ from nnapi_testkit.report.outcomes import Tally, joined
 from nnapi_testkit.report.plain import plain
 from nnapi_testkit.report.render import script_json, template
 from nnapi_testkit.report.text import counted, number
-from nnapi_testkit.report.versus import Versus, group_line, pair_line
+from nnapi_testkit.report.versus import Versus, group_words, pair_line
 
 if TYPE_CHECKING:
     import jinja2
@@ -209,7 +209,7 @@ def change_sections(
 
 
 def _group(group: Group, page: str, only: str) -> dict[str, Any]:
-    cell, _, words = group_line(group).partition(": ")
+    cell, words = group_words(group)
     return {
         "cell": cell,
         "words": words,

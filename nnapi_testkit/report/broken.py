@@ -12,7 +12,7 @@ from nnapi_testkit.judge.verdict import APART, FAILURES, Record, Verdict
 from nnapi_testkit.report.columns import column_of, in_order
 from nnapi_testkit.report.plain import plain
 from nnapi_testkit.report.text import counted
-from nnapi_testkit.report.words import partial_line, stopped_line
+from nnapi_testkit.report.words import partial_line, partial_words, stopped_line
 from nnapi_testkit.session.ledger import Conclusion
 
 __all__ = ["Broken", "Picture", "State", "broken", "headline", "link", "picture", "states"]
@@ -160,11 +160,11 @@ def states(records: Iterable[Record], summary: Mapping[str, Any]) -> list[State]
         kinds = ", ".join(f"{counts[verdict]} {verdict.value}" for verdict in errors)
         where = link(verdict=",".join(verdict.value for verdict in errors))
         found.append(State("ERROR", "error", f"{kinds}: nothing can be said of the driver", where))
-    stopped, partial = stopped_line(summary), partial_line(summary)
+    stopped, partial = stopped_line(summary), partial_words(summary)
     if stopped:
         found.append(State("STOPPED", "partial", stopped))
     if partial:
-        found.append(State("PARTIAL", "partial", partial.partition(": ")[2]))
+        found.append(State("PARTIAL", "partial", partial))
     for verdict in APART:
         if counts[verdict]:
             text = f"{counted(counts[verdict], 'case')}, {_APART[verdict]}"

@@ -14,7 +14,14 @@ from typing import Any
 from nnapi_testkit.judge.verdict import Record, Verdict
 from nnapi_testkit.model.kinds import Kind
 
-__all__ = ["ClaimAudit", "claim_audit", "claim_audit_json", "claim_audit_line", "claim_audit_lines"]
+__all__ = [
+    "ClaimAudit",
+    "claim_audit",
+    "claim_audit_json",
+    "claim_audit_line",
+    "claim_audit_lines",
+    "claim_audit_words",
+]
 
 # Cases that ask whether something is computed; refusals ask the contrary.
 _ASKING = frozenset(
@@ -119,8 +126,8 @@ def claim_audit_json(rows: Iterable[ClaimAudit]) -> list[dict[str, Any]]:
     ]
 
 
-def claim_audit_line(rows: Iterable[ClaimAudit], cells: str = "documented cells") -> str:
-    """Return the table in one line: cells claimed, compiled and correct throughout.
+def claim_audit_words(rows: Iterable[ClaimAudit], cells: str = "documented cells") -> str:
+    """Return the table in a few words: cells claimed, compiled and correct throughout.
 
     Args:
         cells: what they are called, where only a part of the suite was run.
@@ -134,11 +141,16 @@ def claim_audit_line(rows: Iterable[ClaimAudit], cells: str = "documented cells"
         counts["waived"] += bool(row.waived)
         counts["findings"] += len(row.findings)
     return (
-        f"honesty: of {counts['cells']} {cells} {counts['claimed']} are claimed,"
+        f"of {counts['cells']} {cells} {counts['claimed']} are claimed,"
         f" {counts['compiled']} of them compile and {counts['correct']} compute correctly"
         f" in every case; {counts['findings']} finding{'' if counts['findings'] == 1 else 's'}"
         + (f", {counts['waived']} with waived failures" if counts["waived"] else "")
     )
+
+
+def claim_audit_line(rows: Iterable[ClaimAudit], cells: str = "documented cells") -> str:
+    """Return the same in one line."""
+    return f"honesty: {claim_audit_words(rows, cells)}"
 
 
 def claim_audit_lines(rows: Iterable[ClaimAudit], *, whole: bool = False) -> Iterator[str]:

@@ -9,13 +9,13 @@ from typing import Any
 from nnapi_testkit.judge.verdict import Record
 from nnapi_testkit.report.apart import apart_facts
 from nnapi_testkit.report.broken import broken, headline, link, picture, states
-from nnapi_testkit.report.claim_audit import claim_audit, claim_audit_line
+from nnapi_testkit.report.claim_audit import claim_audit, claim_audit_words
 from nnapi_testkit.report.clusters import clusters_of, members
 from nnapi_testkit.report.excluded import excluded
 from nnapi_testkit.report.facts import run_facts
 from nnapi_testkit.report.page_data import page_data
 from nnapi_testkit.report.plain import plain
-from nnapi_testkit.report.readings import readings, readings_line
+from nnapi_testkit.report.readings import readings, readings_words
 from nnapi_testkit.report.render import script_json, template
 from nnapi_testkit.report.words import badge, cells_word, fault_lines
 
@@ -50,14 +50,14 @@ def html(records: Sequence[Record], summary: Mapping[str, Any]) -> str:
         more=rows[_FIRST:],
         states=states(records, summary),
         picture=drawn,
-        claim_audit=claim_audit_line(table, cells_word(summary)).removeprefix("honesty: "),
+        claim_audit=claim_audit_words(table, cells_word(summary)),
         findings=any(row.findings for row in table),
         apart=[_apart(row) for row in apart_facts(records)],
         readings=[
             (row.operation, row.topic, row.word, row.cases, plain(row.device), row.finding)
             for row in contested
         ],
-        readings_line=readings_line(contested).removeprefix("readings: "),
+        readings_line=readings_words(contested),
         readings_open=any(row.finding for row in contested),
         numbers=_numbers(records, summary),
         kinds=[

@@ -107,10 +107,15 @@ def readings_json(rows: Iterable[Row]) -> list[dict[str, Any]]:
 
 def readings_line(rows: Iterable[Row]) -> str:
     """Return the table in one line: `readings: of 40 contested questions 38 field, 2 mixed`."""
+    return f"readings: {readings_words(rows)}"
+
+
+def readings_words(rows: Iterable[Row]) -> str:
+    """Return the same without the word before it."""
     counts = Counter(row.word for row in rows)
     told = ", ".join(f"{count} {word}" for word, count in counts.most_common())
     total = counts.total()
-    return f"readings: of {total} contested question{'' if total == 1 else 's'} {told}"
+    return f"of {total} contested question{'' if total == 1 else 's'} {told}"
 
 
 def readings_lines(rows: Iterable[Row]) -> Iterator[str]:

@@ -105,8 +105,8 @@ def _section(comparison: Comparison, change: Change, everything: bool) -> Iterat
         )
 
 
-def group_line(group: Group) -> str:
-    """Return a group in one line: cell, counts, verdicts, how the margin moved."""
+def group_words(group: Group) -> tuple[str, str]:
+    """Return (operation and cell, counts and verdicts and how the margin moved)."""
     words = [f"{len(group.pairs)} of {counted(group.total, 'case')}"]
     if group.change is not Change.DRIFTED:
         words += [f"{count} {verdict}" for verdict, count in group.verdicts.most_common()]
@@ -115,7 +115,12 @@ def group_line(group: Group) -> str:
         words.append(f"margin {number(worst.was.margin)} -> {number(worst.now.margin)}")
     elif group.change is Change.DRIFTED:
         words.append("no margin grew")
-    return plain(f"{group.operation} {group.cell}: {', '.join(words)}")
+    return plain(f"{group.operation} {group.cell}"), plain(", ".join(words))
+
+
+def group_line(group: Group) -> str:
+    """Return the same in one line."""
+    return ": ".join(group_words(group))
 
 
 def pair_line(change: Change, pair: Pair) -> str:
@@ -216,7 +221,7 @@ def _markdown_groups(comparison: Comparison) -> Iterator[str]:
         yield from ("", f"<details{opened}><summary>{title}</summary>", "")
         yield from ("| operation and type | cases | first |", "|---|---|---|")
         for group in groups[:MOST_GROUPS]:
-            cell, _, counts = group_line(group).partition(": ")
+            cell, counts = group_words(group)
             first = plain_markdown(group.pairs[0].case.id)
             yield f"| {plain_markdown(cell)} | {plain_markdown(counts)} | {first} |"
         if len(groups) > MOST_GROUPS:

@@ -10,6 +10,7 @@ __all__ = [
     "cells_word",
     "fault_lines",
     "partial_line",
+    "partial_words",
     "retried_line",
     "run_notes",
     "stopped_line",
@@ -18,12 +19,18 @@ __all__ = [
 
 def partial_line(summary: Mapping[str, Any]) -> str:
     """Return a line about a run of a part of the suite; "" for a whole one."""
+    words = partial_words(summary)
+    return f"PARTIAL: {words}" if words else ""
+
+
+def partial_words(summary: Mapping[str, Any]) -> str:
+    """Return the same without the word before it."""
     selected, suite = summary.get("selected", 0), summary.get("suite", 0)
     if not 0 < selected < suite:
         return ""
     how = summary.get("selection", "")
     share = 100 * selected / suite
-    return f"PARTIAL: {selected} of {suite} cases were selected ({share:.0f} %)".replace(
+    return f"{selected} of {suite} cases were selected ({share:.0f} %)".replace(
         "(0 %)", "(< 1 %)"
     ) + (f": {how}" if how else "")
 

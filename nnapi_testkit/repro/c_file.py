@@ -19,6 +19,7 @@ from nnapi_testkit.judge.profiles import profile as profile_called
 from nnapi_testkit.model.case import Answer, Case, Expected, Stage
 from nnapi_testkit.model.types import Graph, Lifetime, Operand
 from nnapi_testkit.spec.codes import OperandCode, OperationCode
+from nnapi_testkit.spec.kinds import OutputKind
 from nnapi_testkit.spec.operands import CODE_RANGE, DTYPE, FLOATS
 
 __all__ = ["c_file"]
@@ -259,7 +260,7 @@ def _judged(
     name: str, operand: Operand, expected: Expected, profile: str, case: Case, data: list[str]
 ) -> tuple[list[str], bool]:
     """The lines that judge an output; whether its values are judged one by one."""
-    if expected.kind not in ("", "truth"):
+    if expected.kind not in (OutputKind.EACH, OutputKind.TRUTH):
         return [], False
     low, high, want = legal(operand, expected, profile, case.model.relaxed)
     for word, values in (("low", low), ("high", high), ("want", want)):
@@ -275,7 +276,7 @@ def _judged(
         "|i1": f"((const int8_t*){name})[i]",
         "|u1": f"{name}[i]",
     }[np.dtype(DTYPE[code]).str]
-    if code == OperandCode.TENSOR_BOOL8 or expected.kind == "truth":
+    if code == OperandCode.TENSOR_BOOL8 or expected.kind == OutputKind.TRUTH:
         read = f"({read} != 0)"
     return [
         f"for (long i = 0; i < {expected.value.size}; i++)",
@@ -293,7 +294,7 @@ def legal(
     code = OperandCode(operand.type)
     shape = expected.value.shape
     how = profile_called(profile)
-    if code in CODE_RANGE and expected.kind != "truth":
+    if code in CODE_RANGE and expected.kind != OutputKind.TRUTH:
         zeros = np.zeros(shape, DTYPE[code]).tobytes()
         found = compare(operand, expected, zeros, how, relaxed)
         assert found.low is not None and found.high is not None
@@ -305,7 +306,7 @@ def legal(
         if code in FLOATS:
             zeros = np.zeros(shape, DTYPE[code]).tobytes()
             allowed = compare(operand, expected, zeros, how, relaxed).allowed
-        elif expected.kind != "truth":
+        elif expected.kind != OutputKind.TRUTH:
             allowed = expected.bound
         with np.errstate(all="ignore"):
             low, high = expected.value - allowed, expected.value + allowed

@@ -29,6 +29,7 @@ from nnapi_testkit.model.types import ChannelQuant, Graph, Lifetime, Model, Oper
 from nnapi_testkit.model.wire_codes import Field, FrameKind
 from nnapi_testkit.model.wire_format import PAIR, SUMMED
 from nnapi_testkit.spec.codes import OperandCode
+from nnapi_testkit.spec.kinds import OutputKind
 from nnapi_testkit.spec.operands import DTYPE
 
 __all__ = ["read_answer", "read_case"]
@@ -208,7 +209,7 @@ def read_answer(folder: Path, case: Case) -> Answer | None:
                         np.load(place / f"output{at}.npy"),
                         np.load(place / f"output{at}.bound.npy"),
                         np.load(exempt) if exempt.exists() else None,
-                        kind.read_text().strip() if kind.exists() else "",
+                        OutputKind(kind.read_text().strip() if kind.exists() else ""),
                         np.load(distribution) if distribution.exists() else None,
                     )
                 )

@@ -25,6 +25,7 @@ from nnapi_testkit.model.wire import encode_batch
 from nnapi_testkit.paths import runner_sources
 from nnapi_testkit.repro.c_file import c_file
 from nnapi_testkit.repro.model_text import model_text
+from nnapi_testkit.spec.kinds import OutputKind
 
 __all__ = ["BUILD", "RUN", "save"]
 
@@ -73,8 +74,8 @@ def _write(folder: Path, case: Case, answer: Answer | None, record: Record, prof
                 np.save(place / f"output{at}.exempt.npy", expected.exempt)
             if expected.distribution is not None:
                 np.save(place / f"output{at}.law.npy", expected.distribution)
-            if expected.kind:
-                (place / f"output{at}.kind.txt").write_text(expected.kind + "\n")
+            if expected.kind != OutputKind.EACH:
+                (place / f"output{at}.kind.txt").write_text(expected.kind.value + "\n")
     names = {item.name: item.metadata.get("json", item.name) for item in dataclasses.fields(record)}
     facts = {
         "nnapi-testkit": nnapi_testkit.__version__,

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from nnapi_testkit.cases import build
 from nnapi_testkit.cases.build import Slot, Variant, build_case
+from nnapi_testkit.cases.slots import Regime
 from nnapi_testkit.model.case import Case
 from nnapi_testkit.op.declare import Cell, Choice, Given, Op, Sample
 from nnapi_testkit.spec.codes import OperandCode
@@ -204,7 +205,7 @@ BIG: dict[str, dict[str, Any]] = {
 }
 
 
-def fast(slot: Slot, key: int, regime: str) -> NDArray[Any]:
+def fast(slot: Slot, key: int, regime: Regime) -> NDArray[Any]:
     """What `draw` draws, from numpy's own generator: these cases need no golden."""
     if slot.value is not None and not isinstance(slot.value, tuple):
         return DRAW(slot, key, regime)

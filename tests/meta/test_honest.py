@@ -30,6 +30,7 @@ from nnapi_testkit.oracle import answer
 from nnapi_testkit.oracle.bind import Binding
 from nnapi_testkit.oracle.propagate import Bounded
 from nnapi_testkit.spec.codes import OperandCode
+from nnapi_testkit.spec.kinds import OutputKind
 from nnapi_testkit.spec.operands import CODE_RANGE, DTYPE, FLOATS
 
 # Control flow has no reference of its own, others have no float cell; draws have a law instead of
@@ -40,7 +41,7 @@ OPERATIONS = sorted(
     if op.graphs is None
     and name != "LSH_PROJECTION"
     and any(cell.main in FLOATS for cell in op.cells)
-    and all(output.kind != "draws" for output in op.outputs)
+    and all(output.kind != OutputKind.DRAWS for output in op.outputs)
 )
 STRICT = profile("strict")
 

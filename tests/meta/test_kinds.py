@@ -18,6 +18,7 @@ from nnapi_testkit.model.case import Answer, Expected, OutputResult
 from nnapi_testkit.model.types import Operand
 from nnapi_testkit.op.families.farmhash import fingerprint64
 from nnapi_testkit.spec.codes import OperandCode
+from nnapi_testkit.spec.kinds import OutputKind
 
 CHANCES = np.array([0.1, 0.2, 0.3, 0.4])
 DISTRIBUTION = np.stack((CHANCES, np.zeros(4)))[:, None]
@@ -84,9 +85,9 @@ OPERANDS = (
 SCORES = np.array([0.9, 0.5, 0.8, 0.5])
 BOXES = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [7.0, 8.0]])
 WANTED = (
-    Expected(SCORES, np.full(4, 1e-6), kind="rows"),
-    Expected(BOXES, np.full((4, 2), 1e-3), kind="rows"),
-    Expected(np.array([0.0, 0.0, 1.0, 1.0]), np.zeros(4), kind="groups"),
+    Expected(SCORES, np.full(4, 1e-6), kind=OutputKind.ROWS),
+    Expected(BOXES, np.full((4, 2), 1e-3), kind=OutputKind.ROWS),
+    Expected(np.array([0.0, 0.0, 1.0, 1.0]), np.zeros(4), kind=OutputKind.GROUPS),
 )
 
 
@@ -133,21 +134,23 @@ def test_outputs_of_other_dimensions_stay_as_they_are() -> None:
 @pytest.mark.parametrize(("byte", "fine"), [(1, True), (255, True), (0, False)])
 def test_any_byte_but_0_is_true(byte: int, fine: bool) -> None:
     hits = Operand(OperandCode.TENSOR_QUANT8_ASYMM, (1,), 1.0, 0)
-    want = Expected(np.ones(1), np.zeros(1), kind="truth")
+    want = Expected(np.ones(1), np.zeros(1), kind=OutputKind.TRUTH)
     assert compare(hits, want, bytes([byte]), PROFILES["strict"], False).ok is fine
 
 
 def test_kinds_and_laws_come_back_from_a_golden(tmp_path: Path) -> None:
-    draws = Expected(np.zeros((1, 64)), np.zeros((1, 64)), None, "draws", DISTRIBUTION)
+    draws = Expected(np.zeros((1, 64)), np.zeros((1, 64)), None, OutputKind.DRAWS, DISTRIBUTION)
     answer = Answer(((draws, *WANTED),))
     path = tmp_path / "X.golden"
     write(path, {"X[a]": ("hash", *pack(answer))})
     back = Container(path).answer("X[a]")
     assert moved(back, answer) == ""
-    assert [e.kind for e in back.sets[0]] == ["draws", "rows", "rows", "groups"]
+    assert [e.kind for e in back.sets[0]] == [
+        OutputKind(word) for word in ("draws", "rows", "rows", "groups")
+    ]
     assert np.array_equal(back.sets[0][0].distribution, DISTRIBUTION)
     other = Answer(
-        ((Expected(draws.value, draws.bound, None, "draws", DISTRIBUTION * 1.1), *WANTED),)
+        ((Expected(draws.value, draws.bound, None, OutputKind.DRAWS, DISTRIBUTION * 1.1), *WANTED),)
     )
     assert moved(back, other)
 

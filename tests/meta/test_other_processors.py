@@ -32,6 +32,7 @@ from nnapi_testkit.op.families.boxes import best
 from nnapi_testkit.oracle import answer
 from nnapi_testkit.oracle.propagate import Bounded
 from nnapi_testkit.spec.codes import OperandCode
+from nnapi_testkit.spec.kinds import OutputKind
 
 SEEDS = (0, 1, 2)
 SHARE = 60
@@ -168,7 +169,9 @@ def test_a_golden_is_stale_beyond_the_last_places() -> None:
     distribution = np.array([[[0.25, 0.75]], [[0.0, 0.0]]])
 
     def told(factor: float) -> Answer:
-        drawn = Expected(np.zeros((1, 4)), np.zeros((1, 4)), None, "draws", distribution * factor)
+        drawn = Expected(
+            np.zeros((1, 4)), np.zeros((1, 4)), None, OutputKind.DRAWS, distribution * factor
+        )
         exact = Expected(np.array([3.0]) * factor, np.zeros(1))
         return Answer(((drawn, exact),))
 

@@ -30,6 +30,7 @@ from nnapi_testkit.judge.verdict import Verdict
 from nnapi_testkit.model.case import Answer, Case
 from nnapi_testkit.oracle import OracleError, answer
 from nnapi_testkit.spec.codes import OperandCode
+from nnapi_testkit.spec.kinds import OutputKind
 from nnapi_testkit.spec.operands import CODE_RANGE, FLOATS
 
 # Operations whose answer is a matter of distribution or order have tests of their own.
@@ -77,7 +78,7 @@ def challenge(power: Power, ref: CaseRef, case: Case, told: Answer) -> None:
     for name, wrong in (
         ("zeros", zeros(case, right)),
         # Draws of one law remain draws of it in any order.
-        ("shifted", None if told.sets[0][0].kind == "draws" else shifted(right)),
+        ("shifted", None if told.sets[0][0].kind == OutputKind.DRAWS else shifted(right)),
         ("echo", echo(case, right)),
     ):
         if wrong is not None and not same(wrong, right):

@@ -24,6 +24,7 @@ from nnapi_testkit.repro.c_file import c_file
 from nnapi_testkit.repro.model_text import model_text
 from nnapi_testkit.repro.read import read_answer, read_case
 from nnapi_testkit.repro.save import save
+from nnapi_testkit.spec.kinds import OutputKind
 
 
 def first_case(operation: str) -> tuple[CaseRef, Case, Answer]:
@@ -58,11 +59,11 @@ def test_the_c_file_gives_the_same_verdict(operation: str, tmp_path: Path) -> No
     _, case, told = first_case(operation)
     kinds = {expected.kind for row in told.sets for expected in row}
     healthy = built(tmp_path, "healthy", c_file(case, told, profile="standard", build="", run=""))
-    if kinds - {"", "truth"}:
+    if kinds - {OutputKind.EACH, OutputKind.TRUTH}:
         assert healthy.returncode == 3 and "need nnapi-testkit replay" in healthy.stdout
         return
     assert healthy.returncode == 0, healthy.stdout
-    if kinds == {"truth"}:
+    if kinds == {OutputKind.TRUTH}:
         return  # a truth value has no other side to shift to
     wrong = built(
         tmp_path, "wrong", c_file(case, shifted(told), profile="strict", build="", run="")

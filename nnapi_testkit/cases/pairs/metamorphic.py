@@ -21,9 +21,10 @@ from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.model.case import Case
 from nnapi_testkit.model.kinds import Kind
 from nnapi_testkit.op.declare import Cell, Op, Sample
+from nnapi_testkit.spec.kinds import OutputKind
 
 # Outputs judged element by element; rows in any order and draws have no twins to compare with.
-EACH = ("", "truth")
+EACH = (OutputKind.EACH, OutputKind.TRUTH)
 
 
 def pair_refs(op: Op, cell: Cell) -> Iterator[CaseRef]:

@@ -26,6 +26,7 @@ from nnapi_testkit.cases.pairs.second import Second
 from nnapi_testkit.model.types import Lifetime, Operand
 from nnapi_testkit.op.declare import Cell, Input, Op, Output, Sample, Scalar, Shape, Tensor
 from nnapi_testkit.spec.codes import OperandCode
+from nnapi_testkit.spec.kinds import OutputKind
 from nnapi_testkit.spec.operands import DTYPE, FLOATS, Array, is_quantized, is_tensor
 
 FLOAT32 = OperandCode.TENSOR_FLOAT32
@@ -202,7 +203,7 @@ def _fits_batch(s: Situation) -> bool:
         and results == sizes
         and min(sizes) > 1
         and all(slot.code in CUTTABLE or _is_constant(slot) for slot in parts)
-        and all(code in MOVABLE and not spec.kind for spec, code, _ in outputs)
+        and all(code in MOVABLE and spec.kind == OutputKind.EACH for spec, code, _ in outputs)
     )
 
 
@@ -298,7 +299,7 @@ def _between(second: Second, s: Situation) -> None:
         index = base.output(place)
         if (
             spec.opaque
-            or spec.kind
+            or spec.kind != OutputKind.EACH
             or not (is_tensor(code) and (code in CUTTABLE or code == BOOL8))
         ):
             results.append(twins[place])

@@ -31,6 +31,7 @@ from nnapi_testkit.cases.draw import key_of
 from nnapi_testkit.cases.edits import base_id, base_variant, find
 from nnapi_testkit.cases.given import given_rules
 from nnapi_testkit.cases.ref import Broken, CaseRef
+from nnapi_testkit.cases.slots import Regime
 from nnapi_testkit.model.builder import Builder
 from nnapi_testkit.model.case import Case, Execution, Stage
 from nnapi_testkit.model.kinds import Kind
@@ -273,11 +274,13 @@ def _operand(
         data = np.asarray(slot.value, dtype=DTYPE[slot.code])
         constant = form != "-fed" or name not in broken.changed
     else:
-        data = draw(slot, key, "uniform")
+        data = draw(slot, key, Regime.UNIFORM)
         constant = spec.weight and (form != "-fed" or slot.code == PER_CHANNEL)
     if 0 in slot.shape:
         index = emptied(builder, slot)
-        return index, draw(slot._replace(shape=tuple(n or 1 for n in slot.shape)), key, "uniform")
+        return index, draw(
+            slot._replace(shape=tuple(n or 1 for n in slot.shape)), key, Regime.UNIFORM
+        )
     if constant:
         return builder.constant(slot.code, data, *quant, channel_quant=channel), None
     known = form != "-fed" or slot.code == PER_CHANNEL or not is_tensor(slot.code)

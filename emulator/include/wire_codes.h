@@ -123,6 +123,9 @@ enum error_kind {
     ERROR_LIBRARY = 2,
     ERROR_DEVICE = 3,
     ERROR_SYSTEM = 4,
+    ERROR_UNLOADABLE = 5,
+    ERROR_FOREIGN = 6,
+    ERROR_LISTING = 7,
 };
 
 enum {

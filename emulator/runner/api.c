@@ -1,6 +1,7 @@
 #include "api.h"
 
 #include "support_library.h"
+#include "wire_codes.h"
 
 const char* const function_names[FN_COUNT + 1] = {
 #define X(name, level, result, parameters) #name,
@@ -86,18 +87,18 @@ static bool load_one_of(struct api* api, const char* const* paths, char* error,
     return false;
 }
 
-bool api_load(struct api* api, const char* const* paths, bool support_library, char* error,
-              size_t error_size) {
+uint32_t api_load(struct api* api, const char* const* paths, bool support_library, char* error,
+                  size_t error_size) {
     memset(api, 0, sizeof *api);
-    if (!load_one_of(api, paths, error, error_size)) return false;
+    if (!load_one_of(api, paths, error, error_size)) return ERROR_UNLOADABLE;
     if (support_library) {
-        if (!load_table(api, error, error_size)) return false;
+        if (!load_table(api, error, error_size)) return ERROR_LIBRARY;
     } else {
         load_symbols(api);
     }
-    if (!complete(api, support_library, error, error_size)) return false;
+    if (!complete(api, support_library, error, error_size)) return ERROR_FOREIGN;
     Dl_info info;
     if (api->path_of != NULL && dladdr(api->path_of, &info) != 0 && info.dli_fname != NULL)
         api->path = info.dli_fname;
-    return true;
+    return 0;
 }

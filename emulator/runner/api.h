@@ -28,8 +28,8 @@ struct api {
 extern const char* const function_names[FN_COUNT + 1];
 
 /* Loads the library and looks up its functions, by their names or in the table of a support
- * library driver; false fills `error`. */
-bool api_load(struct api* api, const char* const* paths, bool support_library, char* error,
-              size_t error_size);
+ * library driver. Returns 0, or an `error_kind` and fills `error`. */
+uint32_t api_load(struct api* api, const char* const* paths, bool support_library, char* error,
+                  size_t error_size);
 
 #endif

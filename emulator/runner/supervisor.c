@@ -416,7 +416,8 @@ static void load_death(struct supervisor* s, uint8_t ending, int32_t code) {
     if (length > 0 && used > 0 && (size_t)used < sizeof text)
         snprintf(text + used, sizeof text - (size_t)used, "; it printed: %.*s", (int)length,
                  printed);
-    give_up(s, ERROR_LIBRARY, STATUS_LIBRARY, text);
+    bool listing = function == FN_ANeuralNetworks_getDeviceCount;
+    give_up(s, listing ? ERROR_LISTING : ERROR_LIBRARY, STATUS_LIBRARY, text);
 }
 
 /* Whether the worker has (a part of) the case that is due. */

@@ -152,7 +152,7 @@ static void open_driver(struct driver* driver, const char* wanted, struct buffer
     if (can_choose(api)) {
         int code = NOTED(ANeuralNetworks_getDeviceCount, &count);
         if (code != 0)
-            fail(results, ERROR_LIBRARY, "%s: ANeuralNetworks_getDeviceCount returned error %d",
+            fail(results, ERROR_LISTING, "%s: ANeuralNetworks_getDeviceCount returned error %d",
                  api->path, code);
     }
     char names[512] = "";
@@ -163,7 +163,7 @@ static void open_driver(struct driver* driver, const char* wanted, struct buffer
         fail(results, ERROR_DEVICE, "no NNAPI device is called \"%s\"; %s has: %s", wanted,
              api->path, *names != 0 ? names : "none that can be asked for by name");
     if (can_choose(api) && driver->device == NULL)
-        fail(results, ERROR_DEVICE, "%s lists no NNAPI device", api->path);
+        fail(results, ERROR_LISTING, "%s lists no NNAPI device", api->path);
     driver->device_name = device_name;
 }
 
@@ -205,8 +205,9 @@ _Noreturn void worker_main(const struct options* options, const char* wanted, in
     struct driver driver = {.api = &api, .cache_dir = options->cache_dir, .progress = progress};
     self = getpid();
     note(progress, FN_NONE);
-    if (!api_load(&api, options->library, options->support_library, error, sizeof error))
-        fail(results, ERROR_LIBRARY, "%s", error);
+    uint32_t trouble =
+        api_load(&api, options->library, options->support_library, error, sizeof error);
+    if (trouble != 0) fail(results, trouble, "%s", error);
     open_driver(&driver, wanted, &out, results);
     deliver(results, &out);
     note(progress, FN_NONE);

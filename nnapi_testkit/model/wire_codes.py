@@ -121,9 +121,12 @@ class Trouble(IntEnum):
 
     # the input is damaged, cut off or not in the format; cases that came whole before have run
     INPUT = 1
-    LIBRARY = 2  # the library cannot be loaded, or dies or hangs while it is
+    LIBRARY = 2  # the library dies or hangs while it is loaded
     DEVICE = 3  # no NNAPI device, or none of the wanted name
     SYSTEM = 4  # the machine refused a process or memory
+    UNLOADABLE = 5  # the system finds no such library, or cannot load it
+    FOREIGN = 6  # the library has been loaded and is no NNAPI library
+    LISTING = 7  # the library dies, hangs or fails while it lists its devices, or has none
 
 
 FRAME = Struct("<4sHHII")

@@ -177,8 +177,8 @@ class RunnerSession:
             raise self._late()
         if isinstance(message, Failure):
             self._discard()
-            if message.trouble in (Trouble.LIBRARY, Trouble.DEVICE):
-                cure = ": name a driver's library" if "not an NNAPI library" in message.text else ""
+            if message.trouble not in (Trouble.INPUT, Trouble.SYSTEM):
+                cure = ": name a driver's library" if message.trouble is Trouble.FOREIGN else ""
                 raise TargetError(f"target {self._name}: {message.text}{cure}")
             raise InfraError(f"target {self._name}: {message.text}")
         return message

@@ -10,13 +10,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nnapi_testkit.model.wire import DeviceEntry as NnapiDevice
-from nnapi_testkit.model.wire import Failure, Hello, Library, WireError, decode_results
+from nnapi_testkit.model.wire import (
+    Failure,
+    Hello,
+    Library,
+    Trouble,
+    WireError,
+    decode_results,
+)
 from nnapi_testkit.targets.adb.cache import said
 from nnapi_testkit.targets.adb.device import Device
 from nnapi_testkit.targets.adb.patience import Patience
 from nnapi_testkit.targets.base import InfraError, TargetError
 
-__all__ = ["SYSTEM", "UNLOADABLE", "Answer", "Driver", "Launch"]
+__all__ = ["SYSTEM", "Answer", "Driver", "Launch", "UnloadableError"]
 
 LIBRARY = "libneuralnetworks.so"
 # Where the library lies on Android 11 and later, and before; a userland whose linker was never
@@ -30,11 +37,30 @@ SEARCH = (
     "/apex/com.android.os.statsd/{lib}",
 )
 WIDE = ("arm64-v8a", "x86_64")
-LISTING = "ANeuralNetworks_getDeviceCount"
 NOTICE_SECONDS = 15.0
-UNLOADABLE = "cannot load"  # the runner's words for a library that is not there, or not whole
 _LOG = logging.getLogger(__name__)
-Answer = tuple[tuple[NnapiDevice, ...] | None, str]  # what is listed, or None and why it is not
+
+
+class UnloadableError(TargetError):
+    """The library is not there, or not whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a runner said that was to list devices: them, or None and why it does not.
+
+    Args:
+        trouble: of the runner; None where it does not run itself.
+    """
+
+    devices: tuple[NnapiDevice, ...] | None
+    problem: str = ""
+    trouble: Trouble | None = None
+
+    @property
+    def unloadable(self) -> bool:
+        """Whether the library is not there, or not whole."""
+        return self.trouble is Trouble.UNLOADABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,33 +114,37 @@ class Launch:
 
         Raises TargetError if the library cannot be loaded.
         """
-        listed, problem = self._list()
-        if listed is None and UNLOADABLE in problem and not self._search:
+        answer = self._list()
+        listed = answer.devices
+        if answer.unloadable and not self._search:
             self._search = ":".join(place.format(lib=self._lib) for place in SEARCH)
-            listed, _ = self._list()
+            listed = self._list().devices
             if listed is None:
                 self._search = ""
-        if listed is None:
-            raise TargetError(f"device {self.device.serial}: {problem}")
-        return listed
+        return listed if listed is not None else self._told(answer)
 
     def listed(self, answer: Answer | None) -> tuple[NnapiDevice, ...]:
         """What an answer lists, or the device asked anew. Raises TargetError."""
-        if answer is None or (answer[0] is None and UNLOADABLE in answer[1]):
+        if answer is None or answer.unloadable:
             return self.list_devices()  # perhaps with folders that the linker has to be told
-        if answer[0] is None:
-            raise TargetError(f"device {self.device.serial}: {answer[1]}")
-        return answer[0]
+        return self._told(answer)
 
-    def _list(self) -> tuple[tuple[NnapiDevice, ...] | None, str]:
-        """Return what the library lists, or None and why it does not."""
+    def _told(self, answer: Answer) -> tuple[NnapiDevice, ...]:
+        if answer.devices is None:
+            kind = UnloadableError if answer.unloadable else TargetError
+            raise kind(f"device {self.device.serial}: {answer.problem}")
+        return answer.devices
+
+    def _list(self) -> Answer:
+        """Ask the library once."""
         command = f"{self.command(self.driver)} --list-devices"
         with self.noticing():
             done = self.device.shell(command, self.listing_seconds)
         for answer in self.answers(done.out):
             return answer
-        return None, (
-            f"the runner for {self.abi} does not run there (exit code {done.code}: {said(done)})"
+        return Answer(
+            None,
+            f"the runner for {self.abi} does not run there (exit code {done.code}: {said(done)})",
         )
 
     def answers(self, out: bytes) -> Iterator[Answer]:
@@ -125,9 +155,10 @@ class Launch:
                     self.page_size = message.page_size
                 elif isinstance(message, Library):
                     self.library = message
-                    yield message.devices, ""
+                    yield Answer(message.devices)
                 elif isinstance(message, Failure):
-                    yield None, message.text + self.hint(message.text)
+                    text = message.text + self.hint(message.trouble)
+                    yield Answer(None, text, message.trouble)
         except WireError as error:
             raise InfraError(
                 f"device {self.device.serial}: listing NNAPI devices: {error}"
@@ -156,9 +187,9 @@ class Launch:
             *(self.device.serial, NOTICE_SECONDS, self.patience.load),
         )
 
-    def hint(self, text: str) -> str:
+    def hint(self, trouble: Trouble) -> str:
         """Return what to look at when the library dies, hangs or finds nothing while it lists."""
-        if LISTING not in text and "lists no NNAPI device" not in text:
+        if trouble is not Trouble.LISTING:
             return ""
         release = self.release
         whose = f"Android {release}'s runtime" if release else "Android's runtime"

@@ -93,10 +93,6 @@ class Lease:
         """Return the words that start a runner for a driver, for the device's shell."""
         return self._launch.command(driver)
 
-    def hint(self, text: str) -> str:
-        """Return what to look at when the library dies, hangs or finds nothing while it lists."""
-        return self._launch.hint(text)
-
     def list_devices(self) -> tuple[NnapiDevice, ...]:
         """Ask the device's library in a process of its own; empty below feature level 3.
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from nnapi_testkit.model.wire import DeviceEntry as NnapiDevice
 from nnapi_testkit.targets.adb.client import DeviceTimeout
 from nnapi_testkit.targets.adb.device import Device
-from nnapi_testkit.targets.adb.launch import UNLOADABLE, Answer, Launch
+from nnapi_testkit.targets.adb.launch import Answer, Launch, UnloadableError
 from nnapi_testkit.targets.adb.patience import Patience
 from nnapi_testkit.targets.base import InfraError, TargetError
 
@@ -82,7 +82,7 @@ def wait_services(
             listed: tuple[NnapiDevice, ...] | None = launch.listed(next(told, None))
         except TargetError as error:
             listed, problem = None, error
-            if UNLOADABLE in str(error):
+            if isinstance(error, UnloadableError):
                 until = min(until, began + FILES_SECONDS)
         if listed is not None and listed == before:
             return listed

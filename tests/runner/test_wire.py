@@ -340,7 +340,7 @@ def test_a_library_that_cannot_list_is_told_where_it_ended(
     library = native / "libtoy.so"
     listing = ["--list-devices", "--load-deadline", "300", "--library", library]
     told = _told(runner, *listing, TOY_ON_LIST=what)
-    assert isinstance(told[-1], Failure) and told[-1].trouble is Trouble.LIBRARY
+    assert isinstance(told[-1], Failure) and told[-1].trouble is Trouble.LISTING
     assert words in told[-1].text and "ANeuralNetworks_getDeviceCount" in told[-1].text
 
 
@@ -350,9 +350,18 @@ def test_of_several_libraries_the_first_that_loads_is_taken(runner: Path, native
     assert isinstance(library, Library) and library.path.endswith("libtoy.so")
     choice = ["--library", "libabsent.so", "--library", "/absent/lib.so"]
     told = _told(runner, "--list-devices", *choice)
-    assert isinstance(told[-1], Failure)
+    assert isinstance(told[-1], Failure) and told[-1].trouble is Trouble.UNLOADABLE
     assert "cannot load libabsent.so: " in told[-1].text
     assert "; nor /absent/lib.so: " in told[-1].text
+
+
+def test_a_library_of_something_else_and_one_without_devices(runner: Path, native: Path) -> None:
+    told = _told(runner, "--list-devices", "--library", "libc.so.6")
+    assert isinstance(told[-1], Failure) and told[-1].trouble is Trouble.FOREIGN
+    assert "libc.so.6 is not an NNAPI library" in told[-1].text
+    told = _told(runner, "--list-devices", "--library", native / "libtoy.so", TOY_DEVICES="0")
+    assert isinstance(told[-1], Failure) and told[-1].trouble is Trouble.LISTING
+    assert "lists no NNAPI device" in told[-1].text
 
 
 def test_a_file_for_results_that_cannot_be_made(runner: Path, native: Path) -> None:

@@ -4,7 +4,6 @@ from nnapi_testkit.op import (
     VALID,
     Op,
     Output,
-    Quantized,
     Scalar,
     both_paddings,
     convolution_cells,
@@ -21,6 +20,7 @@ from nnapi_testkit.op import (
     window_sample,
     windowed,
 )
+from nnapi_testkit.op.families.window import DILATION_RULES, channels_of_output
 
 
 def reference(torch, input, filter, bias, multiplier, activation, **window):
@@ -112,29 +112,8 @@ OP = Op(
             tall={"input": (1, 2, 5, 3), "filter": (1, 3, 3, 3), "padding": VALID},
             wide={"input": (1, 5, 2, 3), "filter": (1, 3, 3, 3), "padding": VALID},
         ),
-        rule(
-            "dilated-window-fits",
-            "input filter dilation_w dilation_h",
-            "A dilated window fits into the padded input.",
-            sample="dilated",
-            tall={"input": (1, 4, 8, 2), "dilation_h": 3},
-            wide={"input": (1, 7, 3, 2), "dilation_w": 3},
-        ),
-        rule(
-            "dilations-together",
-            "dilation_w dilation_h",
-            "Both dilation factors are given, or neither.",
-            sample="dilated",
-            width_alone={"dilation_h": None},
-            height_alone={"dilation_w": None},
-        ),
-        rule(
-            "channels-of-output",
-            "filter",
-            "The channel dimension of a per-channel filter is that of the output's depth.",
-            only=("quant8/per_channel", "quant8_signed/per_channel"),
-            other={"filter": Quantized(channel_dim=2)},
-        ),
+        *DILATION_RULES,
+        channels_of_output(2),
     ),
     reference=reference,
     later=(later(3, "Any scale of a quant8 output; before, more than the inputs' product."),),

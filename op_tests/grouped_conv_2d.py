@@ -6,7 +6,6 @@ from nnapi_testkit.op import (
     VALID,
     Op,
     Output,
-    Quantized,
     Scalar,
     activation,
     convolution_cells,
@@ -21,7 +20,7 @@ from nnapi_testkit.op import (
     window_sample,
     windowed,
 )
-from nnapi_testkit.op.families.window import PADDING, PADS, STRIDES
+from nnapi_testkit.op.families.window import PADDING, PADS, STRIDES, channels_of_output
 
 TAIL = (*STRIDES, Scalar("groups", minimum=1), activation(), layout(optional=False))
 
@@ -92,13 +91,7 @@ OP = Op(
             tall={"input": (1, 2, 5, 4), "filter": (6, 3, 3, 2), "padding": VALID},
             wide={"input": (1, 5, 2, 4), "filter": (6, 3, 3, 2), "padding": VALID},
         ),
-        rule(
-            "channels-of-output",
-            "filter",
-            "The channel dimension of a per-channel filter is that of the output's depth.",
-            only=("quant8/per_channel", "quant8_signed/per_channel"),
-            other={"filter": Quantized(channel_dim=3)},
-        ),
+        channels_of_output(3),
     ),
     reference=reference,
     bound=dot(),

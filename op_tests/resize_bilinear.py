@@ -1,26 +1,23 @@
 """RESIZE_BILINEAR: each output pixel blends the four input pixels around its position."""
 
-from math import floor
-from struct import pack, unpack
-
 from nnapi_testkit.op import (
     Op,
     Output,
     Sample,
     Scalar,
-    Tensor,
     bounded_by,
-    layout,
     numeric,
-    rule,
 )
-
-FLAGS = (
-    layout(),
-    Scalar("align_corners", "BOOL", optional=True, default=False, level=4),
-    Scalar("half_pixel_centers", "BOOL", optional=True, default=False, level=4),
+from nnapi_testkit.op.families.resize import (
+    CENTERS,
+    CORNERS,
+    FLAGS,
+    INPUT,
+    RULES,
+    one_alignment,
+    out_shape,
+    out_sizes,
 )
-INPUT = Tensor("input", rank=(4, 4), spatial=True)
 
 
 def neighbours(torch, size, out, align_corners, half_pixel_centers):
@@ -42,7 +39,7 @@ def neighbours(torch, size, out, align_corners, half_pixel_centers):
 
 def blended(torch, input, mix, align_corners, half_pixel_centers, target):
     flags = bool(align_corners), bool(half_pixel_centers)
-    for axis, out in zip((2, 3), sizes(target, *input.shape[2:]), strict=True):
+    for axis, out in zip((2, 3), out_sizes(target, *input.shape[2:]), strict=True):
         low, high, part = neighbours(torch, input.shape[axis], out, *flags)
         share = part.reshape(-1, 1) if axis == 2 else part
         input = mix(input.index_select(axis, low), input.index_select(axis, high), share)
@@ -65,22 +62,6 @@ def open_elements(s):
     return (touched > 0,)
 
 
-def sizes(values, height, width):
-    if values.get("height") is not None:
-        return values["height"], values["width"]
-    return scaled(height, values["scale_h"]), scaled(width, values["scale_w"])
-
-
-def scaled(size, scale):
-    """floor(size * scale), the product in single precision as the scale is: 10 * 0.7f is 7."""
-    return floor(unpack("f", pack("f", size * scale))[0])
-
-
-def shape(f):
-    batch, height, width, depth = f.shape("input")
-    return (batch, *sizes(f.values, height, width), depth)
-
-
 def error(s):
     # A position is a few roundings of a number below the image's size: it is off by 3 u size,
     # which moves the blend by that share of the difference of neighbours, at most 2 max|x|; the
@@ -97,48 +78,20 @@ def sample(name, input, height, width, **more):
     return Sample(name, input=input, **dict(zip(names, (height, width), strict=True)), **more)
 
 
-CORNERS = {"align_corners": True, "half_pixel_centers": False, "level": 4}
-CENTERS = {"align_corners": False, "half_pixel_centers": True, "level": 4}
 OP = Op(
     name="RESIZE_BILINEAR",
     signatures=(
         (INPUT, Scalar("width", minimum=1), Scalar("height", minimum=1), *FLAGS),
         (INPUT, Scalar("scale_w", "real", level=3), Scalar("scale_h", "real", level=3), *FLAGS),
     ),
-    outputs=(Output(shape=shape, like="input", spatial=True),),
+    outputs=(Output(shape=out_shape, like="input", spatial=True),),
     batched=("input",),
     cells=numeric(quant8=3),
-    rules=(
-        rule(
-            "one-way-to-align",
-            "align_corners half_pixel_centers",
-            "If one of align_corners and half_pixel_centers is true, the other is false.",
-            level=4,
-            both={"align_corners": True, "half_pixel_centers": True},
-        ),
-        rule(
-            "input-has-pixels",
-            "input width height",
-            "There is a pixel to take.",
-            level=3,
-            open="No sentence of the documentation says so.",
-            no_width={"input": (1, 2, 0, 2)},
-            no_height={"input": (1, 0, 3, 2)},
-        ),
-        rule(
-            "scale-positive",
-            "scale_w scale_h",
-            "A scale gives a size of at least 1.",
-            level=3,
-            width_zero={"scale_w": 0.0},
-            height_negative={"scale_h": -1.0},
-            too_small={"scale_w": 0.1},
-        ),
-    ),
+    rules=RULES,
     reference=reference,
     bound=bounded_by(error, "(12 size + 6) u max|x|"),
     exempt=open_elements,
-    valid=lambda f: not (f.get("align_corners") and f.get("half_pixel_centers")),
+    valid=one_alignment,
     samples=[
         sample("up", (1, 2, 3, 2), 4, 9),
         sample("same-size", (1, 3, 4, 2), 3, 4),

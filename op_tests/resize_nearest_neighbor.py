@@ -1,8 +1,5 @@
 """RESIZE_NEAREST_NEIGHBOR: each output pixel copies the nearest input pixel."""
 
-from math import floor
-from struct import pack, unpack
-
 from nnapi_testkit.op import (
     DOCUMENTED,
     FIELD,
@@ -12,19 +9,19 @@ from nnapi_testkit.op import (
     Reading,
     Sample,
     Scalar,
-    Tensor,
     exact,
-    layout,
     numeric,
-    rule,
 )
-
-FLAGS = (
-    layout(),
-    Scalar("align_corners", "BOOL", optional=True, default=False, level=4),
-    Scalar("half_pixel_centers", "BOOL", optional=True, default=False, level=4),
+from nnapi_testkit.op.families.resize import (
+    CENTERS,
+    CORNERS,
+    FLAGS,
+    INPUT,
+    RULES,
+    one_alignment,
+    out_shape,
+    out_sizes,
 )
-INPUT = Tensor("input", rank=(4, 4), spatial=True)
 
 
 def sources(torch, size, out, align_corners, half_pixel_centers):
@@ -44,7 +41,7 @@ def sources(torch, size, out, align_corners, half_pixel_centers):
 
 
 def reference(torch, input, align_corners, half_pixel_centers, **target):
-    rows, columns = sizes(target, *input.shape[2:])
+    rows, columns = out_sizes(target, *input.shape[2:])
     flags = bool(align_corners), bool(half_pixel_centers)
     input = input.index_select(2, sources(torch, input.shape[2], rows, *flags))
     return input.index_select(3, sources(torch, input.shape[3], columns, *flags))
@@ -59,7 +56,7 @@ def single_sources(torch, size, out, align_corners, half_pixel_centers):
 
 
 def single(torch, input, align_corners, half_pixel_centers, **target):
-    rows, columns = sizes(target, *input.shape[2:])
+    rows, columns = out_sizes(target, *input.shape[2:])
     flags = bool(align_corners), bool(half_pixel_centers)
     input = input.index_select(2, single_sources(torch, input.shape[2], rows, *flags))
     return input.index_select(3, single_sources(torch, input.shape[3], columns, *flags))
@@ -73,22 +70,6 @@ POSITIONS = Contest(
 )
 
 
-def sizes(values, height, width):
-    if values.get("height") is not None:
-        return values["height"], values["width"]
-    return scaled(height, values["scale_h"]), scaled(width, values["scale_w"])
-
-
-def scaled(size, scale):
-    """floor(size * scale), the product in single precision as the scale is: 10 * 0.7f is 7."""
-    return floor(unpack("f", pack("f", size * scale))[0])
-
-
-def shape(f):
-    batch, height, width, depth = f.shape("input")
-    return (batch, *sizes(f.values, height, width), depth)
-
-
 def sample(name, input, height, width, **more):
     """Output sizes if whole numbers, else scales; NHWC unless said otherwise."""
     names = ("height", "width") if isinstance(height, int) else ("scale_h", "scale_w")
@@ -96,47 +77,19 @@ def sample(name, input, height, width, **more):
     return Sample(name, input=input, nchw=more.pop("nchw", False), **target, **more)
 
 
-CORNERS = {"align_corners": True, "half_pixel_centers": False, "level": 4}
-CENTERS = {"align_corners": False, "half_pixel_centers": True, "level": 4}
 OP = Op(
     name="RESIZE_NEAREST_NEIGHBOR",
     signatures=(
         (INPUT, Scalar("width", minimum=1), Scalar("height", minimum=1), *FLAGS),
         (INPUT, Scalar("scale_w", "real"), Scalar("scale_h", "real"), *FLAGS),
     ),
-    outputs=(Output(shape=shape, like="input", spatial=True),),
+    outputs=(Output(shape=out_shape, like="input", spatial=True),),
     batched=("input",),
     cells=numeric(float32=3, quant8=3),
-    rules=(
-        rule(
-            "one-way-to-align",
-            "align_corners half_pixel_centers",
-            "If one of align_corners and half_pixel_centers is true, the other is false.",
-            level=4,
-            both={"align_corners": True, "half_pixel_centers": True},
-        ),
-        rule(
-            "input-has-pixels",
-            "input width height",
-            "There is a pixel to take.",
-            level=3,
-            open="No sentence of the documentation says so.",
-            no_width={"input": (1, 2, 0, 2)},
-            no_height={"input": (1, 0, 3, 2)},
-        ),
-        rule(
-            "scale-positive",
-            "scale_w scale_h",
-            "A scale gives a size of at least 1.",
-            level=3,
-            width_zero={"scale_w": 0.0},
-            height_negative={"scale_h": -1.0},
-            too_small={"scale_w": 0.1},
-        ),
-    ),
+    rules=RULES,
     reference=reference,
     bound=exact(),
-    valid=lambda f: not (f.get("align_corners") and f.get("half_pixel_centers")),
+    valid=one_alignment,
     samples=[
         sample("up", (1, 2, 3, 2), 4, 9),
         sample("down", (2, 6, 4, 3), 3, 2),

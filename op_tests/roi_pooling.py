@@ -5,14 +5,10 @@ from nnapi_testkit.op import (
     Op,
     Output,
     Sample,
-    but,
-    longer,
     nan_operands,
-    rule,
     selected,
-    sizes,
 )
-from nnapi_testkit.op.families.boxes import cells_with, regions
+from nnapi_testkit.op.families.boxes import cells_with, region_rules, regions
 
 
 def reference(torch, input, rois, batches, out_height, out_width, ratio_h, ratio_w):
@@ -71,56 +67,7 @@ OP = Op(
     ),
     batched=("rois", "batches"),
     cells=cells_with("rois"),
-    rules=(
-        *sizes(sample="uneven", rois="regions four", batches="regions"),
-        rule(
-            "four-coordinates",
-            "rois",
-            "A region is (x1, y1, x2, y2).",
-            five={"rois": longer("rois", 1)},
-        ),
-        rule(
-            "batch-in-input",
-            "input batches",
-            "A batch index is one of the input's batches.",
-            one_beyond={"batches": but("batches", -1, 1)},
-            negative={"batches": but("batches", 0, -1)},
-            far={"batches": but("batches", -1, 2**31 - 1)},
-        ),
-        rule(
-            "corners-in-order",
-            "rois",
-            "A region satisfies x1 <= x2 and y1 <= y2.",
-            sample="uneven",
-            horizontal={"rois": but("rois", (1, 2), 0.0)},
-            vertical={"rois": but("rois", (1, 3), 0.0)},
-        ),
-        rule(
-            "map-has-pixels",
-            "input",
-            "There is a pixel to take.",
-            open="No sentence of the documentation says so.",
-            no_width={"input": (1, 6, 0, 2)},
-            no_height={"input": (1, 0, 8, 2)},
-        ),
-        rule(
-            "regions-finite",
-            "rois",
-            "A region is finite.",
-            only=("float32", "float16"),
-            open="No sentence of the documentation says so.",
-            infinite={"rois": but("rois", (0, 2), float("inf"))},
-            below={"rois": but("rois", (0, 1), float("-inf"))},
-        ),
-        rule(
-            "ratios-positive",
-            "ratio_h ratio_w",
-            "The ratio of image to feature map is positive.",
-            zero_height={"ratio_h": 0.0},
-            negative_width={"ratio_w": -1.0},
-            negative_height={"ratio_h": -2.0},
-        ),
-    ),
+    rules=region_rules("uneven", "uneven", 1),
     reference=reference,
     fixed=frozenset("*"),
     bound=selected(),

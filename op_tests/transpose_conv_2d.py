@@ -5,7 +5,6 @@ from nnapi_testkit.op import (
     VALID,
     Op,
     Output,
-    Quantized,
     activation,
     convolution_cells,
     convolution_data,
@@ -19,7 +18,7 @@ from nnapi_testkit.op import (
     sizes,
     window_sample,
 )
-from nnapi_testkit.op.families.window import PADDING, PADS, STRIDES
+from nnapi_testkit.op.families.window import PADDING, PADS, STRIDES, channels_of_output
 
 TAIL = (*STRIDES, activation(), layout(optional=False))
 
@@ -147,13 +146,7 @@ OP = Op(
             width={"pad_left": 5, "pad_right": 6},
             height={"pad_top": 9},
         ),
-        rule(
-            "channels-of-output",
-            "filter",
-            "The channel dimension of a per-channel filter is that of the output's depth.",
-            only=("quant8/per_channel", "quant8_signed/per_channel"),
-            other={"filter": Quantized(channel_dim=3)},
-        ),
+        channels_of_output(3),
     ),
     reference=reference,
     bound=dot(),

@@ -62,10 +62,7 @@ def python_codes(table: dict[str, Any]) -> str:
         lines.append("}")
 
     mapping("OPERATION_SINCE", "int", {k: v["since"] for k, v in table["operations"].items()})
-    mapping("OPERAND_SINCE", "int", {k: v["since"] for k, v in table["operand_types"].items()})
-    mapping("OPERAND_BYTES", "int", {k: v["bytes"] for k, v in table["operand_types"].items()})
     mapping("OPERAND_KIND", "str", {k: v["kind"] for k, v in table["operand_types"].items()})
-    mapping("FUNCTION_SINCE", "int", {k: v["since"] for k, v in table["functions"].items()})
     lines.append("")
     lines.extend(f"{key} = {value}" for key, value in table["limits"].items())
     return "\n".join(lines) + "\n"

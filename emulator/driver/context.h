@@ -93,11 +93,13 @@ public:
     std::span<const int32_t> intsOf(Ref ref) const {
         return {in<int32_t>(ref.index), input(ref.index).count()};
     }
+    bool isKnown(Ref ref) const { return has(ref); }
     std::optional<float> realValue(Ref ref) const {
         if (!has(ref)) return std::nullopt;
         return real(ref.index);
     }
     std::optional<bool> flagOf(Ref ref) const { return flag(ref.index); }
+    float scaleOf(Ref ref) const { return input(ref.index).scale; }
     void integer(Ref ref, int32_t least, int32_t most) const {
         if (has(ref)) integer(ref.index, least, most);
     }

@@ -163,37 +163,6 @@ void OpView::sameShape(std::initializer_list<Ref> refs) const {
     }
 }
 
-namespace {
-
-/// Dimension `i` from the last one on; 1 beyond the first, null where it is unknown.
-std::optional<uint32_t> dimFromLast(const OpView& v, Ref ref, uint32_t rank, uint32_t i) {
-    return i < rank ? v.dimOf(ref, rank - 1 - i) : std::optional<uint32_t>(1);
-}
-
-/// What two dimensions broadcast to as far as that is certain: a known one other than 1 decides.
-std::optional<uint32_t> broadcastDim(std::optional<uint32_t> x, std::optional<uint32_t> y) {
-    if (y && *y != 1) return y;
-    if (x && *x != 1) return x;
-    return x && y ? x : std::nullopt;
-}
-
-}  // namespace
-
-void OpView::broadcast(Ref a, Ref b, Ref result) const {
-    const auto rankA = rankOf(a), rankB = rankOf(b), rankResult = rankOf(result);
-    if (!rankA || !rankB) return;
-    const uint32_t rank = std::max(*rankA, *rankB);
-    if (rankResult && *rankResult != rank) refuse(result, "has the wrong rank");
-    for (uint32_t i = 0; i < rank; i++) {
-        const auto x = dimFromLast(*this, a, *rankA, i), y = dimFromLast(*this, b, *rankB, i);
-        if (x && y && *x != *y && *x != 1 && *y != 1) refuse("incompatible dimensions");
-        const auto expected = broadcastDim(x, y);
-        // With one side unknown and the other above 1, an empty result is still possible.
-        const auto given = rankResult ? dimOf(result, rank - 1 - i) : std::nullopt;
-        if (expected && given && *given != *expected) refuse(result, "has a wrong dimension");
-    }
-}
-
 const Operand* OpView::constant(Ref ref, size_t size) const {
     const Operand& operand = (*this)[ref];
     if (operand.lifetime != Lifetime::CONSTANT || operand.length < size) return nullptr;

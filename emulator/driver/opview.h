@@ -86,8 +86,6 @@ public:
     void sameDim(Ref a, uint32_t axisA, Ref b, uint32_t axisB, When when = When::LATER) const;
     void sameRank(std::initializer_list<Ref> refs, When when = When::LATER) const;
     void sameShape(std::initializer_list<Ref> refs) const;
-    /// `result` has the broadcast shape of `a` and `b` (trailing dimensions, 1 stretches).
-    void broadcast(Ref a, Ref b, Ref result) const;
 
     // --- values ---------------------------------------------------------------------------
     /// The value of a constant scalar, or nothing when it is not constant.
@@ -112,6 +110,8 @@ public:
     /// A constant INT32 scalar; the elements of a constant TENSOR_INT32, empty when it is not.
     std::optional<int32_t> intOf(Ref ref) const { return value<int32_t>(ref); }
     std::span<const int32_t> intsOf(Ref ref) const { return values<int32_t>(ref); }
+    /// Whether the model tells the elements of an INT32 or a TENSOR_INT32.
+    bool isKnown(Ref ref) const { return constant(ref, sizeof(int32_t)) != nullptr; }
     /// A BOOL scalar where the model tells it; false where it is omitted or not in the list.
     std::optional<bool> flagOf(Ref ref) const {
         if (!has(ref)) return false;
@@ -129,6 +129,7 @@ public:
     void optionalFlag(Ref ref, int level);
 
     // --- quantization ---------------------------------------------------------------------
+    float scaleOf(Ref ref) const { return (*this)[ref].scale; }
     /// Equal scale and zero point (nothing to check for other types).
     void sameQuant(std::initializer_list<Ref> refs, When when = When::LATER) const;
     /// Exactly this scale and zero point, when the operand is quantized.

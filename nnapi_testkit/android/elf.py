@@ -11,7 +11,7 @@ from nnapi_testkit.errors import KitError
 __all__ = ["Elf", "Note", "Segment", "read_elf"]
 
 PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_NOTE, PT_TLS = 1, 2, 3, 4, 7
-DT_NEEDED, DT_STRTAB, DT_SYMTAB, DT_SONAME = 1, 5, 6, 14
+DT_NEEDED, DT_STRTAB, DT_SYMTAB = 1, 5, 6
 DT_HASH = 4
 
 
@@ -52,7 +52,6 @@ class Elf:
     segments: tuple[Segment, ...]
     interpreter: str
     needed: tuple[str, ...]
-    soname: str
     notes: tuple[Note, ...]
     undefined: frozenset[str]
     defined: frozenset[str]
@@ -112,7 +111,6 @@ def _parse(data: bytes) -> Elf:
         segments=segments,
         interpreter=interpreter,
         needed=tuple(_string(data, strings + at) for tag, at in dynamic if tag == DT_NEEDED),
-        soname=_string(data, strings + values[DT_SONAME]) if DT_SONAME in values else "",
         notes=tuple(notes),
         undefined=undefined,
         defined=defined,

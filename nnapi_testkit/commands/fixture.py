@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from types import TracebackType
 from typing import TypeVar
 
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 from numpy.typing import ArrayLike, NDArray
 
 from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.closing import Closing
 from nnapi_testkit.commands.chosen import settings_of
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.judge.verdict import Record, Verdict
@@ -33,7 +33,7 @@ __all__ = ["Nnapi"]
 _Fixture = TypeVar("_Fixture", bound="Nnapi")
 
 
-class Nnapi:
+class Nnapi(Closing):
     """Runs and judges models on one target; open as long as the test session.
 
         def test_my_model(nnapi):
@@ -57,15 +57,8 @@ class Nnapi:
         """Return the fixture for pytest's `--nnapi-...` options."""
         return cls(settings_of(lambda name: config.getoption(f"nnapi_{name}"), None))
 
-    def __enter__(self: _Fixture) -> _Fixture:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End the runner, if a check has started one."""
         if self._runner is not None:
             self._runner.close()
             self._runner = None

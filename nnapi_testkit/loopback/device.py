@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 
 from nnapi_testkit import paths
+from nnapi_testkit.closing import Closing
 from nnapi_testkit.loopback.commands import Shell
 from nnapi_testkit.loopback.faults import Faults
 from nnapi_testkit.loopback.files import serve_files
@@ -85,7 +85,7 @@ SERVICE = "/vendor/bin/hw/android.hardware.neuralnetworks-service-loopback"
 Strike = Callable[[Shell], bool]  # whether the command goes on
 
 
-class LoopbackDevice:
+class LoopbackDevice(Closing):
     """A device that adb can connect to, on a loopback port.
 
     It reports an ABI of its own, `linux-MACHINE`: the runner that goes with it is this machine's.
@@ -131,7 +131,7 @@ class LoopbackDevice:
         self._environment = self._furnish(library or paths.driver_library())
         self._environment.update(environment or {})
         self._closed = False
-        self._started = self._booted = time.monotonic()
+        self._started = time.monotonic()
         self._down_until = 0.0
         self._listener = socket.create_server(("127.0.0.1", port))
         self.port = int(self._listener.getsockname()[1])
@@ -400,17 +400,6 @@ class LoopbackDevice:
             shell.process.wait()
         shutil.rmtree(self.root, ignore_errors=True)
         self._folder.cleanup()
-
-    def __enter__(self) -> LoopbackDevice:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _words(text: str) -> list[str]:

@@ -14,12 +14,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 import torch
 
 from nnapi_testkit import paths
+from nnapi_testkit.closing import Closing
 from nnapi_testkit.judge.verdict import Verdict
 from nnapi_testkit.mobile.files import InputSets
 from nnapi_testkit.spec.codes import ResultCode
@@ -83,7 +83,7 @@ def _named(error: str) -> str:
     return f"{function} returned {ResultCode(int(found[2])).name}"
 
 
-class Runtime:
+class Runtime(Closing):
     """The child process; it starts with the first model and again after a crash.
 
     Args:
@@ -159,17 +159,6 @@ class Runtime:
         """End the child; a second call does nothing."""
         self._stop()
         self._folder.cleanup()
-
-    def __enter__(self) -> Runtime:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _start(self) -> None:
         reading, writing = os.pipe()

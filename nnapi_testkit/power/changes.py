@@ -33,7 +33,6 @@ REDUCTIONS = (
     "REDUCE_ANY",
     "REDUCE_ALL",
 )
-COMPARISONS = ("EQUAL", "NOT_EQUAL", "LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL")
 RESIZES = ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR")
 SPATIAL = (*SLIDING, "DEPTH_TO_SPACE", "SPACE_TO_DEPTH", *RESIZES, "INSTANCE_NORMALIZATION")
 REGIONS = ("ROI_ALIGN", "ROI_POOLING")
@@ -111,7 +110,6 @@ SEEN_DEPTHWISE = "tensorflow/tensorflow#57475 (DEPTHWISE_CONV_2D on Snapdragon)"
 SEEN_LAYOUT = "microsoft/onnxruntime#15949, #16095 (axes and layouts)"
 SEEN_RESIZE = "tensorflow/tensorflow#28963; LiteRT nnapi_delegate.cc (driver differences)"
 SEEN_CODES = "tensorflow/tensorflow#39923, #45394 (quantized models differ)"
-SEEN_OPTIONAL = "alibaba/MNN#3299; TFLite's note on optional tensors of NNAPI 1.0"
 SEEN_RESTRICTIONS = "LiteRT nnapi_delegate.cc (restrictions by operation)"
 SEEN_ARGUMENTS = "intel/webml-polyfill#393 (arguments read otherwise)"
 SEEN_CELLS = "LiteRT acceleration_test_list.cc (recurrent cells left out)"

@@ -37,7 +37,6 @@ CHECKS = frozenset(
         "sameDim",
         "sameRank",
         "sameShape",
-        "broadcast",
         "integer",
         "activation",
         "paddingScheme",
@@ -52,7 +51,7 @@ FREE_CHECKS = frozenset({"fail", "refuse"})
 CONTEXTS = frozenset({"c", "context"})  # what kernels call their Context; else it is an OpView
 # Methods of OpView that every kernel calls by a name of its own: there each call is a rule.
 INSIDE = {
-    "driver/opview.cpp": frozenset({"sameQuant", "quant", "bias", "broadcast", "sameRank"}),
+    "driver/opview.cpp": frozenset({"sameQuant", "quant", "bias", "sameRank"}),
     "driver/context.cpp": frozenset({"setShape"}),
 }
 SWAPS = {

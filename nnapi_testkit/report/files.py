@@ -7,8 +7,8 @@ import errno
 import os
 import tempfile
 from pathlib import Path
-from types import TracebackType
 
+from nnapi_testkit.closing import Closing
 from nnapi_testkit.errors import KitError
 
 __all__ = ["LineLog", "write_whole"]
@@ -36,7 +36,7 @@ def write_whole(path: Path, text: str) -> None:
                 os.unlink(temporary)
 
 
-class LineLog:
+class LineLog(Closing):
     """An append-only file in which every line is complete, whatever happens in between.
 
     Lines are gathered and written in one call; if a call writes only a part (a full disk), the
@@ -92,17 +92,6 @@ class LineLog:
         finally:
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)
-
-    def __enter__(self) -> LineLog:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _cannot(path: Path, error: OSError) -> KitError:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import TracebackType
 
 from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.closing import Closing
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.judge.agreement import Agreement
 from nnapi_testkit.judge.second import contested
@@ -50,7 +50,7 @@ class _Failed:
     result: Result | None = None
 
 
-class Lane:
+class Lane(Closing):
     """Runs blocks of cases on one target, one after another, without threads.
 
     The runner is a process of its own, here or in a device, so it computes the next case while
@@ -81,17 +81,6 @@ class Lane:
     def given_up(self) -> bool:
         """Whether infrastructure errors in a row have ended this lane's use of its target."""
         return self._failures_in_row >= BREAKER
-
-    def __enter__(self) -> Lane:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the runners; `faults` is whole then."""

@@ -10,8 +10,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
-from types import TracebackType
 
+from nnapi_testkit.closing import Closing
 from nnapi_testkit.model.case import Case, Ending, Result, Stage
 from nnapi_testkit.model.wire import (
     Bye,
@@ -28,6 +28,7 @@ from nnapi_testkit.model.wire import (
     encode_case,
     encode_head,
 )
+from nnapi_testkit.spec.codes import DeviceTypeCode
 from nnapi_testkit.targets.base import InfraError, RunnerKilled, TargetError
 from nnapi_testkit.targets.channel import Channel, PipeChannel
 
@@ -40,10 +41,10 @@ MOST_KILLS = 3  # of a runner over one case, after which it is the case that kil
 MOST_WORDS = 300  # of what a driver's process printed last
 MOST_SINGLE = 100  # cases that are sent one by one after a kill
 GRACE_SECONDS = 20.0  # how much later than the runner's own deadlines its silence is an error
-DEVICE_TYPES = {0: "unknown", 1: "other", 2: "cpu", 3: "gpu", 4: "accelerator"}
+DEVICE_TYPES = {int(code): code.name.removeprefix("DEVICE_").lower() for code in DeviceTypeCode}
 
 
-class RunnerSession:
+class RunnerSession(Closing):
     """Keeps one runner and its worker alive across batches.
 
     Args:
@@ -433,17 +434,6 @@ class RunnerSession:
             if isinstance(message, Bye):
                 self.farewell = message
         channel.ending(self._grace)
-
-    def __enter__(self) -> RunnerSession:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def library_facts(name: str, library: Library, wanted: str, page_size: int) -> dict[str, object]:

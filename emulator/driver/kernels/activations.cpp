@@ -9,18 +9,6 @@
 namespace nnapi {
 namespace {
 
-void validateUnary(OpView& v, uint32_t mostRank) {
-    v.sameType({in(0), out(0)});
-    v.rank(in(0), 1, mostRank, When::AT_ONCE);
-    v.sameShape({in(0), out(0)});
-}
-
-template <uint32_t mostRank>
-void prepare(Context& c) {
-    requireRank(c, 0, 1, mostRank);
-    c.setShape(0, c.shape(0));
-}
-
 bool isReal(Type type) { return type == TENSOR_FLOAT32 || type == TENSOR_FLOAT16; }
 
 // --- RELU, RELU1, RELU6 ---------------------------------------------------------------------
@@ -103,7 +91,7 @@ void executeElu(Context& c) {
 
 void prepareElu(Context& c) {
     requireElements(c);
-    prepare<kAnyRank>(c);
+    prepareUnary<kAnyRank>(c);
 }
 
 // --- HARD_SWISH -----------------------------------------------------------------------------
@@ -130,16 +118,16 @@ void executeHardSwish(Context& c) {
 }
 
 const Register registered({
-    {ANEURALNETWORKS_RELU, "RELU", validateRelu, prepare<4>,
+    {ANEURALNETWORKS_RELU, "RELU", validateRelu, prepareUnary<4>,
      executeRelu<ANEURALNETWORKS_FUSED_RELU>},
-    {ANEURALNETWORKS_RELU1, "RELU1", validateRelu, prepare<4>,
+    {ANEURALNETWORKS_RELU1, "RELU1", validateRelu, prepareUnary<4>,
      executeRelu<ANEURALNETWORKS_FUSED_RELU1>},
-    {ANEURALNETWORKS_RELU6, "RELU6", validateRelu, prepare<4>,
+    {ANEURALNETWORKS_RELU6, "RELU6", validateRelu, prepareUnary<4>,
      executeRelu<ANEURALNETWORKS_FUSED_RELU6>},
-    {ANEURALNETWORKS_LOGISTIC, "LOGISTIC", validateLogistic, prepare<4>, executeLogistic},
-    {ANEURALNETWORKS_TANH, "TANH", validateTanh, prepare<4>, executeTanh},
+    {ANEURALNETWORKS_LOGISTIC, "LOGISTIC", validateLogistic, prepareUnary<4>, executeLogistic},
+    {ANEURALNETWORKS_TANH, "TANH", validateTanh, prepareUnary<4>, executeTanh},
     {ANEURALNETWORKS_ELU, "ELU", validateElu, prepareElu, executeElu},
-    {ANEURALNETWORKS_HARD_SWISH, "HARD_SWISH", validateHardSwish, prepare<kAnyRank>,
+    {ANEURALNETWORKS_HARD_SWISH, "HARD_SWISH", validateHardSwish, prepareUnary<kAnyRank>,
      executeHardSwish},
 });
 

@@ -120,18 +120,21 @@ void executeGather(Context& c) {
 
 // --- FILL -----------------------------------------------------------------------------------
 
+/// The rules on the output's shape as an operand, and that shape where it is known.
 template <class Where>
-Shape filled(const Where& where, std::span<const int32_t> dims) {
-    where.require(!dims.empty() && dims.size() <= kAnyRank, "the output rank is out of range");
+std::optional<Shape> filled(const Where& where) {
+    const auto dims = intVector(where, in(0));
+    if (!dims) return std::nullopt;
+    where.require(!dims->empty() && dims->size() <= kAnyRank, "the output rank is out of range");
     Shape shape;
-    for (int32_t dim : dims) pushDim(where, shape, dim);
+    for (int32_t dim : *dims) pushDim(where, shape, dim);
     return shape;
 }
 
 void validateFill(OpView& v) {
     v.inputs(2);
     v.outputs(1);
-    validateIntVector(v, in(0));
+    v.type(in(0), TENSOR_INT32);
     const Type type =
         v.type(out(0), {{TENSOR_FLOAT16, 4}, {TENSOR_FLOAT32, 4}, {TENSOR_INT32, 4}});
     if (type == TENSOR_INT32) {
@@ -141,12 +144,11 @@ void validateFill(OpView& v) {
     }
     v.rank(out(0), 1, kAnyRank);
     if (const auto length = v.dimOf(in(0), 0)) v.rank(out(0), *length);
-    const auto dims = v.values<int32_t>(in(0));
-    if (!dims.empty()) expectShape(v, out(0), filled(v, dims));
+    if (const auto shape = filled(v)) expectShape(v, out(0), *shape);
 }
 
 void prepareFill(Context& c) {
-    const Shape shape = filled(c, intVector(c, 0));
+    const Shape shape = *filled(c);
     c.setShape(0, shape);
 }
 
@@ -161,6 +163,11 @@ void executeFill(Context& c) {
 
 // --- RANK -----------------------------------------------------------------------------------
 
+template <class Where>
+void checkRank(const Where& where) {
+    where.rank(in(0), 1, kAnyRank);
+}
+
 void validateRank(OpView& v) {
     v.inputs(1);
     v.outputs(1);
@@ -174,12 +181,12 @@ void validateRank(OpView& v) {
                    {TENSOR_QUANT16_ASYMM, 4},
                    {TENSOR_QUANT8_SYMM, 4},
                    {TENSOR_QUANT8_ASYMM_SIGNED, 4}});
-    v.rank(in(0), 1, kAnyRank);
+    checkRank(v);
     v.scalar(out(0), INT32);
 }
 
 void prepareRank(Context& c) {
-    requireRank(c, 0, 1, kAnyRank);
+    checkRank(c);
     c.setShape(0, Shape{});
 }
 

@@ -4,20 +4,28 @@
 #include <algorithm>
 #include <optional>
 
+#include "../ref.h"
 #include "../tensor.h"
 
 namespace nnapi {
 
-/// The broadcast shape, or nothing when a pair of dimensions is incompatible. Dimension 0 (an
-/// empty tensor) goes with 0 and 1.
-inline std::optional<Shape> broadcastShape(const Shape& a, const Shape& b) {
+/// The rule on two inputs, and their broadcast shape as far as it is certain, 0 elsewhere; nothing
+/// where a rank is not known. At execution dimension 0 is an empty tensor's: it goes with 0 and 1.
+template <class Where>
+std::optional<Shape> broadcastShape(const Where& where, Ref a, Ref b) {
+    const auto rankA = where.rankOf(a), rankB = where.rankOf(b);
+    if (!rankA || !rankB) return std::nullopt;
+    const uint32_t rank = std::max(*rankA, *rankB);
+    const auto dim = [&](Ref ref, uint32_t own, uint32_t axis) {
+        return axis + own < rank ? std::optional(1u) : where.dimOf(ref, axis + own - rank);
+    };
     Shape result;
-    const uint32_t rank = std::max(a.rank, b.rank);
-    for (uint32_t i = 0; i < rank; i++) {
-        const uint32_t x = i + a.rank < rank ? 1 : a[i + a.rank - rank];
-        const uint32_t y = i + b.rank < rank ? 1 : b[i + b.rank - rank];
-        if (x != y && x != 1 && y != 1) return std::nullopt;
-        result.push(x == 1 ? y : x);
+    for (uint32_t axis = 0; axis < rank; axis++) {
+        const auto x = dim(a, *rankA, axis), y = dim(b, *rankB, axis);
+        where.require(!x || !y || *x == *y || *x == 1 || *y == 1,
+                      "the dimensions of the inputs are not compatible");
+        // A known dimension other than 1 decides.
+        result.push(y && *y != 1 ? *y : x && *x != 1 ? *x : x && y ? 1 : 0);
     }
     return result;
 }

@@ -20,9 +20,7 @@ void validate(OpView& v) {
                    {TENSOR_QUANT8_ASYMM_SIGNED, 4}});
     v.sameType({in(0), in(1)});
     v.type(out(0), TENSOR_BOOL8);
-    v.rank(in(0), 1, kAnyRank);
-    v.rank(in(1), 1, kAnyRank);
-    v.broadcast(in(0), in(1), out(0));
+    validateBroadcast(v, kAnyRank);
 }
 
 void prepare(Context& c) {

@@ -12,12 +12,6 @@
 namespace nnapi {
 namespace {
 
-template <uint32_t mostRank>
-void prepare(Context& c) {
-    requireRank(c, 0, 1, mostRank);
-    c.setShape(0, c.shape(0));
-}
-
 // --- QUANTIZE -------------------------------------------------------------------------------
 
 void validateQuantize(OpView& v) {
@@ -25,8 +19,7 @@ void validateQuantize(OpView& v) {
     v.outputs(1);
     v.type(in(0), {{TENSOR_FLOAT16, 3}, {TENSOR_FLOAT32, 3}});
     v.type(out(0), {{TENSOR_QUANT8_ASYMM, 3}, {TENSOR_QUANT8_ASYMM_SIGNED, 4}});
-    v.rank(in(0), 1, kAnyRank);
-    v.sameShape({in(0), out(0)});
+    checkUnary(v, kAnyRank, When::LATER);
 }
 
 double asDouble(float value) { return value; }
@@ -84,8 +77,7 @@ void validateDequantize(OpView& v) {
                    {TENSOR_QUANT8_SYMM_PER_CHANNEL, 3},
                    {TENSOR_QUANT8_ASYMM_SIGNED, 4}});
     v.type(out(0), {{TENSOR_FLOAT16, 3}, {TENSOR_FLOAT32, 1}});
-    v.rank(in(0), 1, 4, When::AT_ONCE);
-    v.sameShape({in(0), out(0)});
+    checkUnary(v, 4, When::AT_ONCE);
 }
 
 void store(float* to, double value) { *to = static_cast<float>(value); }
@@ -117,7 +109,7 @@ void dequantizeAll(Context& c) {
 }
 
 void prepareDequantize(Context& c) {
-    prepare<4>(c);
+    prepareUnary<4>(c);
     if (const ChannelQuant* channels = c.input(0).channels) {
         const Shape& shape = c.shape(0);
         c.require(channels->channelDim < shape.rank &&
@@ -159,8 +151,7 @@ void validateCast(OpView& v) {
     const Type to = v[out(0)].type;
     v.require(from == to || (isCastable(from) && isCastable(to)),
               "this input type is not cast to this output type", When::AT_ONCE);
-    v.rank(in(0), 1, kAnyRank);
-    v.sameShape({in(0), out(0)});
+    checkUnary(v, kAnyRank, When::LATER);
 }
 
 // Values that the target type does not hold are left open by the reference.
@@ -229,10 +220,10 @@ void executeCast(Context& c) {
 }
 
 const Register registered({
-    {ANEURALNETWORKS_QUANTIZE, "QUANTIZE", validateQuantize, prepare<kAnyRank>, executeQuantize},
+    {ANEURALNETWORKS_QUANTIZE, "QUANTIZE", validateQuantize, prepareUnary<kAnyRank>, executeQuantize},
     {ANEURALNETWORKS_DEQUANTIZE, "DEQUANTIZE", validateDequantize, prepareDequantize,
      executeDequantize},
-    {ANEURALNETWORKS_CAST, "CAST", validateCast, prepare<kAnyRank>, executeCast},
+    {ANEURALNETWORKS_CAST, "CAST", validateCast, prepareUnary<kAnyRank>, executeCast},
 });
 
 }  // namespace

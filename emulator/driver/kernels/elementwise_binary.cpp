@@ -20,9 +20,7 @@ void checkFuse(const Where& where) {
 /// Beside the types of input 0.
 void validateCommon(OpView& v) {
     v.sameType({in(0), in(1), out(0)});
-    v.rank(in(0), 1, 4, When::AT_ONCE);
-    v.rank(in(1), 1, 4, When::AT_ONCE);
-    v.broadcast(in(0), in(1), out(0));
+    validateBroadcast(v, 4, When::AT_ONCE);
     checkFuse(v);
 }
 

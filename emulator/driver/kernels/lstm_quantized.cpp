@@ -142,9 +142,24 @@ constexpr size_t kCellClip = 24, kProjectionClip = 25;
 constexpr size_t kMatmulScale = 26;  // four: one for each gate
 constexpr size_t kHiddenZero = 30, kHiddenScale = 31;
 
-/// Rules on scalars, where `value(i)` tells what is known of them.
-template <class View, class Value>
-void checkScalars(const View& view, Value value) {
+/// The scale of a bias: "the product of input and weights scales".
+/// Reading: 0 stands for the product. With layer normalization the bias is added to what has no
+/// such scale any more, so there a bias keeps the one that it has.
+constexpr const char* kBiasRule =
+    "a bias must have the scale of its input times that of its weights, or 0";
+bool isBiasScale(float scale, double input, float weights) {
+    const double expected = input * static_cast<double>(weights);
+    const double difference = std::fabs(static_cast<double>(scale) - expected);
+    return scale == 0 || difference <= expected * kBiasTolerance;
+}
+double biasScale(const Tensor& bias, double input, const Tensor& weights) {
+    return bias.scale != 0 ? static_cast<double>(bias.scale) : input * weights.scale;
+}
+
+/// Rules on scalars, and on the bias whose scale hangs on one.
+template <class View>
+void checkScalars(const View& view) {
+    const auto value = [&](size_t i) { return view.realValue(in(i)); };
     for (size_t i : {kCellClip, kProjectionClip}) {
         if (const auto limit = value(i)) {
             view.require(*limit >= 0, "a clipping threshold must not be negative");
@@ -166,20 +181,11 @@ void checkScalars(const View& view, Value value) {
                          "the scale of the hidden state must be positive");
         }
     }
-}
-
-/// The scale of a bias: "the product of input and weights scales".
-/// Reading: 0 stands for the product. With layer normalization the bias is added to what has no
-/// such scale any more, so there a bias keeps the one that it has.
-constexpr const char* kBiasRule =
-    "a bias must have the scale of its input times that of its weights, or 0";
-bool isBiasScale(float scale, double input, float weights) {
-    const double expected = input * static_cast<double>(weights);
-    const double difference = std::fabs(static_cast<double>(scale) - expected);
-    return scale == 0 || difference <= expected * kBiasTolerance;
-}
-double biasScale(const Tensor& bias, double input, const Tensor& weights) {
-    return bias.scale != 0 ? static_cast<double>(bias.scale) : input * weights.scale;
+    const Ref bias = in(kPlaces.projectionBias), weights = in(kPlaces.projection);
+    const auto hidden = value(kHiddenScale);
+    view.require(!view.has(bias) || !view.has(weights) || !hidden ||
+                     isBiasScale(view.scaleOf(bias), *hidden, view.scaleOf(weights)),
+                 kBiasRule);
 }
 
 template <class Where>
@@ -229,14 +235,10 @@ void validateQuantized(OpView& v) {
     v.type(out(1), TENSOR_QUANT16_SYMM);
     v.type(out(2), TENSOR_QUANT8_ASYMM_SIGNED);
 
-    checkScalars(v, [&](size_t i) { return v.value<float>(in(i)); });
+    checkScalars(v);
     const Ref bias = in(kPlaces.projectionBias);
     if (v.has(bias) && v.has(in(kPlaces.projection))) {
         v.require(v[bias].zeroPoint == 0, "the projection bias must have zero point 0");
-        if (const auto hidden = v.value<float>(in(kHiddenScale))) {
-            v.require(isBiasScale(v[bias].scale, *hidden, v[in(kPlaces.projection)].scale),
-                      kBiasRule);
-        }
     }
     Dims dims = checkQuantized(v);
     dims.match(v, out(0), {BATCH, OUTPUTS});
@@ -246,14 +248,7 @@ void validateQuantized(OpView& v) {
 
 void prepareQuantized(Context& c) {
     const Dims dims = checkQuantized(c);
-    checkScalars(c, [&](size_t i) {
-        return c.has(i) ? std::optional<float>(c.scalar<float>(i)) : std::nullopt;
-    });
-    if (c.has(kPlaces.projectionBias)) {
-        c.require(isBiasScale(c.input(kPlaces.projectionBias).scale,
-                              c.scalar<float>(kHiddenScale), c.input(kPlaces.projection).scale),
-                  kBiasRule);
-    }
+    checkScalars(c);
     c.setShape(0, {dims[BATCH], dims[OUTPUTS]});
     c.setShape(1, {dims[BATCH], dims[UNITS]});
     c.setShape(2, {dims[BATCH], dims[OUTPUTS]});

@@ -4,6 +4,7 @@
 #include "broadcast.h"
 #include "kernel.h"
 #include "quantize.h"
+#include "rules.h"
 
 namespace nnapi {
 
@@ -88,15 +89,22 @@ void mapQuantized(Context& c, F f) {
 
 // --- two inputs, broadcast ------------------------------------------------------------------
 
-/// `prepare` of an operation that broadcasts input 0 and input 1.
+/// The rules on the shapes of inputs 0 and 1 that broadcast, and the output's as far as it is
+/// certain; `ranks`: when the rule on ranks is due.
+template <class Where>
+std::optional<Shape> checkBroadcast(const Where& where, uint32_t mostRank, When ranks) {
+    for (Ref input : {in(0), in(1)}) where.rank(input, 1, mostRank, ranks);
+    return broadcastShape(where, in(0), in(1));
+}
+
+/// For the model: the rules on such an operation's shapes.
+inline void validateBroadcast(const OpView& v, uint32_t mostRank, When ranks = When::LATER) {
+    if (const auto shape = checkBroadcast(v, mostRank, ranks)) expectShape(v, out(0), *shape);
+}
+
+/// At execution: the same, and the output's shape.
 inline void prepareBroadcast(Context& c, uint32_t mostRank) {
-    for (size_t i = 0; i < 2; i++) {
-        c.require(c.shape(i).rank >= 1 && c.shape(i).rank <= mostRank,
-                  "an input has a rank that the operation does not take");
-    }
-    const auto shape = broadcastShape(c.shape(0), c.shape(1));
-    c.require(shape.has_value(), "the dimensions of the inputs are not compatible");
-    c.setShape(0, *shape);
+    c.setShape(0, *checkBroadcast(c, mostRank, When::LATER));
 }
 
 /// z[i] = f(x[i * stepA], y[i * stepB]), of the steps one at least 1.

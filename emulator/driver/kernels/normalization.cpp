@@ -184,6 +184,12 @@ void executeLrn(Context& c) {
 
 constexpr size_t kGamma = 1, kOffset = 2, kEpsilon = 3, kLayout = 4;
 
+template <class Where>
+void checkInstance(const Where& where) {
+    where.rank(in(0), 4);
+    where.sameShape({in(0), out(0)});
+}
+
 void validateInstance(OpView& v) {
     v.inputs(5);
     v.outputs(1);
@@ -191,12 +197,11 @@ void validateInstance(OpView& v) {
     v.sameType({in(0), out(0)});
     for (size_t i : {kGamma, kOffset, kEpsilon}) v.realScalar(in(i), type);
     v.scalar(in(kLayout), BOOL);
-    v.rank(in(0), 4);
-    v.sameShape({in(0), out(0)});
+    checkInstance(v);
 }
 
 void prepareInstance(Context& c) {
-    requireRank(c, 0, 4, 4);
+    checkInstance(c);
     c.setShape(0, c.shape(0));
 }
 

@@ -11,9 +11,7 @@ namespace {
 
 void validateCommon(OpView& v) {
     v.sameType({in(0), in(1), out(0)});
-    v.rank(in(0), 1, kAnyRank);
-    v.rank(in(1), 1, kAnyRank);
-    v.broadcast(in(0), in(1), out(0));
+    validateBroadcast(v, kAnyRank);
 }
 
 void prepare(Context& c) {

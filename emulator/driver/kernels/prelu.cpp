@@ -12,9 +12,7 @@ void validate(OpView& v) {
     v.outputs(1);
     v.type(in(0), kRealAndQuant8Since3);
     v.sameType({in(0), in(1), out(0)});
-    v.rank(in(0), 1, kAnyRank);
-    v.rank(in(1), 1, kAnyRank);
-    v.broadcast(in(0), in(1), out(0));
+    validateBroadcast(v, kAnyRank);
 }
 
 void prepare(Context& c) {

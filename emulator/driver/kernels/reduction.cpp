@@ -15,21 +15,40 @@ namespace {
 
 // --- shapes ---------------------------------------------------------------------------------
 
-/// Bit i: dimension i is reduced. Reading: a dimension listed twice is reduced once, and an empty
-/// list reduces nothing (MEAN says that reducing all was never implemented).
+/// The rules on ranks and axes, and what is reduced where it is known: bit i for dimension i.
+/// Reading: a dimension listed twice is reduced once, and an empty list reduces nothing (MEAN says
+/// that reducing all was never implemented).
 template <class Where>
-uint32_t reducedMask(const Where& where, std::span<const int32_t> axes, uint32_t rank) {
+std::optional<uint32_t> reducedMask(const Where& where) {
+    where.rank(in(0), 1, 4, When::AT_ONCE);
+    const auto axes = intVector(where, in(1));
+    const auto rank = where.rankOf(in(0));
+    if (!axes || !rank) return std::nullopt;
     uint32_t mask = 0;
-    for (int32_t axis : axes) mask |= 1u << normalAxis(where, axis, rank);
+    for (int32_t axis : *axes) mask |= 1u << normalAxis(where, axis, *rank);
     return mask;
 }
 
-Shape reducedShape(const Shape& input, uint32_t mask, bool keepDims) {
+/// Whether reduced dimensions stay, with size 1, where it is known.
+template <bool isMean, class Where>
+std::optional<bool> keepDims(const Where& where) {
+    if constexpr (!isMean) return where.flagOf(in(2));
+    const auto keep = where.intOf(in(2));
+    return keep ? std::optional(*keep > 0) : std::nullopt;
+}
+
+/// The output's shape as far as it is known.
+template <bool isMean, class Where>
+std::optional<Shape> reducedShape(const Where& where) {
+    const auto mask = reducedMask(where);
+    const auto keep = keepDims<isMean>(where);
+    const auto input = shapeOf(where, in(0));
+    if (!mask || !keep || !input) return std::nullopt;
     Shape result;
-    for (uint32_t i = 0; i < input.rank; i++) {
-        if ((mask >> i & 1) == 0) {
-            result.push(input[i]);
-        } else if (keepDims) {
+    for (uint32_t i = 0; i < input->rank; i++) {
+        if ((*mask >> i & 1) == 0) {
+            result.push((*input)[i]);
+        } else if (*keep) {
             result.push(1);
         }
     }
@@ -37,27 +56,22 @@ Shape reducedShape(const Shape& input, uint32_t mask, bool keepDims) {
     return result;
 }
 
-void validateReduction(OpView& v, Type type, std::optional<bool> keepDims) {
-    v.sameType({in(0), out(0)});
-    v.rank(in(0), 1, 4, When::AT_ONCE);
-    validateIntVector(v, in(1));
-    validateSameQuant(v, type, {in(0), out(0)});
-    const auto axes = v.values<int32_t>(in(1));
-    if (!v.rankOf(in(0)) || axes.empty()) return;
-    const uint32_t mask = reducedMask(v, axes, *v.rankOf(in(0)));
-    if (keepDims) expectShape(v, out(0), reducedShape(v[in(0)].shape, mask, *keepDims));
-}
-
+/// For the model; `types`: those of input 0.
 template <bool isMean>
-bool keepDims(const Context& c) {
-    return isMean ? c.scalar<int32_t>(2) > 0 : c.flag(2);
+void validateReduction(OpView& v, std::initializer_list<Since> types) {
+    v.inputs(3);
+    v.outputs(1);
+    const Type type = v.type(in(0), types);
+    v.sameType({in(0), out(0)});
+    v.type(in(1), TENSOR_INT32);
+    v.scalar(in(2), isMean ? INT32 : BOOL);
+    validateSameQuant(v, type, {in(0), out(0)});
+    if (const auto shape = reducedShape<isMean>(v)) expectShape(v, out(0), *shape);
 }
 
 template <bool isMean>
 void prepare(Context& c) {
-    requireRank(c, 0, 1, 4);
-    const uint32_t mask = reducedMask(c, intVector(c, 1), c.shape(0).rank);
-    c.setShape(0, reducedShape(c.shape(0), mask, keepDims<isMean>(c)));
+    c.setShape(0, *reducedShape<isMean>(c));
 }
 
 // --- the loop -------------------------------------------------------------------------------
@@ -68,7 +82,7 @@ template <class T, class A, class Accumulate>
 void fold(const Context& c, A* accumulators, Accumulate accumulate) {
     const Tensor& input = c.input(0);
     if (input.count() == 0) return;
-    const uint32_t mask = reducedMask(c, intVector(c, 1), input.shape.rank);
+    const uint32_t mask = *reducedMask(c);
     // Neighbouring dimensions of a kind are one run; rank is 4 at most.
     struct Run {
         size_t count;
@@ -138,15 +152,10 @@ void multiply(double& total, double x) { total *= x; }
 // --- MEAN -----------------------------------------------------------------------------------
 
 void validateMean(OpView& v) {
-    v.inputs(3);
-    v.outputs(1);
-    const Type type = v.type(in(0), {{TENSOR_FLOAT16, 3},
-                                     {TENSOR_FLOAT32, 2},
-                                     {TENSOR_QUANT8_ASYMM, 2},
-                                     {TENSOR_QUANT8_ASYMM_SIGNED, 4}});
-    v.scalar(in(2), INT32);
-    const auto keep = v.value<int32_t>(in(2));
-    validateReduction(v, type, keep ? std::optional<bool>(*keep > 0) : std::nullopt);
+    validateReduction<true>(v, {{TENSOR_FLOAT16, 3},
+                                {TENSOR_FLOAT32, 2},
+                                {TENSOR_QUANT8_ASYMM, 2},
+                                {TENSOR_QUANT8_ASYMM_SIGNED, 4}});
 }
 
 template <class T>
@@ -169,7 +178,7 @@ void meanQuantized(Context& c, double reducedCount) {
 
 void executeMean(Context& c) {
     const Shape& shape = c.shape(0);
-    const uint32_t mask = reducedMask(c, intVector(c, 1), shape.rank);
+    const uint32_t mask = *reducedMask(c);
     double reducedCount = 1;
     for (uint32_t i = 0; i < shape.rank; i++) {
         if ((mask >> i & 1) != 0) reducedCount *= shape[i];
@@ -183,17 +192,8 @@ void executeMean(Context& c) {
 
 // --- REDUCE_SUM, REDUCE_PROD ----------------------------------------------------------------
 
-std::optional<bool> constantFlag(const OpView& v, Ref ref) {
-    v.scalar(ref, BOOL);
-    const auto flag = v.value<uint8_t>(ref);
-    return flag ? std::optional<bool>(*flag != 0) : std::nullopt;
-}
-
 void validateArithmetic(OpView& v) {
-    v.inputs(3);
-    v.outputs(1);
-    const Type type = v.type(in(0), {{TENSOR_FLOAT16, 3}, {TENSOR_FLOAT32, 3}});
-    validateReduction(v, type, constantFlag(v, in(2)));
+    validateReduction<false>(v, {{TENSOR_FLOAT16, 3}, {TENSOR_FLOAT32, 3}});
 }
 
 void executeSum(Context& c) { foldReal(c, 0, 1, add); }
@@ -202,9 +202,7 @@ void executeProduct(Context& c) { foldReal(c, 1, 1, multiply); }
 // --- REDUCE_MAX, REDUCE_MIN -----------------------------------------------------------------
 
 void validateExtreme(OpView& v) {
-    v.inputs(3);
-    v.outputs(1);
-    validateReduction(v, v.type(in(0), kRealAndQuant8Since3), constantFlag(v, in(2)));
+    validateReduction<false>(v, kRealAndQuant8Since3);
 }
 
 template <class T>
@@ -236,10 +234,7 @@ void executeExtreme(Context& c) {
 // --- REDUCE_ALL, REDUCE_ANY -----------------------------------------------------------------
 
 void validateLogical(OpView& v) {
-    v.inputs(3);
-    v.outputs(1);
-    const Type type = v.type(in(0), {{TENSOR_BOOL8, 3}});
-    validateReduction(v, type, constantFlag(v, in(2)));
+    validateReduction<false>(v, {{TENSOR_BOOL8, 3}});
 }
 
 template <bool all>

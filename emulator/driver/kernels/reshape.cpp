@@ -15,9 +15,14 @@ void execute(Context& c) {
 
 // --- RESHAPE --------------------------------------------------------------------------------
 
-/// The shape that `target` asks for; `count`, the number of input elements, where it is known.
+/// The rules on shapes, and that which input 1 asks for as far as it is known.
 template <class Where>
-Shape reshaped(const Where& where, std::span<const int32_t> target, std::optional<uint64_t> count) {
+std::optional<Shape> reshaped(const Where& where) {
+    where.rank(in(0), 1, 4, When::AT_ONCE);
+    const auto wanted = intVector(where, in(1));
+    if (!wanted) return std::nullopt;
+    const auto& target = *wanted;
+    const auto input = knownShape(where, in(0));
     where.require(!target.empty() && target.size() <= 4, "the output rank must be 1 to 4");
     Shape shape;
     uint64_t product = 1;
@@ -35,15 +40,16 @@ Shape reshaped(const Where& where, std::span<const int32_t> target, std::optiona
         }
         shape.push(dim == -1 ? 0 : static_cast<uint32_t>(dim));
     }
-    if (!count) return shape;
+    if (!input) return shape;
+    const uint64_t count = input->count();
     if (open) {
-        where.require(product != 0 && *count % product == 0,
+        where.require(product != 0 && count % product == 0,
                       "no size of the open dimension keeps the number of elements");
-        const uint64_t dim = *count / product;
+        const uint64_t dim = count / product;
         where.require(dim <= INT32_MAX, "a dimension is out of range");
         shape[*open] = static_cast<uint32_t>(dim);
     } else {
-        where.require(product == *count, "the shape has another number of elements");
+        where.require(product == count, "the shape has another number of elements");
     }
     return shape;
 }
@@ -57,33 +63,29 @@ void validateReshape(OpView& v) {
                                      {TENSOR_QUANT8_ASYMM_SIGNED, 4},
                                      {TENSOR_INT32, 6}});
     v.sameType({in(0), out(0)});
-    v.rank(in(0), 1, 4, When::AT_ONCE);
     v.rank(out(0), 1, 4);
-    validateIntVector(v, in(1));
+    v.type(in(1), TENSOR_INT32);
     validateSameQuant(v, type, {in(0), out(0)});
     if (const auto length = v.dimOf(in(1), 0)) v.rank(out(0), *length);
-    const auto target = v.values<int32_t>(in(1));
-    if (target.empty()) return;
-    const Shape* input = knownShape(v, in(0));
-    std::optional<uint64_t> count;
-    if (input != nullptr) count = input->count();
-    expectShape(v, out(0), reshaped(v, target, count));
+    if (const auto shape = reshaped(v)) expectShape(v, out(0), *shape);
 }
 
-void prepareReshape(Context& c) {
-    requireRank(c, 0, 1, 4);
-    c.setShape(0, reshaped(c, intVector(c, 1), c.input(0).count()));
-}
+void prepareReshape(Context& c) { c.setShape(0, *reshaped(c)); }
 
 // --- EXPAND_DIMS ----------------------------------------------------------------------------
 
+/// The rules on rank and axis, and the output's shape as far as it is known.
 template <class Where>
-Shape expanded(const Where& where, const Shape& input, int32_t axis) {
-    const uint32_t place = normalAxis(where, axis, input.rank + 1);
+std::optional<Shape> expanded(const Where& where) {
+    where.rank(in(0), 1, kAnyRank - 1);
+    const auto input = shapeOf(where, in(0));
+    const auto axis = where.intOf(in(1));
+    if (!input || !axis) return std::nullopt;
+    const uint32_t place = normalAxis(where, *axis, input->rank + 1);
     Shape shape;
-    for (uint32_t i = 0; i <= input.rank; i++) {
+    for (uint32_t i = 0; i <= input->rank; i++) {
         if (i == place) shape.push(1);
-        if (i < input.rank) shape.push(input[i]);
+        if (i < input->rank) shape.push((*input)[i]);
     }
     return shape;
 }
@@ -93,38 +95,36 @@ void validateExpandDims(OpView& v) {
     v.outputs(1);
     const Type type = v.type(in(0), kNumericSince3);
     v.sameType({in(0), out(0)});
-    v.rank(in(0), 1, kAnyRank - 1);
     v.scalar(in(1), INT32);
     validateSameQuant(v, type, {in(0), out(0)});
-    const auto rank = v.rankOf(in(0));
-    if (!rank) return;
-    v.rank(out(0), *rank + 1);
-    const auto axis = v.value<int32_t>(in(1));
-    if (axis) expectShape(v, out(0), expanded(v, v[in(0)].shape, *axis));
+    if (const auto rank = v.rankOf(in(0))) v.rank(out(0), *rank + 1);
+    if (const auto shape = expanded(v)) expectShape(v, out(0), *shape);
 }
 
-void prepareExpandDims(Context& c) {
-    requireRank(c, 0, 1, kAnyRank - 1);
-    c.setShape(0, expanded(c, c.shape(0), c.scalar<int32_t>(1)));
-}
+void prepareExpandDims(Context& c) { c.setShape(0, *expanded(c)); }
 
 // --- SQUEEZE --------------------------------------------------------------------------------
 
-/// `listed` is false when no dimensions are named: then all of size 1 go.
+/// The rules on rank and dimensions to squeeze, and the output's shape where the input's and those
+/// are known. Where none are named all of size 1 go.
 template <class Where>
-Shape squeezed(const Where& where, const Shape& input, bool listed,
-               std::span<const int32_t> dims) {
+std::optional<Shape> squeezed(const Where& where) {
+    where.rank(in(0), 1, 4, When::AT_ONCE);
+    const bool listed = where.has(in(1));
+    const auto dims = listed ? intVector(where, in(1)) : std::span<const int32_t>{};
+    const auto input = knownShape(where, in(0));
+    if (!dims || !input) return std::nullopt;
     uint32_t mask = 0;
-    for (int32_t dim : dims) {
+    for (int32_t dim : *dims) {
         // Reading: a negative index, of which nothing is said, counts from the end as it does
         // for EXPAND_DIMS.
-        const uint32_t axis = normalAxis(where, dim, input.rank);
-        where.require(input[axis] == 1, "a dimension to squeeze is not 1");
+        const uint32_t axis = normalAxis(where, dim, input->rank);
+        where.require((*input)[axis] == 1, "a dimension to squeeze is not 1");
         mask |= 1u << axis;
     }
     Shape shape;
-    for (uint32_t i = 0; i < input.rank; i++) {
-        if (listed ? (mask >> i & 1) == 0 : input[i] != 1) shape.push(input[i]);
+    for (uint32_t i = 0; i < input->rank; i++) {
+        if (listed ? (mask >> i & 1) == 0 : (*input)[i] != 1) shape.push((*input)[i]);
     }
     if (shape.rank == 0) shape.push(1);
     return shape;
@@ -138,25 +138,16 @@ void validateSqueeze(OpView& v) {
                                      {TENSOR_QUANT8_ASYMM, 2},
                                      {TENSOR_QUANT8_ASYMM_SIGNED, 4}});
     v.sameType({in(0), out(0)});
-    v.rank(in(0), 1, 4, When::AT_ONCE);
     v.optional(in(1));
-    if (v.inputCount() == 2) validateIntVector(v, in(1));
-    validateSameQuant(v, type, {in(0), out(0)});
-    const Shape* input = knownShape(v, in(0));
-    if (input == nullptr) return;
-    if (!v.has(in(1))) {
-        expectShape(v, out(0), squeezed(v, *input, false, {}));
-    } else if (const auto dims = v.values<int32_t>(in(1)); !dims.empty()) {
-        expectShape(v, out(0), squeezed(v, *input, true, dims));
+    if (v.inputCount() == 2) {
+        v.type(in(1), TENSOR_INT32);
+        v.rank(in(1), 1);  // also of an operand without a value
     }
+    validateSameQuant(v, type, {in(0), out(0)});
+    if (const auto shape = squeezed(v)) expectShape(v, out(0), *shape);
 }
 
-void prepareSqueeze(Context& c) {
-    requireRank(c, 0, 1, 4);
-    const bool listed = c.has(1);
-    c.setShape(0, squeezed(c, c.shape(0), listed,
-                           listed ? intVector(c, 1) : std::span<const int32_t>{}));
-}
+void prepareSqueeze(Context& c) { c.setShape(0, *squeezed(c)); }
 
 const Register registered({
     {ANEURALNETWORKS_RESHAPE, "RESHAPE", validateReshape, prepareReshape, execute},

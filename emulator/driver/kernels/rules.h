@@ -82,10 +82,42 @@ std::optional<size_t> countOf(const Where& where, Ref ref) {
     return count;
 }
 
-/// For the model: a 1-D TENSOR_INT32.
-inline void validateIntVector(OpView& v, Ref ref) {
-    v.type(ref, TENSOR_INT32);
-    v.rank(ref, 1);
+/// The shape where all of it is known.
+template <class Where>
+std::optional<Shape> knownShape(const Where& where, Ref ref) {
+    const auto shape = shapeOf(where, ref);
+    for (uint32_t axis = 0; shape && axis < shape->rank; axis++) {
+        if (!where.dimOf(ref, axis)) return std::nullopt;
+    }
+    return shape;
+}
+
+/// The rank of a 1-D TENSOR_INT32, and its elements where they are known.
+template <class Where>
+std::optional<std::span<const int32_t>> intVector(const Where& where, Ref ref) {
+    where.rank(ref, 1);
+    return where.isKnown(ref) ? std::optional(where.intsOf(ref)) : std::nullopt;
+}
+
+/// The shapes of an operation whose output is shaped like input 0; `ranks`: when the rule on ranks
+/// is due.
+template <class Where>
+void checkUnary(const Where& where, uint32_t mostRank, When ranks) {
+    where.rank(in(0), 1, mostRank, ranks);
+    where.sameShape({in(0), out(0)});
+}
+
+/// For the model: such an operation whose output has the type of input 0 too.
+inline void validateUnary(const OpView& v, uint32_t mostRank) {
+    v.sameType({in(0), out(0)});
+    checkUnary(v, mostRank, When::AT_ONCE);
+}
+
+/// At execution: the same, and the output's shape.
+template <uint32_t mostRank>
+void prepareUnary(Context& c) {
+    checkUnary(c, mostRank, When::AT_ONCE);
+    c.setShape(0, c.shape(0));
 }
 
 /// For the model: equal scale and zero point where `type` is quantized. The scale that a
@@ -93,11 +125,6 @@ inline void validateIntVector(OpView& v, Ref ref) {
 inline void validateSameQuant(const OpView& v, Type type, std::initializer_list<Ref> refs,
                               When when = When::LATER) {
     if (isQuantized(type)) v.sameQuant(refs, when);
-}
-
-/// For the model: the shape of an operand all of whose dimensions are known, else null.
-inline const Shape* knownShape(const OpView& v, Ref ref) {
-    return v.rankOf(ref) && v[ref].fullySpecified() ? &v[ref].shape : nullptr;
 }
 
 /// For the model: the operand's declared dimensions do not contradict `expected`, in which a
@@ -120,18 +147,6 @@ inline void requireElements(const Context& c) {
     for (size_t i = 0; followsField() && i < c.inputCount(); i++) {
         c.require(c.input(i).omitted || c.input(i).count() != 0, "an input is empty");
     }
-}
-
-/// At execution: least <= rank <= most.
-inline void requireRank(const Context& c, size_t i, uint32_t least, uint32_t most) {
-    c.require(c.shape(i).rank >= least && c.shape(i).rank <= most,
-              "an input has a rank that the operation does not take");
-}
-
-/// At execution: the elements of a 1-D TENSOR_INT32 input.
-inline std::span<const int32_t> intVector(const Context& c, size_t i) {
-    requireRank(c, i, 1, 1);
-    return {c.in<int32_t>(i), c.input(i).count()};
 }
 
 /// Appends a dimension computed in 64 bits.

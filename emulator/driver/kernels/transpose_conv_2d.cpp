@@ -17,32 +17,35 @@ SlidingInputs inputs(size_t count) {
     return {false, 4, 5, 7, 8, SIZE_MAX};
 }
 
-/// The output's shape as an operand, which is there with implicit padding.
-void validateShapeOperand(OpView& v, const SlidingInputs& at) {
-    v.type(in(3), TENSOR_INT32);
-    v.rank(in(3), 1);
-    v.dim(in(3), 0, 4);
-    const auto shape = v.values<int32_t>(in(3));
-    const auto channelsFirst = v.flagOf(in(at.layout));
-    const bool ordered = channelsFirst && !*channelsFirst;  // see geometry()
-    for (uint32_t axis = 0; axis < 4 && shape.size() == 4; axis++) {
-        v.require(shape[axis] >= 0, "the output shape must not be negative");
-        if (ordered && shape[axis] > 0) v.dim(out(0), axis, static_cast<uint32_t>(shape[axis]));
+/// The rules on the input's depth and on the output's shape as an operand, which is there with
+/// implicit padding.
+template <class Where>
+void checkShapes(const Where& where, const SlidingInputs& at) {
+    const auto nchw = where.flagOf(in(at.layout));
+    if (nchw) where.sameDim(in(0), *nchw ? 1 : 3, in(1), 3);
+    if (at.explicitPadding) return;
+    where.rank(in(3), 1);
+    where.dim(in(3), 0, 4);
+    for (int32_t size : where.intsOf(in(3))) {
+        where.require(size >= 0, "the output shape must not be negative");
     }
 }
 
 /// One spatial dimension of the output under explicit padding, where everything is known.
-void validateExtent(OpView& v, const SlidingInputs& at, bool nchw, bool vertical) {
-    const uint32_t axis = (vertical ? 1 : 2) + (nchw ? 1 : 0);
+template <class Where>
+std::optional<uint32_t> explicitSize(const Where& where, const SlidingInputs& at, bool vertical) {
+    const auto nchw = where.flagOf(in(at.layout));
+    if (!nchw) return std::nullopt;
     const size_t head = at.padding + (vertical ? 2 : 0);
-    const auto size = v.dimOf(in(0), axis), filter = v.dimOf(in(1), vertical ? 1 : 2);
-    const auto before = v.value<int32_t>(in(head)), after = v.value<int32_t>(in(head + 1));
-    const auto stride = v.value<int32_t>(in(at.stride + (vertical ? 1 : 0)));
-    if (!size || !filter || !before || !after || !stride) return;
+    const auto size = where.dimOf(in(0), (vertical ? 1 : 2) + (*nchw ? 1 : 0));
+    const auto filter = where.dimOf(in(1), vertical ? 1 : 2);
+    const auto before = where.intOf(in(head)), after = where.intOf(in(head + 1));
+    const auto stride = where.intOf(in(at.stride + (vertical ? 1 : 0)));
+    if (!size || !filter || !before || !after || !stride) return std::nullopt;
     const int64_t output = (int64_t{*size} - 1) * *stride + *filter - *before - *after;
-    v.require(output >= 1, "the padding leaves no output");
-    v.require(output <= kMost, "the output is too large");
-    v.dim(out(0), axis, static_cast<uint32_t>(output));
+    where.require(output >= 1, "the padding leaves no output");
+    where.require(output <= kMost, "the output is too large");
+    return static_cast<uint32_t>(output);
 }
 
 void validate(OpView& v) {
@@ -51,21 +54,23 @@ void validate(OpView& v) {
     validateConvolutionTypes(v, 0, 3);
     const auto at = inputs(v.inputCount());
     validateSliding(v, at, false);
-    if (!at.explicitPadding) validateShapeOperand(v, at);
+    if (!at.explicitPadding) v.type(in(3), TENSOR_INT32);
+    checkShapes(v, at);
     v.sameDim(in(0), 0, out(0), 0);
     const auto nchw = v.flagOf(in(at.layout));
     if (!nchw) return;
-    v.sameDim(in(0), *nchw ? 1 : 3, in(1), 3);
     v.sameDim(in(1), 0, out(0), *nchw ? 1 : 3);
-    if (!at.explicitPadding) return;
-    for (const bool vertical : {false, true}) validateExtent(v, at, *nchw, vertical);
+    if (at.explicitPadding) {
+        for (const bool vertical : {false, true}) {
+            const auto size = explicitSize(v, at, vertical);
+            if (size) v.dim(out(0), (vertical ? 1 : 2) + (*nchw ? 1 : 0), *size);
+        }
+    } else if (const auto wanted = v.intsOf(in(3)); !*nchw && wanted.size() == 4) {
+        for (uint32_t axis = 0; axis < 4; axis++) {  // NCHW has two orders, see geometry()
+            if (wanted[axis] > 0) v.dim(out(0), axis, static_cast<uint32_t>(wanted[axis]));
+        }
+    }
 }
-
-/// One spatial dimension of the output, and the padding before it.
-struct Extent {
-    int64_t output;
-    int64_t head;
-};
 
 /// Whether an output shape with these axes for depth, height and width agrees with the rest.
 bool agrees(const int32_t* wanted, int depth, int height, int width, const Convolution& conv,
@@ -80,60 +85,50 @@ bool agrees(const int32_t* wanted, int depth, int height, int width, const Convo
            fits(wanted[width], conv.width, sliding.strideWidth, conv.filterWidth);
 }
 
-Extent extent(const Context& c, bool explicitPadding, int64_t input, int64_t filter,
-              int64_t stride, int64_t head, int64_t tail, int32_t scheme, int64_t wanted) {
-    if (explicitPadding) return {(input - 1) * stride + filter - head - tail, head};
-    // Reading: transposed, the output is the input of a CONV_2D with this scheme, whose output
-    // has the size of this operation's input.
+/// The padding before a dimension of the output that has the size `wanted`.
+/// Reading: transposed, the output is the input of a CONV_2D with this scheme, whose output has
+/// the size of this operation's input.
+int64_t implicitHead(const Context& c, int64_t input, int64_t filter, int64_t stride,
+                     int32_t scheme, int64_t wanted) {
+    c.require(wanted >= 1, "the output shape must be positive");
     const Window forward = Window::implicitPadding(wanted, scheme, stride, filter);
     c.require(forward.output == input,
               "the output shape does not agree with input, strides and padding scheme");
-    return {wanted, forward.head};
+    return forward.head;
 }
 
 Convolution geometry(const Context& c) {
     const SlidingInputs at = inputs(c.inputCount());
     const Sliding sliding = readSliding(c, at);
-    const Layout4 input(c.shape(0), sliding.nchw);
     const Shape& filter = c.shape(1);
-    Convolution conv{};
+    Convolution conv = convolutionSizes(c, sliding);
     conv.groups = 1;
-    conv.nchw = sliding.nchw;
-    conv.batch = input.batch, conv.height = input.height, conv.width = input.width;
-    conv.depth = input.channels;
-    conv.outDepth = filter[0], conv.filterHeight = filter[1], conv.filterWidth = filter[2];
-    c.require(conv.filterHeight >= 1 && conv.filterWidth >= 1, "the filter is empty");
+    conv.outDepth = filter[0];
     c.require(conv.height >= 1 && conv.width >= 1, "the input has no pixels");
-    c.require(conv.depth == filter[3], "the input depth must be the filter's depth");
-    int64_t wantedHeight = 0, wantedWidth = 0;
-    if (!at.explicitPadding) {
-        c.require(c.shape(3).rank == 1 && c.shape(3)[0] == 4, "the output shape has 4 values");
-        const int32_t* wanted = c.in<int32_t>(3);
-        // Reading: the reference does not say in which order an NCHW output's shape is given.
-        // Taken as that of the output itself; where that contradicts the inputs, as NHWC.
-        const bool channelsFirst = sliding.nchw && agrees(wanted, 1, 2, 3, conv, sliding);
-        const int channelAxis = channelsFirst ? 1 : 3;
-        wantedHeight = wanted[channelsFirst ? 2 : 1];
-        wantedWidth = wanted[channelsFirst ? 3 : 2];
-        c.require(wantedHeight >= 1 && wantedWidth >= 1, "the output shape must be positive");
-        c.require(wanted[0] == static_cast<int64_t>(conv.batch) &&
-                      wanted[channelAxis] == static_cast<int64_t>(conv.outDepth),
-                  "the output shape has another batch or depth");
+    if (at.explicitPadding) {
+        conv.outHeight = *explicitSize(c, at, true), conv.outWidth = *explicitSize(c, at, false);
+        conv.top = sliding.top, conv.left = sliding.left;
+        return conv;
     }
-    const Extent y = extent(c, at.explicitPadding, input.height, filter[1],
-                            sliding.strideHeight, sliding.top, sliding.bottom, sliding.scheme,
-                            wantedHeight);
-    const Extent x = extent(c, at.explicitPadding, input.width, filter[2], sliding.strideWidth,
-                            sliding.left, sliding.right, sliding.scheme, wantedWidth);
-    c.require(y.output >= 1 && x.output >= 1, "the padding leaves no output");
-    conv.outHeight = static_cast<size_t>(y.output), conv.outWidth = static_cast<size_t>(x.output);
-    conv.top = y.head, conv.left = x.head;
-    conv.strideHeight = sliding.strideHeight, conv.strideWidth = sliding.strideWidth;
+    const int32_t* wanted = c.in<int32_t>(3);
+    // Reading: the reference does not say in which order an NCHW output's shape is given.
+    // Taken as that of the output itself; where that contradicts the inputs, as NHWC.
+    const bool channelsFirst = sliding.nchw && agrees(wanted, 1, 2, 3, conv, sliding);
+    const int32_t height = wanted[channelsFirst ? 2 : 1], width = wanted[channelsFirst ? 3 : 2];
+    c.require(wanted[0] == static_cast<int64_t>(conv.batch) &&
+                  wanted[channelsFirst ? 1 : 3] == static_cast<int64_t>(conv.outDepth),
+              "the output shape has another batch or depth");
+    conv.top = implicitHead(c, static_cast<int64_t>(conv.height), filter[1], sliding.strideHeight,
+                            sliding.scheme, height);
+    conv.left = implicitHead(c, static_cast<int64_t>(conv.width), filter[2], sliding.strideWidth,
+                             sliding.scheme, width);
+    conv.outHeight = static_cast<size_t>(height), conv.outWidth = static_cast<size_t>(width);
     return conv;
 }
 
 void prepare(Context& c) {
     checkConvolution(c, 0);
+    checkShapes(c, inputs(c.inputCount()));
     setOutputShape(c, geometry(c));
 }
 

@@ -9,24 +9,17 @@
 namespace nnapi {
 namespace {
 
-void validateCommon(OpView& v, uint32_t mostRank) {
-    v.sameType({in(0), out(0)});
-    v.rank(in(0), 1, mostRank, When::AT_ONCE);
-    v.sameShape({in(0), out(0)});
-}
-
 void validateReal(OpView& v) {
     v.inputs(1);
     v.outputs(1);
     v.type(in(0), {{TENSOR_FLOAT16, 3}, {TENSOR_FLOAT32, 3}});
-    validateCommon(v, kAnyRank);
+    validateUnary(v, kAnyRank);
 }
 
 template <uint32_t mostRank = kAnyRank>
 void prepare(Context& c) {
-    requireRank(c, 0, 1, mostRank);
     requireElements(c);
-    c.setShape(0, c.shape(0));
+    prepareUnary<mostRank>(c);
 }
 
 template <double (*function)(double)>
@@ -49,7 +42,7 @@ void validateFloor(OpView& v) {
     v.inputs(1);
     v.outputs(1);
     v.type(in(0), {{TENSOR_FLOAT16, 3}, {TENSOR_FLOAT32, 1}});
-    validateCommon(v, 4);
+    validateUnary(v, 4);
 }
 
 void executeFloor(Context& c) {
@@ -63,7 +56,7 @@ void validateSign(OpView& v) {
     v.inputs(1);
     v.outputs(1);
     v.type(in(0), {{TENSOR_FLOAT16, 3}, {TENSOR_FLOAT32, 3}, {TENSOR_INT32, intLevel}});
-    validateCommon(v, kAnyRank);
+    validateUnary(v, kAnyRank);
 }
 
 template <bool absolute>
@@ -90,7 +83,7 @@ void validateRsqrt(OpView& v) {
                    {TENSOR_FLOAT32, 3},
                    {TENSOR_QUANT8_ASYMM, 7},
                    {TENSOR_QUANT8_ASYMM_SIGNED, 7}});
-    validateCommon(v, kAnyRank);
+    validateUnary(v, kAnyRank);
 }
 
 void executeRsqrt(Context& c) {
@@ -106,7 +99,7 @@ void validateNot(OpView& v) {
     v.inputs(1);
     v.outputs(1);
     v.type(in(0), {{TENSOR_BOOL8, 3}});
-    validateCommon(v, kAnyRank);
+    validateUnary(v, kAnyRank);
 }
 
 void executeNot(Context& c) {

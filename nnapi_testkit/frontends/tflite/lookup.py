@@ -15,7 +15,7 @@ from nnapi_testkit.model.types import Operand
 from nnapi_testkit.spec.codes import OperandCode
 
 _C = OperandCode
-DENSE, SPARSE_CSR = 0, 1  # how one dimension of a sparse tensor is stored
+DENSE = 0  # how one dimension of a sparse tensor may be stored
 
 
 @lowers("EMBEDDING_LOOKUP")

@@ -9,6 +9,7 @@ from typing import Any
 
 from nnapi_testkit.op.cells import numeric
 from nnapi_testkit.op.declare import Cell, Given, Scalar, Tensor, layout
+from nnapi_testkit.op.rules import Rule, but, longer, rule, sizes
 from nnapi_testkit.spec.codes import OperandCode
 from nnapi_testkit.spec.operands import is_quantized
 
@@ -43,6 +44,65 @@ def regions(*extra: Scalar) -> tuple[Tensor | Scalar, ...]:
         Scalar("ratio_w", "real", any_real=True),
         *extra,
         layout(optional=False),
+    )
+
+
+def region_rules(sized: str, ordered: str, row: int) -> tuple[Rule, ...]:
+    """The rules on regions of interest.
+
+    Args:
+        sized, ordered: the samples whose sizes and whose order of corners are broken, of the latter
+            the region `row`.
+    """
+    return (
+        *sizes(sample=sized, rois="regions four", batches="regions"),
+        rule(
+            "four-coordinates",
+            "rois",
+            "A region is (x1, y1, x2, y2).",
+            five={"rois": longer("rois", 1)},
+        ),
+        rule(
+            "batch-in-input",
+            "input batches",
+            "A batch index is one of the input's batches.",
+            one_beyond={"batches": but("batches", -1, 1)},
+            negative={"batches": but("batches", 0, -1)},
+            far={"batches": but("batches", -1, 2**31 - 1)},
+        ),
+        rule(
+            "corners-in-order",
+            "rois",
+            "A region satisfies x1 <= x2 and y1 <= y2.",
+            sample=ordered,
+            horizontal={"rois": but("rois", (row, 2), 0.0)},
+            vertical={"rois": but("rois", (row, 3), 0.0)},
+        ),
+        rule(
+            "map-has-pixels",
+            "input",
+            "There is a pixel to take.",
+            open="No sentence of the documentation says so.",
+            no_width={"input": (1, 6, 0, 2)},
+            no_height={"input": (1, 0, 8, 2)},
+        ),
+        rule(
+            "regions-finite",
+            "rois",
+            "A region is finite.",
+            only=("float32", "float16"),
+            open="No sentence of the documentation says so.",
+            infinite={"rois": but("rois", (0, 2), float("inf"))},
+            below={"rois": but("rois", (0, 1), float("-inf"))},
+        ),
+        rule(
+            "ratios-positive",
+            "ratio_h ratio_w",
+            "The ratio of image to feature map is positive.",
+            zero_height={"ratio_h": 0.0},
+            negative_width={"ratio_w": -1.0},
+            negative_height={"ratio_h": -2.0},
+        ),
     )
 
 

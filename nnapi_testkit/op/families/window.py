@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nnapi_testkit.op.declare import Facts, Input, Sample, Scalar, Tensor, activation, layout
+from nnapi_testkit.op.rules import Quantized, Rule, rule
 from nnapi_testkit.op.shapes import SAME, VALID
 
 PAD_NAMES = ("pad_left", "pad_right", "pad_top", "pad_bottom")
@@ -17,6 +18,35 @@ DILATIONS = tuple(
     Scalar(name, minimum=1, optional=True, default=1, level=3)
     for name in ("dilation_w", "dilation_h")
 )
+DILATION_RULES = (
+    rule(
+        "dilated-window-fits",
+        "input filter dilation_w dilation_h",
+        "A dilated window fits into the padded input.",
+        sample="dilated",
+        tall={"input": (1, 4, 8, 2), "dilation_h": 3},
+        wide={"input": (1, 7, 3, 2), "dilation_w": 3},
+    ),
+    rule(
+        "dilations-together",
+        "dilation_w dilation_h",
+        "Both dilation factors are given, or neither.",
+        sample="dilated",
+        width_alone={"dilation_h": None},
+        height_alone={"dilation_w": None},
+    ),
+)
+
+
+def channels_of_output(other: int) -> Rule:
+    """The rule on the channel dimension of a per-channel filter; `other` is none of those."""
+    return rule(
+        "channels-of-output",
+        "filter",
+        "The channel dimension of a per-channel filter is that of the output's depth.",
+        only=("quant8/per_channel", "quant8_signed/per_channel"),
+        other={"filter": Quantized(channel_dim=other)},
+    )
 
 
 def convolution_data(channel_dim: int = 0) -> tuple[Tensor, ...]:

@@ -346,7 +346,7 @@ void convolveQuant(Context& c, const Convolution& conv, int32_t fuse) {
 
 }  // namespace
 
-Convolution slidingConvolution(const Context& c, const Sliding& sliding) {
+Convolution convolutionSizes(const Context& c, const Sliding& sliding) {
     const Layout4 input(c.shape(0), sliding.nchw);
     const Shape& filter = c.shape(1);
     Convolution conv{};
@@ -355,13 +355,18 @@ Convolution slidingConvolution(const Context& c, const Sliding& sliding) {
     conv.depth = input.channels;
     conv.filterHeight = filter[1], conv.filterWidth = filter[2];
     c.require(conv.filterHeight >= 1 && conv.filterWidth >= 1, "the filter is empty");
-    const Window x = sliding.horizontal(input.width, filter[2]);
-    const Window y = sliding.vertical(input.height, filter[1]);
+    conv.strideHeight = sliding.strideHeight, conv.strideWidth = sliding.strideWidth;
+    conv.dilationHeight = sliding.dilationHeight, conv.dilationWidth = sliding.dilationWidth;
+    return conv;
+}
+
+Convolution slidingConvolution(const Context& c, const Sliding& sliding) {
+    Convolution conv = convolutionSizes(c, sliding);
+    const Window x = sliding.horizontal(static_cast<int64_t>(conv.width), c.shape(1)[2]);
+    const Window y = sliding.vertical(static_cast<int64_t>(conv.height), c.shape(1)[1]);
     conv.outHeight = static_cast<size_t>(std::max<int64_t>(0, y.output));
     conv.outWidth = static_cast<size_t>(std::max<int64_t>(0, x.output));
     conv.top = y.head, conv.left = x.head;
-    conv.strideHeight = sliding.strideHeight, conv.strideWidth = sliding.strideWidth;
-    conv.dilationHeight = sliding.dilationHeight, conv.dilationWidth = sliding.dilationWidth;
     return conv;
 }
 

@@ -30,9 +30,12 @@ struct Convolution {
     gemm::PanelShape panels() const { return {groupColumns(), taps(), groupDepth()}; }
 };
 
-/// The sizes that all convolutions read alike from input 0 and from the filter's height and width
-/// (dimensions 1 and 2 of input 1), and the output's under strides, dilation and padding. What the
-/// filter's other dimensions mean is left: groups and outDepth are 0.
+/// What all convolutions read alike: the sizes of input 0, the filter's height and width (dimensions
+/// 1 and 2 of input 1), strides and dilations. The rest is left 0: what the filter's other dimensions
+/// mean (groups, outDepth) and the output's height and width.
+Convolution convolutionSizes(const Context& c, const Sliding& sliding);
+
+/// The same with the output's height and width under strides, dilations and padding.
 Convolution slidingConvolution(const Context& c, const Sliding& sliding);
 
 /// Sets the shape of output 0.

@@ -56,7 +56,8 @@ def out_sizes(values: Mapping[str, Any], height: int, width: int) -> tuple[int, 
 
 def _scaled(size: int, scale: float) -> int:
     """floor(size * scale), the product in single precision as the scale is: 10 * 0.7f is 7."""
-    return floor(unpack("f", pack("f", size * scale))[0])
+    product: float = unpack("f", pack("f", size * scale))[0]
+    return floor(product)
 
 
 def out_shape(facts: Facts) -> tuple[int, ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
+from functools import cache
 from hashlib import blake2b
 
 import numpy as np
@@ -29,26 +31,34 @@ def case_hash(case: Case) -> str:
 
 
 def _hash_graph(digest: blake2b, graph: Graph) -> None:
+    parts: list[bytes] = []
     for operand in graph.operands:
-        digest.update(
-            struct.pack(
-                f"<iifii{len(operand.dims)}I",
+        dims = operand.dims
+        parts.append(
+            _packed(len(dims))(
                 operand.type,
                 operand.zero_point,
                 operand.scale,
                 operand.lifetime,
                 operand.subgraph,
-                *operand.dims,
+                *dims,
             )
         )
         if operand.value:
-            digest.update(operand.value)
+            parts.append(operand.value)
         quant = operand.channel_quant
         if quant is not None:
-            digest.update(struct.pack(f"<i{len(quant.scales)}f", quant.dim, *quant.scales))
+            parts.append(struct.pack(f"<i{len(quant.scales)}f", quant.dim, *quant.scales))
     for operation in graph.operations:
-        digest.update(repr((operation.code, operation.inputs, operation.outputs)).encode())
-    digest.update(repr((graph.inputs, graph.outputs)).encode())
+        parts.append(repr((operation.code, operation.inputs, operation.outputs)).encode())
+    parts.append(repr((graph.inputs, graph.outputs)).encode())
+    digest.update(b"".join(parts))
+
+
+@cache
+def _packed(rank: int) -> Callable[..., bytes]:
+    """What packs the head of an operand of this rank."""
+    return struct.Struct(f"<iifii{rank}I").pack
 
 
 def _distribution(drawn: Expected) -> Expected:

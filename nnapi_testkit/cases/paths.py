@@ -230,8 +230,18 @@ def _counted(configuration: PathConfiguration, rows: int | None) -> PathConfigur
     return replace(configuration, path=path, memory=memory, told=False)
 
 
+_built: list[tuple[CaseRef, Case]] = []
+
+
+def _case_of(base: CaseRef) -> Case:
+    """The case that paths start from, built once for those that follow one another."""
+    if not _built or _built[0][0] is not base:
+        _built[:] = [(base, base.make())]
+    return _built[0][1]
+
+
 def _make(base: CaseRef, configuration: PathConfiguration, case_id: str) -> Case:
-    case = base.make()
+    case = _case_of(base)
     # Control flow keeps its dimensions: its cases with unknown ones are samples of their own.
     unknown = configuration.unknown and not case.model.subgraphs
     told = configuration.told and (unknown or configuration.rows is not None)

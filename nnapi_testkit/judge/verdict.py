@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from nnapi_testkit.model.kinds import Kind
+from nnapi_testkit.model.quick import quick
 from nnapi_testkit.spec.codes import ResultCode
 
 
@@ -162,6 +163,7 @@ EXPECTED_REFUSAL = "expected-refusal"
 DOCUMENTED_CODE = "documented-code"  # the result code was judged too
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What a verdict rests on: nothing passes without it.
@@ -188,6 +190,7 @@ class Evidence:
     oracle: str = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Record:
     """One line of `results.jsonl`: a case, its verdict and the evidence.

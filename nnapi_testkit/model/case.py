@@ -9,6 +9,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from nnapi_testkit.model.quick import quick
 from nnapi_testkit.model.types import Model
 from nnapi_testkit.model.wire_codes import EXTRA_FOLDER_MISSING, EXTRA_FOLDER_SEALED
 from nnapi_testkit.model.wire_codes import Ending as Ending
@@ -18,6 +19,7 @@ from nnapi_testkit.model.wire_codes import Stage as Stage
 from nnapi_testkit.spec.kinds import OutputKind
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Execution:
     """One input set of a case.
@@ -92,6 +94,7 @@ class Extra:
     no_timeout: bool = False
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Case:
     """A model with its input sets: one compilation serves them all.
@@ -123,6 +126,7 @@ class Case:
     extra: Extra = Extra()
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class OutputResult:
     """What a driver left in one output.
@@ -144,6 +148,7 @@ class OutputResult:
     dims_code: int = 0
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class SetResult:
     """One execution of one input set.
@@ -187,6 +192,7 @@ class Resources:
     after: Held
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Result:
     """What the runner reports for one case.
@@ -226,6 +232,7 @@ class Result:
     resources: tuple[Resources, ...] = ()
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Expected:
     """The expected result of one output.
@@ -247,6 +254,7 @@ class Expected:
     distribution: NDArray[np.float64] | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The expected result of a case: one tuple of `Expected` for each input set.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nnapi_testkit.model.quick import quick
 from nnapi_testkit.model.wire_codes import Lifetime as Lifetime
 from nnapi_testkit.spec.codes import OperandCode
 
@@ -20,6 +21,7 @@ class ChannelQuant:
     scales: tuple[float, ...]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Operand:
     """One operand of a model.
@@ -44,6 +46,7 @@ class Operand:
     channel_quant: ChannelQuant | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One operation: its code and the indexes of its operands."""
@@ -53,6 +56,7 @@ class Operation:
     outputs: tuple[int, ...]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Graph:
     """Operands and operations with identified inputs and outputs."""
@@ -63,6 +67,7 @@ class Graph:
     outputs: tuple[int, ...]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Model:
     """A main graph and the graphs it refers to; a subgraph may refer only to earlier ones."""

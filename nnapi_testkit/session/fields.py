@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from functools import cache
+from operator import attrgetter
 from typing import Any, TypeVar
 
 __all__ = ["ALWAYS", "from_json", "to_json"]
@@ -32,9 +33,9 @@ def to_json(value: Any) -> dict[str, Any]:
     Numbers that JSON lacks become the strings "inf", "-inf" and "nan".
     """
     found = {}
-    for attribute, name, default, write, _ in _plan_of(type(value)):
-        item = getattr(value, attribute)
-        if name in ALWAYS or default is MISSING or item != default:
+    items, plan = _writers_of(type(value))
+    for item, (name, always, default, write) in zip(items(value), plan, strict=True):
+        if always or item != default:
             found[name] = item if write is None else write(item)
     return found
 
@@ -64,6 +65,7 @@ def from_json(kind: type[T], value: object) -> T:
 
 
 _Plan = list[tuple[str, str, Any, "_Convert | None", _Convert]]
+_Writers = list[tuple[str, bool, Any, "_Convert | None"]]
 
 
 def _plan_of(kind: Any) -> _Plan:
@@ -72,6 +74,24 @@ def _plan_of(kind: Any) -> _Plan:
 
 def _readers_of(kind: Any) -> tuple[dict[str, tuple[str, _Convert]], frozenset[str]]:
     return _readers(kind)
+
+
+def _writers_of(kind: Any) -> tuple[_Convert, _Writers]:
+    return _writers(kind)
+
+
+@cache
+def _writers(kind: Any) -> tuple[_Convert, _Writers]:
+    """What takes all values of a dataclass at once, and how each is written."""
+    plan = _plan_of(kind)
+    names = [attribute for attribute, *_ in plan]
+    # Of one name `attrgetter` gives no tuple.
+    items = attrgetter(*names) if len(names) > 1 else lambda value: (getattr(value, names[0]),)
+    writers = [
+        (name, name in ALWAYS or default is MISSING, default, write)
+        for _, name, default, write, _ in plan
+    ]
+    return items, writers
 
 
 @cache

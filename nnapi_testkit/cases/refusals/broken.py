@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -225,9 +225,16 @@ def _ranks_of(shape: Sequence[Any]) -> list[int]:
 
 
 def _make(op: str, cell: str, sample: str, rule: Rule, how: str, form: str, case_id: str) -> Case:
-    found = find(op, cell, sample)
-    broken = _Broken(*found, rule.breaks[how])
+    found, before = _sound(op, cell, sample)
+    broken = _Broken(*found, rule.breaks[how], before)
     return broken_case(found[0], broken, form, case_id)
+
+
+@lru_cache(maxsize=64)
+def _sound(op: str, cell: str, sample: str) -> tuple[tuple[Op, Cell, Sample], Facts]:
+    """A sample as it is before a rule is broken; those of an operation come up again and again."""
+    found = find(op, cell, sample)
+    return found, plan_slots(*found, base_variant(found[0]), 0)[1]
 
 
 def broken_case(op: Op, broken: _Broken, form: str, case_id: str) -> Case:

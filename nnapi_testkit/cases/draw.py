@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
-_MIX1 = np.uint64(0xBF58476D1CE4E5B9)
-_MIX2 = np.uint64(0x94D049BB133111EB)
-_S30, _S27, _S31, _S11 = (np.uint64(n) for n in (30, 27, 31, 11))
+_MIX1 = np.array(0xBF58476D1CE4E5B9, np.uint64)
+_MIX2 = np.array(0x94D049BB133111EB, np.uint64)
+# Arrays of no dimension: unlike numpy's scalars they need no conversion in each call.
+_S30, _S27, _S31, _S11 = (np.array(n, np.uint64) for n in (30, 27, 31, 11))
 
 
 def key_of(*parts: object) -> int:
@@ -28,11 +29,14 @@ def bits(key: int, count: int) -> NDArray[np.uint64]:
     # Arrays of integers wrap around without a warning.
     steps = _STEPS[:count] if count <= _STEPS.size else _steps(count)
     z = steps + np.uint64(key)
-    z ^= z >> _S30
+    shifted = z >> _S30
+    z ^= shifted
     z *= _MIX1
-    z ^= z >> _S27
+    np.right_shift(z, _S27, shifted)
+    z ^= shifted
     z *= _MIX2
-    z ^= z >> _S31
+    np.right_shift(z, _S31, shifted)
+    z ^= shifted
     return z
 
 
@@ -47,15 +51,23 @@ _STEPS = _steps(4096)
 
 def uniform(key: int, count: int, low: float, high: float) -> NDArray[np.float64]:
     """Uniform real numbers in [low, high)."""
-    unit = (bits(key, count) >> _S11).astype(np.float64) * 2.0**-53
-    result: NDArray[np.float64] = low + (high - low) * unit
+    words = bits(key, count)
+    words >>= _S11
+    result = words.astype(np.float64)
+    # Of the same bits as `(high - low) * (words * 2**-53)`: powers of two round nothing.
+    result *= (high - low) * 2.0**-53
+    result += low
     return result
 
 
 def integers(key: int, count: int, low: int, high: int) -> NDArray[np.int64]:
     """Uniform integers in [low, high]."""
     span = np.uint64(high - low + 1)
-    result: NDArray[np.int64] = ((bits(key, count) >> _S11) % span).astype(np.int64) + low
+    words = bits(key, count)
+    words >>= _S11
+    words %= span
+    result = words.view(np.int64)  # below 2^53
+    result += low
     return result
 
 

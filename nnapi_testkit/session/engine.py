@@ -91,8 +91,11 @@ class Session:
     def _alone(self, refs: Sequence[CaseRef]) -> Generator[Record, None, None]:
         lane = Lane(self.settings, self._services)
         try:
-            for first, last in blocks(len(refs)):
-                yield from lane.run(refs[first:last])
+            parts = [refs[first:last] for first, last in blocks(len(refs))]
+            for number, part in enumerate(parts, 1):
+                # Not behind the first block: its verdicts are waited for.
+                after = parts[number] if 1 < number < len(parts) else ()
+                yield from lane.run(part, after)
         finally:
             lane.close()
             self.faults += [fault for fault in lane.faults if fault not in self.faults]

@@ -22,6 +22,7 @@ from nnapi_testkit.session.services import (
     Faults,
     RunnerLike,
     Services,
+    Waits,
     load,
 )
 from nnapi_testkit.session.settings import OracleMode, Settings
@@ -75,6 +76,8 @@ class Lane(Closing):
         self._second: RunnerLike | None = None
         self._alone_here = False  # no reference stands beside the driver
         self._facts: Mapping[str, object] | None = None
+        self._after: Sequence[CaseRef] = ()
+        self._built: dict[str, Case | Exception] = {}
         self._between = not charged and self._services.traits(settings.target).between
 
     @property
@@ -106,11 +109,15 @@ class Lane(Closing):
             found += [fault for fault in lane.faults if fault not in found]
         return found
 
-    def run(self, refs: Sequence[CaseRef]) -> Iterator[Record]:
+    def run(self, refs: Sequence[CaseRef], after: Sequence[CaseRef] = ()) -> Iterator[Record]:
         """Yield one record for each reference, non-passes last, then those of older devices.
+
+        Args:
+            after: what is asked for next; it is built while the runner is at work.
 
         Raises KitError if the target cannot be opened or the goldens cannot be read.
         """
+        self._after = after
         elsewhere: dict[str, list[CaseRef]] = {}
         for ref in refs:
             elsewhere.setdefault(self._place(ref), []).append(ref)
@@ -142,16 +149,18 @@ class Lane(Closing):
     def _run(self, refs: Sequence[CaseRef]) -> Iterator[Record]:
         if self._answer is None:
             self._answer = answering(self._settings.oracle, self._services, self._settings.seed)
+        built, self._built = self._built, {}
         work: list[_Work] = []
         for ref in refs:
-            try:
-                work.append((ref, ref.make()))
-            except Exception as error:  # of an op file: one case less, and the run goes on
-                yield self._unjudged(
-                    ref,
-                    Verdict.NOT_RUN,
-                    f"the case cannot be built: {type(error).__name__}: {error}",
-                )
+            made = built.get(ref.id) or _build(ref)
+            if isinstance(made, Case):
+                work.append((ref, made))
+                continue
+            yield self._unjudged(
+                ref,
+                Verdict.NOT_RUN,
+                f"the case cannot be built: {type(made).__name__}: {made}",
+            )
         again: list[_Failed] = []
         for (ref, case), outcome in self._execute(work):
             record = outcome if isinstance(outcome, Record) else self._judge(ref, case, outcome)
@@ -162,6 +171,11 @@ class Lane(Closing):
         repeated = [self._traced(item) for item in self._repeat(again)]
         self._leaks.forget()
         yield from self._second_opinions(repeated)
+
+    def _build_ahead(self) -> None:
+        """Build what comes next, while the runner computes and nothing is there to be judged."""
+        after, self._after = self._after, ()
+        self._built |= {ref.id: _build(ref) for ref in after}
 
     def _execute(self, work: Sequence[_Work]) -> Iterator[tuple[_Work, Result | Record]]:
         """Run cases in order; a lost runner is replaced, and only its case is in doubt."""
@@ -177,6 +191,8 @@ class Lane(Closing):
                 if self._runner is None:
                     self._runner = self._open(self._settings.isolate)
                     self._opened = True
+                    if isinstance(self._runner, Waits):
+                        self._runner.meanwhile = self._build_ahead
                 for result in self._runner.run([case for _, case in work[done:]]):
                     self._leaks.ran(work[done][0], result)
                     yield work[done], result
@@ -386,6 +402,14 @@ class Lane(Closing):
             message=message,
             repro=reproduction(ref.id, self._settings),
         )
+
+
+def _build(ref: CaseRef) -> Case | Exception:
+    """The case, or what an op file raised: then it is one case less, and the run goes on."""
+    try:
+        return ref.make()
+    except Exception as error:
+        return error
 
 
 def _combine(first: Record, alone: Record) -> Record:

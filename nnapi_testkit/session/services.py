@@ -28,6 +28,7 @@ __all__ = [
     "JudgeFunction",
     "RunnerLike",
     "Services",
+    "Waits",
     "load",
     "standard",
 ]
@@ -74,6 +75,13 @@ class Faults(Protocol):
     def fault(self) -> str:
         """One sentence; "" for nothing."""
         ...
+
+
+@runtime_checkable
+class Waits(Protocol):
+    """A runner that has time while its cases are under way."""
+
+    meanwhile: Callable[[], None] | None  # called once for each batch, when all of it is sent
 
 
 class JudgeFunction(Protocol):

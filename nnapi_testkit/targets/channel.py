@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import select
 import signal
@@ -18,6 +19,7 @@ __all__ = ["Channel", "Exchanged", "PipeChannel"]
 
 READ_SIZE = 1 << 18
 WRITE_SIZE = 1 << 20
+PIPE_SIZE = 1 << 20
 LOOK_SECONDS = 1.0  # of silence, after which the runner is looked at: somebody may have stopped it
 STOP_SECONDS = 3.0  # what a runner may take to end its worker and what that left behind
 
@@ -95,8 +97,11 @@ class PipeChannel:
             ) from error
         assert self._process.stdin is not None and self._process.stdout is not None
         self._in, self._out = self._process.stdin, self._process.stdout
-        os.set_blocking(self._in.fileno(), False)
-        os.set_blocking(self._out.fileno(), False)
+        for stream in (self._in, self._out):
+            os.set_blocking(stream.fileno(), False)
+            # Room for hundreds of results: the runner goes on while we are busy.
+            with contextlib.suppress(OSError):  # a user may have so much in pipes and no more
+                fcntl.fcntl(stream.fileno(), fcntl.F_SETPIPE_SZ, PIPE_SIZE)
 
     @property
     def pid(self) -> int | None:

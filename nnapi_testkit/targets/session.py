@@ -87,6 +87,8 @@ class RunnerSession(Closing):
         self._resume: int | None = None
         self._kept: dict[int, Result] = {}  # by frame of the last batch
         self._closed = False
+        # Called once for each batch, when it is sent and no result has been waited for.
+        self.meanwhile: Callable[[], None] | None = None
         self.farewell: Bye | None = None
         self.last_end: End | None = None
         try:
@@ -330,6 +332,7 @@ class RunnerSession(Closing):
         last: Result | None = None
         until = 0.0
         came = -1  # results at the time of `until`: nothing but a result renews a deadline
+        meanwhile = self.meanwhile
         try:
             while not complete:
                 if came < done:
@@ -342,6 +345,10 @@ class RunnerSession(Closing):
                         data = memoryview(b"") if written < 0 else data[written:]
                 except WireError as error:
                     raise InfraError(f"target {self._name}: {error}") from error
+                if meanwhile is not None and not data:
+                    meanwhile()
+                    meanwhile, came = None, -1  # that was our time and not the runner's
+                    continue
                 message = self._receive(until)
                 if isinstance(message, Result):
                     if message.index != done or done == len(frames):

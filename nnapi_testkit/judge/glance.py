@@ -19,6 +19,7 @@ from nnapi_testkit.model.case import Expected
 from nnapi_testkit.model.types import Operand
 from nnapi_testkit.op.bounds import ARITHMETIC, SMALLEST
 from nnapi_testkit.spec.codes import OperandCode
+from nnapi_testkit.spec.kinds import OutputKind
 from nnapi_testkit.spec.operands import CODE_RANGE, DTYPE, FLOATS
 
 __all__ = ["Right", "glance"]
@@ -47,15 +48,15 @@ def glance(
     code = operand.type
     shape = expected.value.shape
     count = math.prod(shape)
-    if not count or expected.kind == "draws":
+    if not count or expected.kind == OutputKind.DRAWS:
         return None
     raw = np.frombuffer(data, DTYPE[code], count).reshape(shape)  # type: ignore[index]
     if code in FLOATS:
         half = relaxed or code == OperandCode.TENSOR_FLOAT16
         return _floats(expected, raw.astype(np.float64), profile, half)
-    if code in CODE_RANGE and expected.kind != "truth":
+    if code in CODE_RANGE and expected.kind != OutputKind.TRUTH:
         return _quantized(operand, expected, raw, profile)
-    if code == OperandCode.TENSOR_BOOL8 or expected.kind == "truth":
+    if code == OperandCode.TENSOR_BOOL8 or expected.kind == OutputKind.TRUTH:
         raw = raw != 0
     error = np.abs(raw.astype(np.float64) - expected.value)
     if _count(error <= expected.bound) != count:

@@ -34,7 +34,7 @@ def in_expected_order(
         writers: for each output the operation that writes it, whose rows move together; by
             default they are one operation's.
     """
-    if not any(told.kind == "rows" for told in expected):
+    if not any(told.kind == OutputKind.ROWS for told in expected):
         return outputs
     for writer in dict.fromkeys(writers) if writers else (0,):
         mine = [i for i in range(len(expected)) if not writers or writers[i] == writer]

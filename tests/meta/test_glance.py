@@ -14,6 +14,7 @@ from nnapi_testkit.model.case import Expected
 from nnapi_testkit.model.types import Lifetime, Operand
 from nnapi_testkit.op.bounds import SMALLEST
 from nnapi_testkit.spec.codes import OperandCode
+from nnapi_testkit.spec.kinds import OutputKind
 from nnapi_testkit.spec.operands import CODE_RANGE, DTYPE, FLOATS
 
 TYPES = [
@@ -62,7 +63,8 @@ def drawn(code: OperandCode, dice: np.random.Generator) -> tuple[Operand, Expect
             data[1, 1] = dice.choice([data[1, 1], *ODD], p=[0.86, *[0.02] * 7])
         else:
             data = np.nan_to_num(actual, posinf=1, neginf=0).astype(DTYPE[code])
-    kind = "truth" if code == OperandCode.TENSOR_INT32 and dice.random() < 0.1 else ""
+    truth = code == OperandCode.TENSOR_INT32 and dice.random() < 0.1
+    kind = OutputKind.TRUTH if truth else OutputKind.EACH
     return operand, Expected(value, bound, exempt, kind), data.tobytes()
 
 

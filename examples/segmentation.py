@@ -27,8 +27,7 @@ from examples.common import Example, image, lowered, options_of, quantized, seed
 from examples.common import main as judged
 from examples.png import png
 from nnapi_testkit.errors import KitError
-from nnapi_testkit.model.case import Case, Ending, Execution
-from nnapi_testkit.models.steps import array_of
+from nnapi_testkit.models.run import run
 from nnapi_testkit.targets import parse_target
 
 SIZE = 48
@@ -80,17 +79,8 @@ def stream(target: str, images: NDArray[np.float32], *, codes: bool = False) -> 
     """
     program = (quantized if codes else lowered)(EXAMPLE)
     print(summary(program))
-    graph = program.model.main
-    dims = tuple(graph.operands[at].dims for at in graph.outputs)
-    sets = tuple(Execution(program.accept([picture[None]]), dims) for picture in images)
     with parse_target(target).open() as runner:
-        result = next(iter(runner.run([Case(program.name, program.model, sets)])))
-    if result.ending is not Ending.COMPLETED or any(run.code for run in result.executions):
-        raise KitError(f"{target} did not compute the stream: look at it with model check")
-    masks = [
-        array_of(graph.operands[graph.outputs[0]], run.outputs[0], dims[0])[0, :, :, 1]
-        for run in result.executions
-    ]
+        masks = [row[0][0, :, :, 1] for row in run(program, runner, [[x[None]] for x in images])]
     module, _ = seeded(lambda: (Segmentation(), []))
     with torch.no_grad():
         eager = module(torch.from_numpy(images).permute(0, 3, 1, 2))[:, 1]

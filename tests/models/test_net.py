@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.model.builder import Builder
+from nnapi_testkit.model.program import Program
 from nnapi_testkit.models.check import check
 from nnapi_testkit.models.net import Net
+from nnapi_testkit.models.run import run
 from nnapi_testkit.targets.base import Runner
+from tests.models.faulty import Faulty
 
 
 def test_shapes_are_inferred_and_the_model_is_right(runner: Runner) -> None:
@@ -60,6 +68,43 @@ def test_mistakes_are_one_line(make, words: str) -> None:  # type: ignore[no-unt
     with pytest.raises(KitError) as error:
         make(net, x)
     assert words in str(error.value) and "\n" not in str(error.value)
+
+
+def test_the_documented_program(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "models.md").read_text("utf-8")
+    (text,) = re.findall(r"<!-- python: models -->\n```python\n(.*?)```", page, re.S)
+    found: dict[str, Any] = {}
+    exec(compile(text, "docs/models.md", "exec"), found)
+    assert found["second"].tolist() == [[0, 1, 2, 3]]
+    assert found["first"].sum() == pytest.approx(1)
+    assert found["report"].passed and found["report"].first_wrong is None
+    assert found["covered"].claimed == 2 and found["covered"].right == 2
+    assert "PASS" in capsys.readouterr().out
+
+
+def test_results_as_arrays(runner: Runner) -> None:
+    net = Net()
+    x = net.input((2, 2))
+    program = net.program([net.add("RELU", x)])
+    sets = [[np.float32([[-1, 1], [2, -2]])], [np.ones((2, 2), np.float32)]]
+    rows = run(program, runner, sets)
+    assert [row[0].tolist() for row in rows] == [[[0, 1], [2, 0]], [[1, 1], [1, 1]]]
+    builder = Builder()
+    y = builder.input("TENSOR_FLOAT32", (0, 2))
+    out = builder.output("TENSOR_FLOAT32", (0, 2))
+    builder.operation("RELU", (y,), (out,))
+    ((open_,),) = run(Program(builder.build()), runner, [[np.float32([[3, -3]])]])
+    assert open_.tolist() == [[3, 0]]
+    for given, words in (
+        ((), "brings no inputs"),
+        ([[]], "has 1 inputs, 0 were given"),
+        ([[np.ones(3, np.float32)]], "input 0 has shape"),
+    ):
+        with pytest.raises(KitError, match=words):
+            run(program, runner, given)  # type: ignore[arg-type]
+    refusing = Faulty(runner, lambda model: replace(model, main=replace(model.main, operations=())))
+    with pytest.raises(KitError, match="net does not run: REFUSED: "):
+        run(program, refusing, sets)
 
 
 def test_the_builder_suggests_names_and_knows_its_operands() -> None:

@@ -219,6 +219,13 @@ OP = Op(
             fewer_classes={"scores": longer("scores", 1)},
         ),
         rule(
+            "no-class-without-score",
+            "scores boxes",
+            "There are no coordinates for more classes than have scores.",
+            # Corners in order wherever a box is thought to begin.
+            more={"boxes": Given([[0.0] * 16] * 9)},
+        ),
+        rule(
             "corners-in-order",
             "boxes",
             "A box satisfies x1 <= x2 and y1 <= y2.",

@@ -120,6 +120,17 @@ OP = Op(
         sample("large", (1, 12, 12, 4), (8, 3, 3, 4), large=True),
         # More channels than a driver keeps in one block or one register file.
         sample("many-channels", (1, 1, 2, 3), (1031, 1, 1, 3), large=True, variations=()),
+        # More terms than products of the largest codes fit into 32 bits, under two taps.
+        sample(
+            "deepest",
+            (1, 2, 1, 16550),
+            (2, 2, 1, 16550),
+            (1, 1),
+            VALID,
+            large=True,
+            variations=(),
+            only=("quant8", "quant8_signed"),
+        ),
         sample(
             "padding-beyond",
             (1, 4, 5, 2),

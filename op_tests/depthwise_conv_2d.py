@@ -146,6 +146,18 @@ OP = Op(
         sample("large", (1, 12, 12, 8), (3, 3), 1, large=True),
         # More channels than a driver keeps in one block or one register file.
         sample("many-channels", (1, 1, 2, 1031), (1, 2), 1, large=True, variations=()),
+        # More terms than products of the largest codes fit into 32 bits, as in FULLY_CONNECTED.
+        sample(
+            "deepest",
+            (1, 183, 182, 1),
+            (182, 182),
+            2,
+            (1, 1),
+            VALID,
+            large=True,
+            variations=(),
+            only=("quant8", "quant8_signed"),
+        ),
         sample(
             "padding-beyond",
             (1, 4, 5, 2),
@@ -156,5 +168,7 @@ OP = Op(
             contest=BEYOND,
             variations=(),
         ),
+        # One tap fewer than the filters that drivers write a loop of their own for.
+        sample("kernel2x4", (1, 4, 9, 3), (2, 4), 1, (1, 1), VALID),
     ],
 )

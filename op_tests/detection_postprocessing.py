@@ -203,6 +203,8 @@ OP = Op(
         sample("scales", 1, 9, 3, most=5, scales=(4.0, 8.0, 6.0, 3.0)),
         sample("few-left", 1, 6, 3, most=6, low=0.6, seed=1),
         sample("one-class", 2, 7, 2, most=3),
+        # More classes than a sort takes one by one.
+        sample("fast-classes", 1, 9, 25, most=3, regular=False),
         sample("wide-overlaps", 1, 9, 3, most=12, iou=0.9),
     ],
     ambiguity=(

@@ -240,6 +240,14 @@ OP = Op(
             image="batch .",
         ),
         rule(
+            "planes-of-one-size",
+            "scores deltas",
+            "Scores and deltas are maps of one size, in either layout.",
+            sample="planes",
+            height={"scores": longer("scores", 1)},
+            width={"scores": longer("scores", 2)},
+        ),
+        rule(
             "four-for-each-anchor",
             "scores deltas",
             "There are four deltas for each anchor.",
@@ -291,6 +299,7 @@ OP = Op(
         sample("just-least", 1, 3, 4, 2, least=12.0, still=True, contest=LEFT_OUT, variations=()),
         sample("zero-limits", 2, 3, 4, 1, before=0, after=0, contest=ZERO, variations=()),
         sample("two-sizes", 2, 4, 4, 2, size=(26, 40), seed=3, variations=()),
+        sample("planes", 1, 3, 4, 2, nchw=True, variations=()),
     ],
     ambiguity=(
         "Anchors stand at (x width ratio, y height ratio). Images and anchors of quantized cells"

@@ -1,6 +1,7 @@
 """LSTM: one time step, with CIFG, peepholes, projection, layer normalization, clipping."""
 
 from nnapi_testkit.op import (
+    Given,
     Op,
     Output,
     floats,
@@ -20,6 +21,13 @@ def reference(torch, x, h_in, c_in, cell_clip, proj_clip, activation_g, **weight
     gates = 3 if weights["w_xi"] is None else 4
     empty = torch.zeros((x.shape[0], c_in.shape[1] * gates), dtype=torch.float64)
     return empty, h, c, h
+
+
+def beyond_six():
+    """A cell whose RELU6 meets its limit, and values just below it."""
+    found = lstm_sample("relu6-beyond", 2, 3, 4, activation=3, variations=())
+    found.operands["b_c"] = Given([5.5, 7.0, 0.5, -3.0])
+    return found
 
 
 OP = Op(
@@ -63,6 +71,7 @@ OP = Op(
         lstm_sample("everything", 2, 3, 5, norm=True, peephole=True, project=3, bias=True),
         lstm_sample("relu", 2, 3, 4, activation=1),
         lstm_sample("relu6", 2, 3, 4, activation=3),
+        beyond_six(),
         lstm_sample("sigmoid", 2, 3, 4, activation=6),
         lstm_sample("linear", 2, 3, 4, activation=0),
         lstm_sample("large", 128, 3, 8, large=True),

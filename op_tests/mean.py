@@ -55,6 +55,7 @@ OP = Op(
         sample("all-kept", Reals((2, 3, 4), -2.0, 0.5), [2, 1, 0], 1),
         sample("rank1", (11,), [0]),
         sample("single", (1, 6, 1), [0]),
+        sample("one-element", (1, 1), [0], 1, variations=()),
         sample("keep-two", (3, 4, 3), [1], 2),
         sample("keep-negative", (3, 4, 3), [1], -1),
         sample("large", (4, 7, 16, 17), [1], large=True),

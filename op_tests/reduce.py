@@ -81,6 +81,7 @@ def samples(large, mostly=None):
         sample("all-kept", (2, 3, 2), [2, 1, 0], True),
         sample("rank1", (11,), [0]),
         sample("any-nonzero", (3, 4, 2), [1], 2),  # a BOOL is true if it is not zero
+        sample("one-element", (1, 1), [1], variations=()),
         sample("of-one", (4, 1, 6), [1]),
         sample("large", large, [1], large=True),
     ]

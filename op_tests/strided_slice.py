@@ -90,6 +90,12 @@ OP = Op(
             outside={"input": (5, 7), "begin": [5, 2], "end": [6, 6], "shrink_axis_mask": 1},
         ),
         rule(
+            "shrunk-slice-forward",
+            "begin end shrink_axis_mask",
+            "A slice of size 1 does not end before it begins.",
+            before={"input": (5, 7), "begin": [3, 2], "end": [2, 6], "shrink_axis_mask": 1},
+        ),
+        rule(
             "entry-for-each-dimension",
             "input begin end strides",
             "begin, end and strides have as many entries as the input has dimensions.",

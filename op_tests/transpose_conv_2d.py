@@ -162,6 +162,16 @@ OP = Op(
         sample("gaps", (1, 3, 3, 2), (2, 1, 2, 2), (3, 2), (0, 0, 0, 0)),
         sample("same-stride1", (1, 4, 5, 1), (3, 3, 2, 1), output_shape=[1, 4, 5, 3]),
         sample("large", (1, 9, 8, 4), (8, 3, 3, 4), (2, 2), (1, 1, 1, 1), large=True),
+        # More places than a driver keeps in one block.
+        sample(
+            "many-places",
+            (1, 65, 48, 1),
+            (1, 2, 1, 1),
+            (1, 1),
+            (0, 0, 0, 0),
+            large=True,
+            variations=(),
+        ),
         # More channels than a driver keeps in one block or one register file.
         sample(
             "many-channels",

@@ -14,6 +14,7 @@ from nnapi_testkit.commands.repro import save_clusters
 from nnapi_testkit.commands.screen import closing_line, summary_lines
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.judge.verdict import Record
+from nnapi_testkit.process import process_start
 from nnapi_testkit.report.merge import (
     Part,
     merge_records,
@@ -23,7 +24,7 @@ from nnapi_testkit.report.merge import (
     shard_problems,
 )
 from nnapi_testkit.report.store import Store
-from nnapi_testkit.report.summary import RunFacts, process_start, summarize
+from nnapi_testkit.report.summary import RunFacts, summarize
 from nnapi_testkit.report.text import details
 from nnapi_testkit.session.closing import Terms, close
 from nnapi_testkit.session.floors import Floors

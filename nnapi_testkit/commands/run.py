@@ -15,13 +15,12 @@ from nnapi_testkit.commands.prepare import before_run
 from nnapi_testkit.commands.repro import one_case, save_case
 from nnapi_testkit.commands.screen import Screen
 from nnapi_testkit.errors import KitError
+from nnapi_testkit.process import collect_rarely, process_start
 from nnapi_testkit.report.files import write_whole
 from nnapi_testkit.report.plain import plain
 from nnapi_testkit.report.store import Store
-from nnapi_testkit.report.summary import process_start
 from nnapi_testkit.session.engine import Session
 from nnapi_testkit.session.floors import Floors
-from nnapi_testkit.session.memory import collect_rarely
 from nnapi_testkit.session.plan import Selection
 from nnapi_testkit.session.record import End, How
 from nnapi_testkit.session.run import Run

@@ -18,13 +18,12 @@ from nnapi_testkit.commands.prepare import before_run
 from nnapi_testkit.commands.screen import closing_line, summary_lines
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.judge.verdict import Record
+from nnapi_testkit.process import collecting_rarely, process_start
 from nnapi_testkit.report.files import write_whole
 from nnapi_testkit.report.plain import plain
-from nnapi_testkit.report.summary import process_start
 from nnapi_testkit.report.text import matrix_lines
 from nnapi_testkit.session.floors import Floors
 from nnapi_testkit.session.ledger import Exit
-from nnapi_testkit.session.memory import collecting_rarely
 from nnapi_testkit.session.plan import available, blocks, expression, within
 from nnapi_testkit.session.record import How, decode
 from nnapi_testkit.session.run import Run, keyword_note
@@ -177,7 +176,7 @@ class SuitePlugin:
         """
         try:
             with collecting_rarely():
-                chosen = self.run.select()
+                chosen = self.run.select(part=not self._whole)
         except KitError as error:
             raise _usage(error) from error
         keyword = self._config.getoption("keyword")

@@ -11,6 +11,7 @@ from nnapi_testkit.model.case import Answer, Case
 from nnapi_testkit.model.program import InputSet
 from nnapi_testkit.model.types import Model
 from nnapi_testkit.oracle.bind import OracleError
+from nnapi_testkit.process import collecting_rarely
 from nnapi_testkit.spec.codes import OperationCode
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ def answer(ref: CaseRef | None, case: Case) -> Answer:
 
     The case is for devices of its own level: rules that are newer decide nothing in it.
     """
-    import torch
+    # Its import makes very many objects, beside those of an index of cases.
+    with collecting_rarely():
+        import torch
 
     from nnapi_testkit.oracle.evaluate import answer_case, answer_contested
 

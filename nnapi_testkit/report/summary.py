@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import platform
-import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,7 +21,7 @@ from nnapi_testkit.session.ledger import Ledger
 from nnapi_testkit.session.record import SCHEMA, How, utc
 from nnapi_testkit.session.settings import Settings
 
-__all__ = ["SCHEMA", "RunFacts", "process_start", "retried_facts", "summarize"]
+__all__ = ["SCHEMA", "RunFacts", "retried_facts", "summarize"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,16 +168,3 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-def process_start() -> float:
-    """Return when this process began, as `time.time()`; now, where the system does not say."""
-    try:
-        with open("/proc/self/stat", encoding="utf-8") as stream:
-            ticks = int(stream.read().rpartition(")")[2].split()[19])
-        with open("/proc/uptime", encoding="utf-8") as stream:
-            uptime = float(stream.read().split()[0])
-        age = uptime - ticks / os.sysconf("SC_CLK_TCK")
-        return time.time() - max(age, 0.0)
-    except (OSError, ValueError, IndexError):
-        return time.time()

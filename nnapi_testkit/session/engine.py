@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
 
 from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.errors import KitError
@@ -13,7 +14,7 @@ from nnapi_testkit.session.fleet import run_fleet
 from nnapi_testkit.session.lane import Lane
 from nnapi_testkit.session.plan import blocks
 from nnapi_testkit.session.pool import run_pool
-from nnapi_testkit.session.services import Services, load
+from nnapi_testkit.session.services import Services, load, refs_of
 from nnapi_testkit.session.settings import OracleMode, Settings
 from nnapi_testkit.spec.levels import NEWEST
 
@@ -43,13 +44,19 @@ class Session:
         # What the driver did wrong outside any case; whole when `run` has ended.
         self.faults: list[str] = []
 
-    def refs(self) -> Sequence[CaseRef]:
-        """Return the case index of the settings."""
-        return self._services.index(self.settings.operations, self.settings.seed)
+    def refs(self, *, whole: bool = False) -> Sequence[CaseRef]:
+        """Return the case index of the settings.
+
+        Args:
+            whole: every case is going to run. Where goldens judge, all are then built beforehand,
+                which is quicker as a whole; beside the live oracle that would be too late.
+        """
+        return refs_of(self._services, self.settings, soon=self.live or not whole)
 
     def every(self) -> Sequence[CaseRef]:
         """Return the index of all operations, of which `refs` may be a part."""
-        return self._services.index(None, 0)
+        settings = replace(self.settings, operations=None, seed=0)
+        return refs_of(self._services, settings, soon=True)
 
     @property
     def several(self) -> bool:

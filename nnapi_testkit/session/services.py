@@ -18,6 +18,7 @@ from nnapi_testkit.errors import KitError
 from nnapi_testkit.judge.verdict import Record
 from nnapi_testkit.model.case import Answer, Case, Result
 from nnapi_testkit.model.traits import Traits
+from nnapi_testkit.session.settings import Settings
 
 __all__ = [
     "AnswerFunction",
@@ -30,6 +31,7 @@ __all__ = [
     "Services",
     "Waits",
     "load",
+    "refs_of",
     "standard",
 ]
 
@@ -127,6 +129,8 @@ class Services:
         traits: what a target declares of itself.
         golden: opens the goldens and returns them as an oracle that knows no answer (`None`)
             where there is no golden; a stale or corrupt one raises KitError.
+        kept: the index of all operations for seed 0, sooner: what it takes to build a case is
+            done when the first of its operation is built.
     """
 
     index: Callable[[Collection[str] | None, int], Sequence[CaseRef]]
@@ -139,6 +143,7 @@ class Services:
     fleet: Callable[[str], Sequence[str]] = lambda target: (target,)
     older: Callable[[str, int], str] = lambda target, level: ""
     traits: Callable[[str], Traits] = lambda target: Traits(between=False)
+    kept: Callable[[], Sequence[CaseRef]] | None = None
 
 
 def load(name: str) -> Services:
@@ -149,6 +154,17 @@ def load(name: str) -> Services:
     except (ImportError, AttributeError) as error:
         raise KitError(f"services {name!r} cannot be loaded: {error}") from error
     return cast(Services, make())
+
+
+def refs_of(services: Services, settings: Settings, *, soon: bool) -> Sequence[CaseRef]:
+    """Return the case index of the settings.
+
+    Args:
+        soon: the first verdict waits for it, and is worth more than a few per cent of the rate.
+    """
+    if soon and services.kept and settings.operations is None and not settings.seed:
+        return services.kept()
+    return services.index(settings.operations, settings.seed)
 
 
 def standard() -> Services:
@@ -164,6 +180,7 @@ def standard() -> Services:
         fleet=_fleet,
         older=_older,
         traits=_traits,
+        kept=_kept,
     )
 
 
@@ -173,6 +190,12 @@ def _index(operations: Collection[str] | None, seed: int) -> Sequence[CaseRef]:
     if not seed or not _has_live():
         return case_index(operations, seed=seed)
     return case_index(operations, seed=seed, follows=_follows)
+
+
+def _kept() -> Sequence[CaseRef]:
+    from nnapi_testkit.cases.kept import kept_index
+
+    return kept_index()
 
 
 def _follows(case: Case) -> bool:

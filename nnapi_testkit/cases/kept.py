@@ -1,0 +1,231 @@
+"""The index of cases, kept in the user's cache: ids without building what they stand for.
+
+To know which samples make cases, tens of thousands of models are planned, which takes longer than
+all else before a first verdict. What follows from that, ids and what selections ask for, is kept
+under the hash of everything it follows from: the contents of the op files and of the rooms they
+are built by, Python and numpy. So it is never of another state of the sources, and nothing has to
+be thrown away by hand. A case that is kept builds its operation's part of the index when it is
+itself built, and an operation's part is compared with what was kept of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property, partial
+from hashlib import blake2b
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from nnapi_testkit import paths
+from nnapi_testkit.cases.index import case_index
+from nnapi_testkit.cases.ref import Broken, CaseRef
+from nnapi_testkit.catalog import operation
+from nnapi_testkit.errors import KitError
+from nnapi_testkit.model.case import Case
+from nnapi_testkit.model.kinds import Kind
+from nnapi_testkit.op.declare import Op
+from nnapi_testkit.op.forms import forms_of
+from nnapi_testkit.op.readings import Contest
+from nnapi_testkit.process import collecting_rarely, process_start
+
+__all__ = ["FOLDER", "ROOMS", "kept_index", "place_of_index", "sources"]
+
+FOLDER = "index"  # in the user's cache
+ROOMS = ("spec", "model", "op", "catalog", "cases")  # whose code decides on the index
+MOST_KEPT = 8  # states of the sources; each takes about 4 MB
+_CHECKSUM = 32  # bytes
+_SLACK = 1.0  # seconds, for clocks that do not show the same
+
+
+def kept_index() -> list[CaseRef]:
+    """Every case in the order of `case_index()`, from the cache or for it.
+
+    Where nothing can be kept (no home, a full disk), the index is built as if nothing were.
+    """
+    place = place_of_index()
+    if place is None:
+        return _built()
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+        return _decode(json.loads(_read(place)))
+    refs = _built()
+    with contextlib.suppress(OSError, ValueError, LookupError):
+        _write(place, json.dumps(_encode(refs), separators=(",", ":")).encode())
+    return refs
+
+
+def _built() -> list[CaseRef]:
+    with collecting_rarely():
+        return case_index()
+
+
+def sources() -> list[Path]:
+    """Return the files that the index follows from."""
+    package = Path(paths.__file__).parent
+    found = [path for room in ROOMS for path in (package / room).rglob("*.py")]
+    return sorted([*found, *package.glob("*.py"), *paths.op_tests_dir().glob("*.py")])
+
+
+def place_of_index() -> Path | None:
+    """Return where the index of the present sources is kept; None if that cannot be said.
+
+    That is so without a home, and where a source has changed since this process began: which
+    state of it is at work here, nobody knows.
+    """
+    began = process_start() - _SLACK
+    digest = blake2b(digest_size=16)
+    digest.update(f"{sys.version}\n{numpy.__version__}\n".encode())
+    try:
+        for path in sources():
+            data = path.read_bytes()
+            if path.stat().st_ctime > began:
+                return None
+            digest.update(f"{path.parent.name}/{path.name}\n{len(data)}\n".encode() + data)
+        return paths.user_cache() / FOLDER / f"{digest.hexdigest()}.json"
+    except (OSError, RuntimeError):
+        return None
+
+
+def _read(place: Path) -> bytes:
+    """Return what was kept. Raises OSError without it, ValueError if it is damaged or not ours."""
+    with open(os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as stream:
+        if os.fstat(stream.fileno()).st_uid not in (os.geteuid(), 0):
+            raise ValueError("of another user")
+        checksum, data = stream.read(_CHECKSUM), stream.read()
+    if blake2b(data, digest_size=_CHECKSUM).digest() != checksum:
+        raise ValueError("damaged")
+    return data
+
+
+def _write(place: Path, data: bytes) -> None:
+    """Keep it: whole or not at all, whoever else writes it now. Raises OSError."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=".new-", dir=place.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(blake2b(data, digest_size=_CHECKSUM).digest() + data)
+        os.replace(temporary, place)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    _forget_old(place)
+
+
+def _forget_old(place: Path) -> None:
+    """Keep the last states of the sources alone."""
+
+    def written(path: Path) -> float:
+        with contextlib.suppress(OSError):
+            return path.stat().st_mtime
+        return 0.0  # another process has forgotten it
+
+    others = [path for path in place.parent.glob("*.json") if path != place]
+    for path in sorted(others, key=written, reverse=True)[MOST_KEPT - 1 :]:
+        path.unlink(missing_ok=True)
+
+
+def _contests(op: Op) -> list[Contest]:
+    """The questions of an operation, each once, in a fixed order."""
+    asked = [sample.contest for cell in op.cells for sample in op.samples_for(cell)]
+    asked += [form.contest for form in forms_of(op)]
+    return list({id(contest): contest for contest in asked if contest is not None}.values())
+
+
+def _encode(refs: Iterable[CaseRef]) -> list[list[Any]]:
+    """The index as JSON values, an entry for each operation."""
+    return [_entry(name, list(part)) for name, part in groupby(refs, lambda ref: ref.operation)]
+
+
+def _entry(name: str, refs: Sequence[CaseRef]) -> list[Any]:
+    """Ids; what several cases have in common, and which of it each has; links by position."""
+    contests = [id(contest) for contest in _contests(operation(name))]
+    place = {ref.id: at for at, ref in enumerate(refs)}
+    facts: dict[tuple[Any, ...], int] = {}
+    which = []
+    for ref in refs:
+        broken = ref.broken
+        contest = contests.index(id(ref.contest)) if ref.contest is not None else None
+        key: tuple[Any, ...] = (
+            ref.cell,
+            ref.level,
+            ref.kind.value,
+            ref.needs,
+            contest,
+            ref.refusable,
+        )
+        key += (broken.constraint, broken.newer, broken.open) if broken else ()
+        which.append(facts.setdefault(key, len(facts)))
+    answers = [place[ref.answer_id] if ref.answer_id else -1 for ref in refs]
+    controls = [
+        place[ref.broken.control] if ref.broken and ref.broken.control else -1 for ref in refs
+    ]
+    return [name, [ref.id for ref in refs], list(facts), which, answers, controls]
+
+
+def _decode(entries: Iterable[Any]) -> list[CaseRef]:
+    """The index again. Raises ValueError, LookupError or TypeError for what is none."""
+    return [ref for entry in entries for ref in _refs(*entry)]
+
+
+def _refs(
+    name: str,
+    ids: list[str],
+    facts: list[list[Any]],
+    which: list[int],
+    answers: list[int],
+    controls: list[int],
+) -> Iterator[CaseRef]:
+    build = _Operation(name, ids).build
+    contests: list[Contest] = []
+    shared = []
+    for cell, level, kind, needs, contest, refusable, *broken in facts:
+        if contest is not None and not contests:
+            contests = _contests(operation(name))
+        asked = None if contest is None else contests[contest]
+        shared.append((cell, level, Kind(kind), needs, asked, refusable, broken))
+    for case_id, fact, answer, control in zip(ids, which, answers, controls, strict=True):
+        cell, level, kind, needs, asked, refusable, broken = shared[fact]
+        breaks = None
+        if broken:
+            constraint, newer, open_ = broken
+            breaks = Broken(constraint, ids[control] if control >= 0 else "", newer, open_)
+        yield CaseRef(
+            case_id,
+            name,
+            cell,
+            level,
+            kind,
+            partial(build, case_id),
+            ids[answer] if answer >= 0 else "",
+            breaks,
+            needs,
+            asked,
+            refusable,
+        )
+
+
+class _Operation:
+    """Builds the kept cases of one operation."""
+
+    def __init__(self, name: str, ids: list[str]) -> None:
+        self._name = name
+        self._ids = ids
+
+    @cached_property
+    def _refs(self) -> dict[str, CaseRef]:
+        with collecting_rarely():
+            refs = {ref.id: ref for ref in case_index([self._name])}
+        if list(refs) != self._ids:
+            raise KitError(f"the op file of {self._name} has changed during the run: start again")
+        return refs
+
+    def build(self, case_id: str) -> Case:
+        """Return the case. Raises KitError where the op files are not those of the index."""
+        return self._refs[case_id].make()

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from nnapi_testkit import paths
-from nnapi_testkit.cases.index import case_index
+from nnapi_testkit.cases.kept import kept_index
 from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.report.columns import in_order
 from nnapi_testkit.report.facts import device_line
@@ -23,7 +23,7 @@ __all__ = ["devices", "ops", "where"]
 
 def ops(names: Sequence[str], cases: bool, *, as_json: bool = False) -> int:
     """List operations with their cells, or the ids of their cases."""
-    refs: Sequence[CaseRef] = case_index()
+    refs: Sequence[CaseRef] = kept_index()
     if names:
         refs = select(refs, Selection(names=tuple(names)))
     if as_json:

@@ -54,7 +54,7 @@ def kept_index() -> list[CaseRef]:
     if place is None:
         return _built()
     with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
-        return _decode(json.loads(_read(place)))
+        return _decode(json.loads(_read(place)), place)
     refs = _built()
     with contextlib.suppress(OSError, ValueError, LookupError):
         _write(place, json.dumps(_encode(refs), separators=(",", ":")).encode())
@@ -169,12 +169,13 @@ def _entry(name: str, refs: Sequence[CaseRef]) -> list[Any]:
     return [name, [ref.id for ref in refs], list(facts), which, answers, controls]
 
 
-def _decode(entries: Iterable[Any]) -> list[CaseRef]:
+def _decode(entries: Iterable[Any], place: Path) -> list[CaseRef]:
     """The index again. Raises ValueError, LookupError or TypeError for what is none."""
-    return [ref for entry in entries for ref in _refs(*entry)]
+    return [ref for entry in entries for ref in _refs(place, *entry)]
 
 
 def _refs(
+    place: Path,
     name: str,
     ids: list[str],
     facts: list[list[Any]],
@@ -182,7 +183,7 @@ def _refs(
     answers: list[int],
     controls: list[int],
 ) -> Iterator[CaseRef]:
-    build = _Operation(name, ids).build
+    build = _Operation(name, ids, place).build
     contests: list[Contest] = []
     shared = []
     for cell, level, kind, needs, contest, refusable, *broken in facts:
@@ -214,15 +215,18 @@ def _refs(
 class _Operation:
     """Builds the kept cases of one operation."""
 
-    def __init__(self, name: str, ids: list[str]) -> None:
+    def __init__(self, name: str, ids: list[str], place: Path) -> None:
         self._name = name
         self._ids = ids
+        self._place = place
 
     @cached_property
     def _refs(self) -> dict[str, CaseRef]:
         with collecting_rarely():
             refs = {ref.id: ref for ref in case_index([self._name])}
         if list(refs) != self._ids:
+            with contextlib.suppress(OSError):
+                self._place.unlink()
             raise KitError(f"the op file of {self._name} has changed during the run: start again")
         return refs
 

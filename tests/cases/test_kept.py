@@ -140,6 +140,7 @@ def test_an_operation_that_differs_from_what_was_kept_is_an_error(
     monkeypatch.setattr(kept, "case_index", lambda names: case_index(names)[1:])
     with pytest.raises(KitError, match="has changed during the run"):
         ref.make()
+    assert not list(cache.iterdir()), "the next run would fail too"
 
 
 def test_old_states_are_forgotten(cache: Path, few: list[int]) -> None:

@@ -16,6 +16,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
 from functools import cached_property, partial
 from hashlib import blake2b
 from itertools import groupby
@@ -42,6 +43,9 @@ FOLDER = "index"  # in the user's cache
 ROOMS = ("spec", "model", "op", "catalog", "cases")  # whose code decides on the index
 MOST_KEPT = 8  # states of the sources; each takes about 4 MB
 _CHECKSUM = 32  # bytes
+# What a case has of its own, or what is no JSON value; the other fields go by their names.
+_OTHER = ("id", "operation", "kind", "make", "answer_id", "broken", "contest")
+PLAIN = tuple(field.name for field in fields(CaseRef) if field.name not in _OTHER)
 _SLACK = 1.0  # seconds, for clocks that do not show the same
 
 
@@ -152,15 +156,8 @@ def _entry(name: str, refs: Sequence[CaseRef]) -> list[Any]:
     for ref in refs:
         broken = ref.broken
         contest = contests.index(id(ref.contest)) if ref.contest is not None else None
-        key: tuple[Any, ...] = (
-            ref.cell,
-            ref.level,
-            ref.kind.value,
-            ref.needs,
-            contest,
-            ref.refusable,
-        )
-        key += (broken.constraint, broken.newer, broken.open) if broken else ()
+        breaks = (broken.constraint, broken.newer, broken.open) if broken else None
+        key = (ref.kind.value, contest, breaks, *(getattr(ref, name) for name in PLAIN))
         which.append(facts.setdefault(key, len(facts)))
     answers = [place[ref.answer_id] if ref.answer_id else -1 for ref in refs]
     controls = [
@@ -186,29 +183,25 @@ def _refs(
     build = _Operation(name, ids, place).build
     contests: list[Contest] = []
     shared = []
-    for cell, level, kind, needs, contest, refusable, *broken in facts:
+    for kind, contest, broken, *plain in facts:
         if contest is not None and not contests:
             contests = _contests(operation(name))
-        asked = None if contest is None else contests[contest]
-        shared.append((cell, level, Kind(kind), needs, asked, refusable, broken))
+        common = dict(zip(PLAIN, plain, strict=True))
+        common |= {"kind": Kind(kind), "contest": None if contest is None else contests[contest]}
+        shared.append((common, broken))
     for case_id, fact, answer, control in zip(ids, which, answers, controls, strict=True):
-        cell, level, kind, needs, asked, refusable, broken = shared[fact]
+        common, broken = shared[fact]
         breaks = None
         if broken:
             constraint, newer, open_ = broken
             breaks = Broken(constraint, ids[control] if control >= 0 else "", newer, open_)
         yield CaseRef(
-            case_id,
-            name,
-            cell,
-            level,
-            kind,
-            partial(build, case_id),
-            ids[answer] if answer >= 0 else "",
-            breaks,
-            needs,
-            asked,
-            refusable,
+            id=case_id,
+            operation=name,
+            make=partial(build, case_id),
+            answer_id=ids[answer] if answer >= 0 else "",
+            broken=breaks,
+            **common,
         )
 
 

@@ -20,7 +20,7 @@ from nnapi_testkit.spec.codes import OperationCode
 from tests.driver.capi import Library, Model, ok
 from tests.driver.operands import BYTE, FLOAT, INT, SIGNED, In, Out, compute, flag, integer, real
 
-ENGINES = ("portable", "avx2", "avx512")
+ENGINES = ("portable", "avx2", "avx512", "vnni")
 # Products of codes are below 2^16: this many terms still fit in 32 bits.
 MOST_SHORT_TERMS = (2**31 - 1) // (255 * 255)
 # Longer float sums are made of parts.
@@ -34,6 +34,7 @@ def has(engine: str) -> bool:
     cpuinfo = Path("/proc/cpuinfo")
     flags = set(cpuinfo.read_text().split()) if cpuinfo.exists() else set()
     needs = {"avx2": {"avx2", "fma"}, "avx512": {"avx512f", "avx512bw", "avx512vl", "avx512dq"}}
+    needs["vnni"] = needs["avx512"] | {"avx512_vnni"}
     return needs[engine] <= flags
 
 

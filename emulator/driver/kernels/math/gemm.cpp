@@ -78,14 +78,24 @@ constexpr Engine makeEngine(std::index_sequence<Row...>) {
 }
 constexpr Engine kPortable = makeEngine(std::make_index_sequence<kRows>());
 
-Cpu detect() {
+bool allows(const char* name) {
     const char* asked = std::getenv("NNAPI_TESTKIT_CPU");
-    const auto allows = [&](const char* name) {
-        return asked == nullptr || std::strcmp(asked, name) == 0;
-    };
-    if (avx512Engine() != nullptr && allows("avx512")) return Cpu::AVX512;
+    return asked == nullptr || std::strcmp(asked, name) == 0;
+}
+
+Cpu detect() {
+    if (avx512Engine() != nullptr && (allows("avx512") || allows("vnni"))) return Cpu::AVX512;
     if (avx2Engine() != nullptr && allows("avx2")) return Cpu::AVX2;
     return Cpu::PORTABLE;
+}
+
+const Engine& choose() {
+    switch (cpu()) {
+        case Cpu::AVX512:
+            return vnniEngine() != nullptr && allows("vnni") ? *vnniEngine() : *avx512Engine();
+        case Cpu::AVX2: return *avx2Engine();
+        default: return kPortable;
+    }
 }
 
 /// The parts of a tile too long to be summed in one go.
@@ -169,11 +179,8 @@ Cpu cpu() {
 }
 
 const Engine& engine() {
-    switch (cpu()) {
-        case Cpu::AVX512: return *avx512Engine();
-        case Cpu::AVX2: return *avx2Engine();
-        default: return kPortable;
-    }
+    static const Engine& best = choose();
+    return best;
 }
 
 }  // namespace nnapi::gemm

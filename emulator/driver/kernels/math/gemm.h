@@ -57,8 +57,8 @@ struct Engine {
     void (*shorts[kMostRows][2])(const ShortTile&);
 };
 
-/// The fastest engine this processor has; NNAPI_TESTKIT_CPU=portable, avx2 or avx512 in the
-/// environment asks for a lesser one (read once).
+/// The fastest engine this processor has; NNAPI_TESTKIT_CPU=portable, avx2, avx512 or vnni in
+/// the environment asks for a lesser one (read once).
 const Engine& engine();
 
 /// Longer sums of floats are made of parts of half as many terms, which are added in double: the
@@ -71,6 +71,8 @@ void runTile(const Engine& engine, const FloatTile& tile, size_t rows);
 /// Null when the library was built without it or the processor lacks it.
 const Engine* avx2Engine();
 const Engine* avx512Engine();
+/// That of AVX-512 with faster sums of codes, the same sums.
+const Engine* vnniEngine();
 
 /// Levels of x86 instruction sets, for functions that choose among builds of one loop.
 enum class Cpu { PORTABLE, AVX2, AVX512 };

@@ -168,6 +168,15 @@ OP = Op(
             width={"scale_w": -1.0},
         ),
         rule(
+            "counts-positive",
+            "each_anchor each_class",
+            "There is room for a class of an anchor, or for a detection of a class.",
+            sample="regular",
+            open="No sentence of the documentation says so.",
+            regular={"each_class": 0},
+            fast={"regular": False, "each_anchor": 0},
+        ),
+        rule(
             "class-beside-background",
             "scores",
             "There is a class.",

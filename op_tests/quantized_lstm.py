@@ -6,6 +6,7 @@ from nnapi_testkit.op import (
     Choice,
     Op,
     Output,
+    Quantized,
     Reals,
     Sample,
     Scalar,
@@ -244,6 +245,15 @@ OP = Op(
             forget={"scale_f": -1.0},
             cell={"scale_c": 0.0},
             output={"scale_o": -1.0},
+        ),
+        rule(
+            "projection-bias-scaled",
+            "b_proj hidden_scale w_proj",
+            "The bias of a projection has the scale of the hidden state times that of the weights.",
+            sample="projection-bias",
+            # The execution alone may tell the scale of the hidden state.
+            forms=("-fed",),
+            doubled={"b_proj": Quantized(scale=OUT[0] * 0.0086), "hidden_scale": OUT[0]},
         ),
         rule(
             "hidden-scale-positive",

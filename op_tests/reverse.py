@@ -35,6 +35,12 @@ OP = Op(
             "The axis has shape [1].",
             two={"input": (4, 7), "axis": [0, 1]},
         ),
+        rule(
+            "at-most-8-dimensions",
+            "input",
+            "A tensor has at most 8 dimensions.",
+            nine={"input": (2, 1, 1, 1, 1, 1, 1, 1, 3)},
+        ),
     ),
     reference=lambda torch, input, axis: torch.flip(input, axis.tolist()),
     bound=exact(),

@@ -29,6 +29,7 @@ from nnapi_testkit.cases.refusals.broken import broken_refs
 from nnapi_testkit.cases.refusals.constraints import refusal_refs
 from nnapi_testkit.cases.refusals.flow import flow_refusal_refs
 from nnapi_testkit.cases.refusals.levels import level_refs
+from nnapi_testkit.cases.refusals.rows import row_refs
 from nnapi_testkit.cases.slots import Regime
 from nnapi_testkit.cases.states import state_refs
 from nnapi_testkit.cases.vary import Follows, build_varied
@@ -87,6 +88,7 @@ def _operation(op: Op, seed: int, follows: Follows | None) -> Iterator[CaseRef]:
     yield from quality_refs(op)
     yield from endure_refs(op)
     yield from refusal_refs(op) if op.graphs is None else flow_refusal_refs(op)
+    yield from row_refs(op)
     yield from broken_refs(op)
     yield from argument_refs(op)
     yield from edge_refs(op)

@@ -198,7 +198,7 @@ def _outcomes(options: argparse.Namespace, name: str, outcomes: Sequence[Outcome
         lines.append(f"{outcome.status:9} {site.name}: {site.text[:90]}{change[:90]}")
         if outcome.by:
             lines.append(f"          {outcome.by}")
-    good = counts["killed"] + counts["explained"] + counts["shadowed"]
+    good = sum(counts[status] for status in ("killed", "explained", "shadowed", "tested"))
     lines.append(
         f"{name}: {counts['killed']} of {len(outcomes)} noticed; "
         + ", ".join(f"{n} {status}" for status, n in sorted(counts.items()) if status != "killed")

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,13 @@ def _flat(text: str) -> str:
     return " ".join(text.split())
 
 
+def _inner_declarator(node: Any) -> Any:
+    """What a declarator wraps; that of a reference has no field name in the grammar."""
+    if node.type == "reference_declarator":
+        return node.named_children[-1]
+    return node.child_by_field_name("declarator")
+
+
 def _function(source: bytes, inside: Iterable[Any]) -> tuple[str, str]:
     """The name of the innermost named function around a node, and all before its body."""
     name = ""
@@ -158,7 +166,7 @@ def _function(source: bytes, inside: Iterable[Any]) -> tuple[str, str]:
             body = node.child_by_field_name("body")
             declarator = node.child_by_field_name("declarator")
             while declarator is not None and declarator.type != "function_declarator":
-                declarator = declarator.child_by_field_name("declarator")
+                declarator = _inner_declarator(declarator)
             if body is None or declarator is None:
                 continue
             head = source[node.start_byte : body.start_byte].decode()
@@ -176,8 +184,10 @@ def rule_sites(file: str, source: bytes) -> list[Site]:
         function = node.child_by_field_name("function")
         arguments = node.child_by_field_name("arguments")
         within, head = _function(source, inside)
-        if not within or within in ("refuse", "fail") or "noreturn" in head:
+        if not within or within in FREE_CHECKS or "noreturn" in head:
             continue
+        if _in_local_refuse(source, inside):
+            continue  # what calls it is the rule
         if file in INSIDE and within not in INSIDE[file]:
             continue
         instead = _left_out(source, function, arguments)
@@ -201,6 +211,16 @@ def rule_sites(file: str, source: bytes) -> list[Site]:
             )
         )
     return found
+
+
+def _in_local_refuse(source: bytes, inside: tuple[Any, ...]) -> bool:
+    """Whether a node is in the body of a lambda that is called as `refuse` or `fail` is."""
+    return any(
+        node.type == "lambda_expression"
+        and outer.type == "init_declarator"
+        and _text(source, outer.child_by_field_name("declarator")) in FREE_CHECKS
+        for outer, node in pairwise(inside)
+    )
 
 
 def _left_out(source: bytes, function: Any, arguments: Any) -> str | None:
@@ -272,6 +292,8 @@ def _computes(source: bytes, node: Any, inside: tuple[Any, ...]) -> bool:
     within, head = _function(source, inside)
     if not within or "constexpr" in head or "OpView" in head or within.startswith("validate"):
         return False
+    if "&" in head.partition("(")[0]:
+        return False  # what returns a reference finds a thing: it is not where numbers come from
     body = max(i for i, parent in enumerate(inside) if parent.type == "function_definition")
     if not any(parent.type == "compound_statement" for parent in inside[body:]):
         return False

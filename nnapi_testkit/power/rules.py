@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from nnapi_testkit.power.bench import Bench
 from nnapi_testkit.power.build import Build
-from nnapi_testkit.power.explained import explanation
+from nnapi_testkit.power.explained import explanation, holding_test
+from nnapi_testkit.power.held import fails_without
 from nnapi_testkit.power.instrument import Site
 from nnapi_testkit.power.trace import Trace, trace
 
@@ -38,8 +39,9 @@ class Outcome:
     Args:
         site: its place.
         status: `killed`; `shadowed` (another rule refuses the same models: the result cannot
-            differ); `survived`; `unreached` (no case comes there); `explained`.
-        by: the case that noticed, the rule in whose shadow it stands, or the explanation.
+            differ); `tested` (only wrong calls break it, and a test of the driver's own notices);
+            `survived`; `unreached` (no case comes there); `explained`.
+        by: the case or test that noticed, the rule in whose shadow it stands, or the explanation.
         cases: how many cases were tried.
     """
 
@@ -122,8 +124,11 @@ def try_rules(
             told(f"{operation}: {len(done)} of {len(rules)} rules noticed")
             bench.forget(operation)
     for number, site in left.items():
-        why = explanation(site)
-        if why:
+        why, test = explanation(site), holding_test(site)
+        if test:
+            status = "tested" if fails_without(ways[0].build.library, number, test) else "survived"
+            done[number] = Outcome(site, status, test, tried.get(number, 0))
+        elif why:
             done[number] = Outcome(site, "explained", why, tried.get(number, 0))
         elif number in unseen:
             done[number] = Outcome(site, "survived", unseen[number], tried[number])

@@ -109,6 +109,28 @@ def test_while_counts(lib: Library, start: float, expected: float) -> None:
     assert result[0] == expected
 
 
+def test_a_loop_that_is_not_run_gives_no_result_without_a_value(lib: Library) -> None:
+    """The second operand of the loop is left out, and no iteration computes one."""
+    condition, body = Model(lib), Model(lib)
+    n, unread = (condition.operand(F32, [1]) for _ in range(2))
+    bound = condition.value(condition.operand(F32, [1]), np.array([5], np.float32))
+    verdict = condition.operand(BOOL8, [1])
+    ok(condition.operation(OperationCode.LESS, [n, bound], [verdict]))
+    condition.finished([n, unread], [verdict])
+    n, x, counted, kept = (body.operand(F32, [1]) for _ in range(4))
+    body.add(n, n, counted)
+    body.add(n, x, kept)
+    body.finished([n, x], [counted, kept])
+    model = Model(lib)
+    n, missing, first, second = (model.operand(F32, [1]) for _ in range(4))
+    ok(lib.Model_setOperandValue(model.handle, missing, None, 0))
+    models = [model.submodel(condition), model.submodel(body)]
+    ok(model.operation(OperationCode.WHILE, [*models, n, missing], [first, second]))
+    model.finished([n], [first, second])
+    outputs = [np.zeros(1, np.float32), np.zeros(1, np.float32)]
+    refused(model.run(np.array([7], np.float32), outputs=outputs), ResultCode.OP_FAILED)
+
+
 def test_while_result_is_read_again(lib: Library) -> None:
     """The loop's result is a temporary; zero iterations copy the initial value."""
     for start, expected in ((0.0, 10.0), (9.0, 18.0)):

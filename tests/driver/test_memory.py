@@ -214,6 +214,7 @@ def test_descriptors_of_memory_are_checked(lib: Library) -> None:
     ok(lib.MemoryDesc_addOutputRole(desc, compilation.handle, 0, 1.0))
     refused(lib.MemoryDesc_setDimensions(desc, 2, indices([2, 3])))
     refused(lib.MemoryDesc_setDimensions(desc, 1, indices([4])))
+    refused(lib.MemoryDesc_setDimensions(desc, 1, indices([2])))  # equal as far as it goes
     ok(lib.MemoryDesc_setDimensions(desc, 2, indices([2, 0])))
     refused(lib.Memory_createFromDesc(desc, ctypes.byref(memory)), BAD_STATE)
     ok(lib.MemoryDesc_finish(desc))

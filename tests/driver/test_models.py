@@ -119,6 +119,8 @@ def test_constants_must_fit(lib: Library) -> None:
     refused(lib.Model_setOperandValue(model.handle, -1, pointer, 16))
     refused(lib.Model_setOperandValue(model.handle, 4, pointer, 16))
     refused(lib.Model_setOperandValue(model.handle, exact, None, 16), ResultCode.UNEXPECTED_NULL)
+    model.operand(F32, [4])
+    refused(lib.Model_setOperandValue(model.handle, 5, None, 0))  # nothing left out is there
     model.free()
 
 
@@ -320,6 +322,13 @@ def test_models_without_inputs_and_outputs_are_refused(lib: Library) -> None:
     model = Model(lib)
     a, b, out = (model.operand(F32, [2]) for _ in range(3))
     model.add(a, b, out)
+    refused(model.finish())
+    model.free()
+    # Nothing else is wrong with one that computes from constants.
+    model = Model(lib)
+    constant, out = model.operand(F32, [2]), model.operand(F32, [2])
+    model.value(constant, np.ones(2, np.float32))
+    model.add(constant, constant, out)
     refused(model.finish())
     model.free()
 

@@ -54,6 +54,23 @@ def test_rules() -> None:
     assert text.count("\n") == SOURCE.count(b"\n")
 
 
+def test_rules_of_a_function_that_returns_a_reference() -> None:
+    source = b'Operand& Model::at(int i) { if (i < 0) fail(4, "no"); return all[i + 1]; }'
+    assert [site.text for site in rule_sites("driver/model.cpp", source)] == ['fail(4, "no")']
+    assert not mutant_sites("driver/kernels/x.cpp", source)
+
+
+def test_a_lambda_that_refuses_is_no_rule_but_its_calls_are() -> None:
+    source = b"""
+void agree(int a, int b) {
+    const auto refuse = [&](const char* what) { fail(4, "%s", what); };
+    if (a != b) refuse("type");
+}
+"""
+    found = rule_sites("driver/control_flow.cpp", source)
+    assert [(site.line, site.text) for site in found] == [(4, 'refuse("type")')]
+
+
 def test_mutants_are_of_code_that_computes() -> None:
     found = mutant_sites("driver/kernels/x.cpp", SOURCE)
     assert {site.line for site in found} == {13, 15}

@@ -185,7 +185,7 @@ class _Broken:
     @property
     def feedable(self) -> bool:
         """Whether what is broken may be known at the execution alone."""
-        return not self.quants and any(
+        return any(
             slot.key.partition("[")[0] in self.changed and not slot.omitted for slot in self.slots
         )
 

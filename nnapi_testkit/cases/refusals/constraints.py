@@ -9,7 +9,7 @@ agree. What the reference does not forbid makes no case. Ids read
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -106,9 +106,14 @@ class Refusal:
 
 def refusal_refs(op: Op) -> Iterator[CaseRef]:
     """The refusal cases of an operation: each of its constraints in a few of its cells."""
+    yield from refs_of(op, refusals)
+
+
+def refs_of(op: Op, found_in: Callable[[Op, Cell], Iterable[Refusal]]) -> Iterator[CaseRef]:
+    """Each constraint in a few cells, of those that `found_in` finds in the cells."""
     by_name: dict[str, list[tuple[Cell, Refusal]]] = {}
     for cell in op.cells:
-        for refusal in refusals(op, cell):
+        for refusal in found_in(op, cell):
             by_name.setdefault(refusal.name, []).append((cell, refusal))
     hows = Counter(name.partition(".")[0] for name in by_name)
     for number, (name, found) in enumerate(by_name.items()):
@@ -205,7 +210,7 @@ def _of_type(
 ) -> Iterator[Refusal]:
     """An operand of a type that no row of the documentation has there."""
     name = spec.name
-    declared = _types(op, cell, sample, signature)
+    declared = types_of(op, cell, sample, signature)
     wrong = WRONG_TENSORS if is_tensor(cell.type_of(name, spec.type)) else WRONG_SCALARS
     illegal = [other for other in wrong if _illegal(op, signature, declared, name, other)]
     if isinstance(spec, Scalar) and spec.any_real and cell.main == OperandCode.TENSOR_FLOAT16:
@@ -255,7 +260,7 @@ def _of_tensor(cell: Cell, sample: Sample, spec: Tensor) -> Iterator[Refusal]:
 def _of_main_type(op: Op, cell: Cell, sample: Sample) -> Iterator[Refusal]:
     """All operands of the cell's main type at once, of a type that no row has there."""
     signature = choose_signature(op, sample)
-    declared = _types(op, cell, sample, signature)
+    declared = types_of(op, cell, sample, signature)
     together = [name for name, code in declared.items() if code == cell.main]
     wrong = [
         other
@@ -281,9 +286,10 @@ def _of_axis(op: Op, sample: Sample, spec: Input) -> Iterator[Refusal]:
         yield Refusal(f"value-{spec.name}.{word}", sample, edit, Stage.EXECUTION)
 
 
-def _types(
+def types_of(
     op: Op, cell: Cell, sample: Sample, signature: tuple[Input, ...]
 ) -> dict[str, OperandCode]:
+    """The types of the operands that the sample gives, and of all outputs, by name."""
     used = [s for s in signature if sample.operands.get(s.name) is not None]
     types = {spec.name: cell.type_of(spec.name, spec.type) for spec in used}
     return types | {out.name: cell.type_of(out.name, out.type) for out in op.outputs}
@@ -353,7 +359,7 @@ def _of_output(
 ) -> Iterator[Refusal]:
     name, code = output.name, cell.type_of(output.name, output.type)
     signature = choose_signature(op, sample)
-    declared = _types(op, cell, sample, signature)
+    declared = types_of(op, cell, sample, signature)
     illegal = [other for other in WRONG_TENSORS if _illegal(op, signature, declared, name, other)]
     for other in illegal[:TYPES_EACH]:
         word = f"type-{name}.{other.name.removeprefix('TENSOR_').lower()}"
@@ -371,7 +377,7 @@ def _of_output(
             yield Refusal(f"zero-point-{name}", sample, edit, Stage.EXECUTION)
     # A dimension that follows from the data is not declared, and cannot be declared wrongly.
     for how, axis in (("first", 0), ("last", -1))[output.counted :]:
-        edit = partial(_longer_output, position, axis)
+        edit = partial(longer_output, position, axis)
         yield Refusal(f"dimension-{name}.{how}", sample, edit, Stage.EXECUTION)
     yield Refusal(f"rank-{name}", sample, partial(_deeper_output, position), Stage.EXECUTION)
 
@@ -400,7 +406,8 @@ def _rezero_output(position: int, base: Base) -> Model:
     return with_operand(base.model, index, zero_point=zero + (1 if zero < 100 else -1))
 
 
-def _longer_output(position: int, axis: int, base: Base) -> Model:
+def longer_output(position: int, axis: int, base: Base) -> Model:
+    """One element more along an axis of an output than the operation gives it."""
     index = base.output(position)
     dims = list(base.model.main.operands[index].dims)
     dims[axis] += 1

@@ -15,6 +15,7 @@ from nnapi_testkit.cases.edits import (
     replaced,
     retyped,
     scalar,
+    with_main,
     with_operand,
     with_operation,
     without_output_shapes,
@@ -47,7 +48,8 @@ FLOAT32, INT32, BOOL8 = (
 def flow_refusal_refs(op: Op) -> Iterator[CaseRef]:
     """The refusals of a control flow operation."""
     cells = [cell for cell in op.cells if cell.main != BOOL8]
-    edits = [*_edits(op), *((n, e) for n, e in MUTATIONS.items() if not hasattr(e, "needs"))]
+    mutations = ((n, e) for n, e in MUTATIONS.items() if not hasattr(e, "needs"))
+    edits = [*_edits(op), *mutations, *_fed_models(op)]
     for number, (name, edit) in enumerate(edits):
         for step in range(CELLS_EACH):
             cell = cells[(number + step * (len(cells) // CELLS_EACH)) % len(cells)]
@@ -174,6 +176,12 @@ def _edits(op: Op) -> Iterator[tuple[str, Edit]]:
     yield "result-shape", _reshape_output
 
 
+def _fed_models(op: Op) -> Iterator[tuple[str, Edit]]:
+    """A model is a constant: there is none to be given to an execution."""
+    for position in MODELS[op.name]:
+        yield f"model-{position}.input", partial(_as_input, position)
+
+
 def _index(base: Base, position: int) -> int:
     return base.operation.inputs[position]
 
@@ -187,6 +195,12 @@ def _as_tensor(position: int, base: Base) -> Model:
 def _as_scalar(position: int, base: Base) -> Model:
     model, new = add_operand(base.model, scalar(OperandCode.INT32, 0))
     return with_operation(model, inputs=_put(base, position, new))
+
+
+def _as_input(position: int, base: Base) -> Model:
+    index = _index(base, position)
+    model = with_operand(base.model, index, lifetime=Lifetime.INPUT, subgraph=-1)
+    return with_main(model, inputs=(*model.main.inputs, index))
 
 
 def _put(base: Base, position: int, index: int) -> tuple[int, ...]:

@@ -139,6 +139,7 @@ def _wholes(p: str, named: Mapping[str, str]) -> tuple[Rule, ...]:
             without_input=f"{p}w_ci",
             without_forget=f"{p}w_cf",
             without_output=f"{p}w_co",
+            input_alone=f"{p}w_cf {p}w_co",
         ),
         together(
             f"{p}norms-whole".replace("_", "-"),
@@ -148,6 +149,7 @@ def _wholes(p: str, named: Mapping[str, str]) -> tuple[Rule, ...]:
             without_forget=f"{p}n_f",
             without_cell=f"{p}n_c",
             without_output=f"{p}n_o",
+            input_alone=f"{p}n_f {p}n_c {p}n_o",
         ),
         together(
             f"{p}projection-bias-needs-weights".replace("_", "-"),

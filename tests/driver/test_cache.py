@@ -106,14 +106,14 @@ def test_cold_and_warm(load: Loader, tmp_path: Path, capfd: pytest.CaptureFixtur
 
 
 def test_a_warm_compilation_is_as_fast_as_the_device_promises(load: Loader, tmp_path: Path) -> None:
-    lib = load("[slow]\ncompilation_ms = 200")
+    lib = load("[slow]\ncompilation_ms = 1000")
     model, slow = chain(lib, "NEG"), [lib.devices()["slow"]]
     times = []
     for _ in range(2):
         began = time.monotonic()
         assert result(compiled(model, tmp_path, devices=slow)) == EXPECTED
         times.append(time.monotonic() - began)
-    assert times[0] >= 0.2 > times[1]
+    assert times[0] >= 1 > times[1]
 
 
 def test_another_model_with_the_same_token(

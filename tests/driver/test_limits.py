@@ -127,7 +127,7 @@ def test_deadlines_hold_inside_operations(
         ok(execution.input(0, x))
         ok(execution.output(0, out))
         ok(lib.Execution_setTimeout(execution.handle, timeout))
-        began = time.monotonic()
+        began = time.process_time()
         refused(execution.compute(), code)
-        times.append(time.monotonic() - began)
+        times.append(time.process_time() - began)
     assert times[1] < times[0] / 2, times

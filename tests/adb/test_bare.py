@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import re
 import shutil
@@ -19,6 +20,7 @@ import pytest
 from nnapi_testkit.model.case import Case, Ending
 from nnapi_testkit.targets import InfraError, TargetError, fleet, parse_target
 from nnapi_testkit.targets.adb import Patience
+from nnapi_testkit.targets.adb.cache import _Place
 from nnapi_testkit.targets.adb.lease import Lease
 
 Any_ = Callable[..., Any]
@@ -196,6 +198,25 @@ def test_leftovers_end_by_androids_commands(
         assert emulated.wait(60) == -signal.SIGKILL
         assert emulated.stdin is not None
         emulated.stdin.close()
+    finally:
+        lease.release()
+
+
+def test_what_ends_leftovers_spares_what_looks_for_the_runner(
+    start: Any_, target: Any_, tmp_path: Path
+) -> None:
+    """Both are at work at the same time; the shell that looks has its commands as a line, too."""
+    lease: Lease = target(start()).lease()
+    try:
+        (pattern,) = re.findall(r"grep -l '([^']*)'", lease._stopping())
+        digest = hashlib.sha256(lease.runner.encode()).hexdigest()
+        looks = _Place(lease.base, digest, 1)
+        lines = {"runner": looks.path, "look": f"sh\0-c\0{looks.check}", "ends": lease._stopping()}
+        for name, line in lines.items():
+            (tmp_path / name).write_text(line)
+        words = ["grep", "-l", pattern, *(tmp_path / name for name in lines)]
+        found = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+        assert found.splitlines() == [str(tmp_path / "runner")]
     finally:
         lease.release()
 

@@ -18,6 +18,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("python3", "socat", "coreutils", "dash", "sed", "grep", "libstdc++6", "procps")
+# Of the package: what the loopback device consists of.
+PARTS = ("__init__.py", "closing.py", "errors.py", "paths.py", "loopback")
 STUB = """\
 #!/bin/sh
 # The stub emulator: what it is told goes to its log, an adb port is all it has.
@@ -74,7 +76,7 @@ def main() -> int:
                     check=True, stdin=unpack.stdout,
                 )  # fmt: skip
         kit = root / "kit" / "nnapi_testkit"
-        for part in ("__init__.py", "errors.py", "paths.py", "loopback"):
+        for part in PARTS:
             source = ROOT / "nnapi_testkit" / part
             if source.is_dir():
                 shutil.copytree(source, kit / part, ignore=shutil.ignore_patterns("__pycache__"))

@@ -13,6 +13,7 @@ import pytest
 
 from nnapi_testkit.targets import TargetError, parse_target
 from nnapi_testkit.targets.docker import docker_fleet, examine, find_profile, read_profiles
+from tests.docker.make_image import PARTS
 
 IMAGES = Path(__file__).resolve().parents[2] / "emulator" / "images"
 
@@ -144,6 +145,17 @@ class TestDoctor:
             assert done.returncode == 2
             assert "run nnapi-testkit emulator doctor" in done.stderr
             assert done.stderr.count("\n") == 1
+
+
+class TestImage:
+    def test_the_loopback_device_is_whole_in_it(self) -> None:
+        script = "import sys, nnapi_testkit.loopback; print(*sys.modules)"
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        )
+        ours = {name for name in done.stdout.split() if name.startswith("nnapi_testkit.")}
+        parts = {name.split(".")[1] for name in ours}
+        assert {Path(part).stem for part in PARTS} == parts | {"__init__"}
 
 
 class TestEntryPoint:

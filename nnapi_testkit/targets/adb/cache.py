@@ -133,10 +133,14 @@ class _Place:
 
     @property
     def check(self) -> str:
-        """Commands that leave with a code of their own unless it lies there, whole."""
+        """Commands that leave with a code of their own unless it lies there, whole.
+
+        They do not name the runner by its whole path: what ends leftovers works at the same time,
+        and would take the shell that has it in its command line for one.
+        """
         return (
-            f"p={self.path}; [ -f $p ] || {{ mkdir -p {self.folder} &&"
-            f" chmod 755 {self.base} {self.folder} || exit {NO_FOLDER}; exit {ABSENT}; }};"
+            f"f={self.folder}; p=$f/nnapi-runner; [ -f $p ] || {{ mkdir -p $f &&"
+            f" chmod 755 {self.base} $f || exit {NO_FOLDER}; exit {ABSENT}; }};"
             f" set -- $(sha256sum $p 2>/dev/null) none; [ $1 = {self.digest} ] ||"
             f" {{ [ $1 = none ] && [ $(wc -c <$p) -eq {self.size} ]; }} || exit {DIFFERENT}"
         )

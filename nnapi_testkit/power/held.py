@@ -39,16 +39,19 @@ def fails_without(library: Path, number: int, test: str) -> bool:
 
 @cache
 def _exit_code(library: Path, number: int, test: str) -> int:
-    """What pytest ends with; negative for a signal."""
+    """What pytest ends with; negative for a signal. A test that hangs has failed."""
     root = paths.checkout()
     if root is None:
         raise KitError("the driver's own tests need a checkout")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", test],
-        cwd=root,
-        env={**os.environ, DRIVER: str(library), FAULT: str(number)},
-        capture_output=True,
-        check=False,
-        timeout=MOST_SECONDS,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", test],
+            cwd=root,
+            env={**os.environ, DRIVER: str(library), FAULT: str(number)},
+            capture_output=True,
+            check=False,
+            timeout=MOST_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        return FAILED
     return done.returncode

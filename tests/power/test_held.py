@@ -14,6 +14,7 @@ from nnapi_testkit.power.held import fails_without
 ROOT = Path(__file__).resolve().parent.parent.parent
 FAULT = """
 import os
+import time
 
 def test_notices():
     assert os.environ["NNAPI_TESTKIT_FAULT"] in ("0", "7")
@@ -21,6 +22,10 @@ def test_notices():
 def test_dies():
     if os.environ["NNAPI_TESTKIT_FAULT"] == "8":
         os.kill(os.getpid(), 11)
+
+def test_hangs():
+    if os.environ["NNAPI_TESTKIT_FAULT"] == "9":
+        time.sleep(600)
 
 def test_never_passes():
     assert False
@@ -49,3 +54,13 @@ def test_a_test_is_run_on_the_sound_driver_first(tmp_path: Path) -> None:
     for name in ("test_never_passes", "test_that_is_not_there"):
         with pytest.raises(KitError, match="does not pass on the sound driver"):
             fails_without(library, 5, f"{file}::{name}")
+
+
+def test_a_test_that_hangs_without_the_rule_has_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "test_rule.py"
+    file.write_text(FAULT)
+    monkeypatch.setattr("nnapi_testkit.power.held.MOST_SECONDS", 20)
+    assert fails_without(tmp_path / "a.so", 9, f"{file}::test_hangs")
+    assert not fails_without(tmp_path / "a.so", 5, f"{file}::test_hangs")

@@ -46,7 +46,8 @@ NNAPI_EXPORT int ANeuralNetworksDevice_getVersion(const ANeuralNetworksDevice* d
     return guarded(__func__, [&] {
         requireNotNull(version, "version");
         checkDevices(&device, 1);
-        *version = device->version.c_str();
+        // What the documentation says of devices older than this function.
+        *version = device->level <= 2 ? "UNKNOWN" : device->version.c_str();
     });
 }
 

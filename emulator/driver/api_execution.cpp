@@ -124,7 +124,10 @@ NNAPI_EXPORT int ANeuralNetworksExecution_startComputeWithDependencies(
         *event = nullptr;
         requireNotNull(execution, "execution");
         if (num_dependencies != 0) requireNotNull(dependencies, "dependencies");
-        if (duration != 0) execution->object->compilation().requireOneDevice("a timeout");
+        if (duration != 0) {
+            execution->object->compilation().requireOneDevice("a timeout");
+            if (execution->object->compilation().level() < 4) duration = 0;  // the hint is ignored
+        }
         std::vector<std::shared_ptr<const Event>> events;
         for (uint32_t i = 0; i < num_dependencies; i++) {
             requireNotNull(dependencies[i], "a dependency");

@@ -51,7 +51,7 @@ void Compilation::setPriority(int priority) {
 void Compilation::setTimeout(uint64_t nanoseconds) {
     requireBuilding();
     requireOneDevice("a compilation timeout");
-    timeout_ = nanoseconds;
+    if (level() >= 4) timeout_ = nanoseconds;  // older devices ignore the hint
 }
 
 void Compilation::setCaching(const char* directory, const uint8_t* token) {

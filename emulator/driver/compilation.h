@@ -28,6 +28,8 @@ public:
     bool finished() const { return state_ == State::FINISHED; }
     /// Timeouts and timing need exactly one chosen device; refuses with BAD_DATA otherwise.
     void requireOneDevice(const char* what) const;
+    /// The feature level of that one device.
+    int level() const { return chosen_[0]->level; }
 
     const Model& model() const { return *model_; }
     const Plan& plan() const { return *plan_; }

@@ -35,7 +35,11 @@ void Event::run(const std::vector<std::shared_ptr<const Event>>& dependencies,
     for (const auto& dependency : dependencies) {
         if (dependency->wait() != ANEURALNETWORKS_NO_ERROR) code = ANEURALNETWORKS_OP_FAILED;
     }
-    if (code == ANEURALNETWORKS_NO_ERROR) code = execution_->evaluate(Deadline::after(duration));
+    if (code == ANEURALNETWORKS_NO_ERROR) {
+        code = execution_->evaluate(Deadline::after(duration));
+    } else {
+        execution_->forget();
+    }
     const std::lock_guard lock(mutex_);
     code_ = code;
     done_ = true;

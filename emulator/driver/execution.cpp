@@ -197,13 +197,13 @@ void Execution::setReusable(bool reusable) {
 void Execution::setMeasureTiming(bool measure) {
     requirePreparation();
     compilation_->requireOneDevice("measuring");
-    measure_ = measure;
+    measure_ = measure && compilation_->level() >= 3;  // older devices measure nothing
 }
 
 void Execution::setTimeout(uint64_t nanoseconds) {
     requirePreparation();
     compilation_->requireOneDevice("an execution timeout");
-    timeout_ = nanoseconds;
+    if (compilation_->level() >= 4) timeout_ = nanoseconds;  // older devices ignore the hint
 }
 
 void Execution::setLoopTimeout(uint64_t nanoseconds) {
@@ -241,9 +241,17 @@ void Execution::schedule() {
     deadline_ = Deadline::after(timeout_);
 }
 
+void Execution::forget() noexcept {
+    duration_ = UINT64_MAX;
+    for (Argument& output : outputs_) {
+        output.known = output.insufficient = false;
+        if (output.memory && output.memory->isDevice()) output.memory->invalidate();
+    }
+}
+
 int Execution::evaluate(const Deadline& deadline) noexcept {
     const auto start = std::chrono::steady_clock::now();
-    duration_ = UINT64_MAX;
+    forget();
     int code = ANEURALNETWORKS_OP_FAILED;
     try {
         code = run(Deadline::earlier(deadline, deadline_));
@@ -304,19 +312,17 @@ void Execution::bindInputs(Workspace& workspace, std::vector<Tensor>& inputs) co
     }
 }
 
-void Execution::bindOutputs(std::vector<OutputBinding>& outputs) {
+void Execution::bindOutputs(std::vector<OutputBinding>& outputs) const {
     for (size_t i = 0; i < outputs_.size(); i++) {
-        Argument& from = outputs_[i];
+        const Argument& from = outputs_[i];
         OutputBinding& to = outputs[i];
-        from.known = from.insufficient = false;
         to.declared = from.operand.rankKnown ? &from.operand.shape : nullptr;
-        if (from.memory && from.memory->isDevice()) {
-            from.memory->invalidate();
-        } else if (!from.omitted && isAligned(from.data, from.operand.type)) {
+        if (from.omitted || (from.memory && from.memory->isDevice())) continue;
+        to.limit = from.length;
+        if (isAligned(from.data, from.operand.type)) {
             to.data = from.data;
             to.capacity = from.length;
         }
-        if (!from.omitted && !(from.memory && from.memory->isDevice())) to.limit = from.length;
     }
 }
 

@@ -34,6 +34,9 @@ public:
     /// Evaluates, after `schedule`; returns the NNAPI result code. `deadline` is in addition to
     /// the one that setTimeout began at `schedule`.
     int evaluate(const Deadline& deadline = {}) noexcept;
+    /// What a failed execution leaves, whatever an earlier evaluation did: outputs without shape, no
+    /// duration, device memory uninitialized.
+    void forget() noexcept;
     /// Moves to the completed state.
     void complete() noexcept { state_.store(State::COMPLETED, std::memory_order_release); }
 
@@ -83,7 +86,7 @@ private:
     int run(const Deadline& deadline);
     int runPlan(const Plan& plan, Workspace& workspace, const Deadline& deadline);
     void bindInputs(Workspace& workspace, std::vector<Tensor>& inputs) const;
-    void bindOutputs(std::vector<OutputBinding>& outputs);
+    void bindOutputs(std::vector<OutputBinding>& outputs) const;
     int finishOutputs(std::vector<OutputBinding>& outputs);
     void noteShapes(const std::vector<OutputBinding>& outputs);
 

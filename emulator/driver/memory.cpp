@@ -106,25 +106,25 @@ void Memory::invalidate() {
 }
 
 void Memory::copy(const Memory& from, Memory& to) {
-    if (&from == &to) return;
-    Shape shape;
-    const void* bytes = from.data_;
-    size_t size = from.size_;
-    if (from.device_) {
-        bytes = from.initialized(shape);
-        size = shape.count() * elementSize(from.operand_.type);
-    } else if ((from.access_ & READ) == 0) {
-        fail(ANEURALNETWORKS_BAD_DATA, "the source is not mapped for reading");
-    }
-    if (!to.device_) {
-        if ((to.access_ & WRITE) == 0) {
-            fail(ANEURALNETWORKS_BAD_DATA, "the destination is not mapped for writing");
-        }
-        if (size != to.size_) fail(ANEURALNETWORKS_BAD_DATA, "the sizes differ");
-        std::memcpy(to.data_, bytes, size);
-        return;
-    }
     try {
+        Shape shape;
+        const void* bytes = from.data_;
+        size_t size = from.size_;
+        if (from.device_) {
+            bytes = from.initialized(shape);
+            size = shape.count() * elementSize(from.operand_.type);
+        } else if ((from.access_ & READ) == 0) {
+            fail(ANEURALNETWORKS_BAD_DATA, "the source is not mapped for reading");
+        }
+        if (!to.device_) {
+            if ((to.access_ & WRITE) == 0) {
+                fail(ANEURALNETWORKS_BAD_DATA, "the destination is not mapped for writing");
+            }
+            if (size != to.size_) fail(ANEURALNETWORKS_BAD_DATA, "the sizes differ");
+            if (to.data_ != bytes) std::memcpy(to.data_, bytes, size);
+            return;
+        }
+        if (&from == &to) return;
         if (from.device_) {
             if (from.operand_.type != to.operand_.type) {
                 fail(ANEURALNETWORKS_BAD_DATA, "the operand types differ");

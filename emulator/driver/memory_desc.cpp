@@ -62,6 +62,7 @@ void MemoryDesc::setDimensions(std::span<const uint32_t> dimensions) {
 void MemoryDesc::finish() {
     requireUnfinished();
     if (roles_.empty()) fail(ANEURALNETWORKS_BAD_DATA, "the memory descriptor has no roles");
+    requireSize(operand_);
     finished_ = true;
 }
 

@@ -60,6 +60,14 @@ bool Operand::fullySpecified() const {
     return rankKnown && std::find(shape.begin(), shape.end(), 0u) == shape.end();
 }
 
+void requireSize(const Operand& operand) {
+    uint64_t bytes = elementSize(operand.type);
+    for (uint32_t dim : operand.shape) {
+        if (dim != 0) bytes *= dim;
+        if (bytes >= kMaxTensorBytes) fail(ANEURALNETWORKS_BAD_DATA, "tensor of 4 GiB or more");
+    }
+}
+
 Operand makeOperand(const ANeuralNetworksOperandType& type) {
     const std::optional<Type> known = typeOf(type.type);
     if (!known) fail(ANEURALNETWORKS_BAD_DATA, "unknown operand type %d", type.type);
@@ -81,12 +89,8 @@ Operand makeOperand(const ANeuralNetworksOperandType& type) {
     } else if (type.dimensionCount == 0) {
         operand.rankKnown = false;
     } else {
-        uint64_t bytes = elementSize(operand.type);
-        for (uint32_t i = 0; i < type.dimensionCount; i++) {
-            operand.shape.push(type.dimensions[i]);
-            if (type.dimensions[i] != 0) bytes *= type.dimensions[i];
-            if (bytes >= kMaxTensorBytes) fail(ANEURALNETWORKS_BAD_DATA, "tensor of 4 GiB or more");
-        }
+        for (uint32_t i = 0; i < type.dimensionCount; i++) operand.shape.push(type.dimensions[i]);
+        requireSize(operand);
     }
     checkQuantization(operand);
     return operand;

@@ -48,6 +48,9 @@ struct Operand {
 /// Refuses with BAD_DATA.
 Operand makeOperand(const ANeuralNetworksOperandType& type);
 
+/// Refuses with BAD_DATA where the dimensions that are known make 4 GiB or more.
+void requireSize(const Operand& operand);
+
 /// The dimensions known from `a` and `b` together, or BAD_DATA where they contradict each other.
 void mergeDimensions(Operand& a, const Operand& b);
 

@@ -88,7 +88,7 @@ def test_what_devices_say(load: Loader) -> None:
     assert rows["only-float"] == (3, 29, b"1.2.3")
     assert rows["only-quantized"][:2] == (4, 1000008)
     assert rows["a-few"][:2] == (1, 31)
-    assert rows["old"][1] == 27
+    assert rows["old"][1:] == (27, b"UNKNOWN")  # the documentation's word for older devices
     assert rows["six"][1] == 1000006
 
 
@@ -282,6 +282,33 @@ def test_deadlines_end_the_waiting_of_a_slow_device(load: Loader) -> None:
     ok(lib.Compilation_setTimeout(compilation.handle, 30_000_000))
     refused(lib.Compilation_finish(compilation.handle), missed)
     assert time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize(("level", "timed", "measured"), [(2, 0, 0), (3, 0, 1), (4, 1, 1)])
+def test_older_devices_ignore_timeouts_and_timing(
+    load: Loader, level: int, timed: int, measured: int
+) -> None:
+    lib = load(f"[one]\nlevel = {level}")
+    device = [lib.devices()["one"]]
+    hasty = Compilation(add_model(lib, [2]), device)
+    ok(lib.Compilation_setTimeout(hasty.handle, 1))
+    assert (lib.Compilation_finish(hasty.handle) != 0) == timed
+    compilation = add_model(lib, [2]).compile(device)
+    for timeout, duration in ((0, 0), (1, 0), (0, 1)):  # of the execution, of a fenced one
+        execution = Execution(compilation)
+        for i in range(2):
+            ok(execution.input(i, np.zeros(2, np.float32)))
+        ok(execution.output(0, np.zeros(2, np.float32)))
+        ok(lib.Execution_setMeasureTiming(execution.handle, True))
+        ok(lib.Execution_setTimeout(execution.handle, timeout))
+        event = ctypes.c_void_p()
+        start = lib.Execution_startComputeWithDependencies
+        ok(start(execution.handle, None, 0, duration, ctypes.byref(event)))
+        code, time_spent = lib.Event_wait(event), ctypes.c_uint64()
+        lib.Event_free(event)
+        assert (code != 0) == (timed and timeout + duration > 0)
+        ok(lib.Execution_getDuration(execution.handle, 1, ctypes.byref(time_spent)))
+        assert (time_spent.value != 2**64 - 1) == (measured and code == 0)
 
 
 def test_timing_needs_one_device(load: Loader) -> None:

@@ -16,10 +16,12 @@ from tests.driver.capi import (
     Execution,
     Library,
     add_model,
+    later,
     ok,
     operand_type,
     refused,
 )
+from tests.driver.test_memory import File, device_memory
 
 F32 = OperandCode.TENSOR_FLOAT32
 BAD_STATE = ResultCode.BAD_STATE
@@ -238,4 +240,40 @@ def test_the_fence_of_a_failed_execution_is_in_error(lib: Library, early: bool) 
     for each in (event, gate, joined):
         lib.Event_free(each)
     for number in (descriptor, reading, writing):
+        os.close(number)
+
+
+def test_a_failed_dependency_leaves_nothing_of_the_computation_before(lib: Library) -> None:
+    """Neither shape nor duration nor the value of device memory."""
+    compilation = add_model(lib).compile()
+    memory = device_memory(lib, (compilation, "Output", 0))
+    execution, duration = Execution(compilation), ctypes.c_uint64()
+    ok(lib.Execution_setReusable(execution.handle, True))
+    ok(lib.Execution_setMeasureTiming(execution.handle, True))
+    for index in range(2):
+        ok(execution.input(index, ONES))
+    ok(lib.Execution_setOutputFromMemory(execution.handle, 0, None, memory, 0, 0))
+    file = File()
+    target = file.memory(lib, 16)
+    ok(execution.compute())
+    assert execution.shape(0) == (0, [2, 2])
+    ok(lib.Memory_copy(memory, target))
+    reading, writing = os.pipe()
+    gate = ctypes.c_void_p()
+    ok(lib.Event_createFromSyncFenceFd(reading, ctypes.byref(gate)))
+    failing, _ = ready(lib)
+    ok(lib.Execution_setTimeout(failing.handle, 1))
+    failed = fenced(failing, gate)
+    event = fenced(execution, failed)
+    os.write(writing, b"x")
+    refused(lib.Event_wait(event), ResultCode.OP_FAILED)
+    refused(lib.Event_wait(event), ResultCode.OP_FAILED)  # whoever asks
+    refused(execution.shape_code(0), BAD_STATE)
+    ok(lib.Execution_getDuration(execution.handle, 1, ctypes.byref(duration)))
+    assert duration.value == 2**64 - 1
+    refused(lib.Memory_copy(memory, target))
+    for each in (event, failed, gate):
+        lib.Event_free(each)
+    later(lib, "Memory_free", memory, target)
+    for number in (reading, writing, file.fd):
         os.close(number)

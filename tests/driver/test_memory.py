@@ -276,6 +276,51 @@ def test_failed_execution_uninitializes_device_memory(lib: Library) -> None:
     later(lib, "Memory_free", memory, target)
 
 
+@pytest.mark.parametrize("source", ["uninitialized", "unreadable"])
+def test_failed_copy_uninitializes_device_memory(lib: Library, file: File, source: str) -> None:
+    compilation = add_model(lib).compile()
+    device, empty = (device_memory(lib, (compilation, "Input", 0)) for _ in range(2))
+    good, unreadable = file.memory(lib, 16), file.memory(lib, 16, mmap.PROT_WRITE)
+    refused(lib.Memory_copy(device, device))  # to itself, and still nothing is in it
+    ok(lib.Memory_copy(good, device))
+    ok(lib.Memory_copy(device, device))
+    ok(lib.Memory_copy(device, good))
+    refused(lib.Memory_copy(empty if source == "uninitialized" else unreadable, device))
+    refused(lib.Memory_copy(device, good))
+    later(lib, "Memory_free", device, empty, good, unreadable)
+
+
+def test_a_copy_brings_its_shape(lib: Library, file: File) -> None:
+    """Device memory of open dimensions has those of the last copy, or of the last execution."""
+    compilation = add_model(lib, None).compile()
+    source, target = (
+        device_memory(lib, (compilation, "Output", 0), (compilation, "Input", 1)) for _ in range(2)
+    )
+    for dims in ((2, 3), (3, 2), (6,), (1, 4)):
+        kind = operand_type(F32, dims)
+        writing, reading = Execution(compilation), Execution(compilation)
+        ones, result = np.ones(dims, np.float32), np.zeros(dims, np.float32)
+        for index in range(2):
+            ok(writing.input(index, ones, kind))
+        ok(lib.Execution_setOutputFromMemory(writing.handle, 0, None, source, 0, 0))
+        ok(writing.compute())
+        ok(lib.Memory_copy(source, target))
+        ok(reading.input(0, ones, kind))
+        ok(lib.Execution_setInputFromMemory(reading.handle, 1, None, target, 0, 0))
+        ok(reading.output(0, result))
+        ok(reading.compute())
+        assert reading.shape(0) == (0, list(dims))
+        assert (result == 3).all()
+    later(lib, "Memory_free", source, target)
+
+
+def test_descriptors_of_too_much_memory_are_refused(lib: Library) -> None:
+    desc = describe(lib, (add_model(lib, None).compile(), "Input", 0))
+    ok(lib.MemoryDesc_setDimensions(desc, 3, indices([2**31, 2**31, 4])))  # 2^66 bytes
+    refused(lib.MemoryDesc_finish(desc))
+    lib.MemoryDesc_free(desc)
+
+
 def test_copies(lib: Library, file: File) -> None:
     compilation, other = add_model(lib).compile(), add_model(lib, (3,)).compile()
     device, second = (device_memory(lib, (compilation, "Input", 0)) for _ in range(2))

@@ -16,7 +16,7 @@ from nnapi_testkit.clusters.facts import WAYS, Facts, case_facts, family
 from nnapi_testkit.clusters.known import looks_like
 from nnapi_testkit.clusters.predicates import Predicate, predicates
 from nnapi_testkit.clusters.search import best
-from nnapi_testkit.judge.verdict import Record, Verdict
+from nnapi_testkit.judge.verdict import Record, Sort, Verdict
 from nnapi_testkit.model.kinds import Kind
 
 __all__ = ["FactsOf", "clusters", "facts_by_index"]
@@ -30,16 +30,7 @@ VICTIM_SHARE = 0.2  # of an operation's plain cases failing, above which a way i
 ALL_OF_THEM = 0.75  # share failing of all cases from which on no words are looked for
 SHARED_HOW = 0.8
 # What ends a process or hangs stands before what is wrong, case for case.
-_WEIGHT = {"crash": 4.0, "hang": 4.0}
-_SORTS = {
-    Verdict.CRASH_RUNNER: "crash",
-    Verdict.CRASH_SERVICE: "crash",
-    Verdict.TIMEOUT: "hang",
-    Verdict.REFUSED: "refused",
-    Verdict.EXEC_ERROR: "error",
-    Verdict.ACCEPTED_INVALID: "accepted",
-    Verdict.WRONG_CODE: "code",
-}
+_WEIGHT = {Sort.CRASH: 4.0, Sort.HANG: 4.0}
 
 
 @dataclass(frozen=True)
@@ -118,23 +109,26 @@ def clusters(records: Sequence[Record], facts_of: FactsOf | None = None) -> list
 
 def _tells(record: Record) -> bool:
     """Whether a case passed that could have failed: something was compared, or refused."""
-    refused = record.kind == Kind.REFUSAL and record.verdict is Verdict.PASS
+    refused = record.kind == Kind.REFUSAL and record.verdict.is_pass
     return refused or (record.verdict.meaning.computed and record.evidence.compared > 0)
 
 
 def _rank(cluster: Cluster) -> tuple[float, str]:
-    first = Verdict(next(iter(cluster.verdicts)))
-    return -cluster.cases * _WEIGHT.get(_SORTS.get(first, ""), 1.0), cluster.title
+    return -cluster.cases * _WEIGHT.get(_sort(cluster), 1.0), cluster.title
+
+
+def _sort(cluster: Cluster) -> Sort:
+    return Verdict(next(iter(cluster.verdicts))).meaning.sort
 
 
 def _sorts(items: Sequence[_Item]) -> Iterable[tuple[list[_Item], bool]]:
     """Failures of one sort, each with the passing cases to hold against them; whether by a way."""
     blamed = _ways_to_blame(items)
-    groups: dict[tuple[bool, str], list[_Item]] = defaultdict(list)
+    groups: dict[tuple[bool, Sort | None], list[_Item]] = defaultdict(list)
     for item in items:
         if item.failed:
             way = item.record.id in blamed
-            sort = "" if way else _SORTS.get(item.record.verdict, "values")
+            sort = None if way else item.record.verdict.meaning.sort
             groups[way, sort].append(item)
     for (way, _), members in groups.items():
         wanted = {item.record.operation for item in members}
@@ -269,8 +263,7 @@ def _joined(found: Sequence[Cluster]) -> list[Cluster]:
     """Clusters of one description in several operations, or of several sorts, as one."""
     groups: dict[tuple[object, ...], list[Cluster]] = {}
     for cluster in found:
-        first = next(iter(cluster.verdicts))
-        key = (cluster.words, cluster.way, _SORTS.get(Verdict(first), "values"), cluster.looks_like)
+        key = (cluster.words, cluster.way, _sort(cluster), cluster.looks_like)
         groups.setdefault(key if cluster.words else (*key, id(cluster)), []).append(cluster)
     return [group[0] if len(group) == 1 else _join(group) for group in groups.values()]
 

@@ -87,7 +87,7 @@ def read_rows(path: Path) -> Iterator[Row]:
 def classify(row: Row, ref: CaseRef | None, platform: Platform) -> str:
     """Return what today's rules make of a row, with the entry that explains it."""
     if not row.verdict.is_failure:
-        return "passed" if row.verdict is Verdict.PASS else f"neither ({row.verdict.value})"
+        return "passed" if row.verdict.is_pass else f"neither ({row.verdict.value})"
     if ref is None:
         return "gone: the case is no more"
     if before_the_driver(row.result):

@@ -14,7 +14,7 @@ from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.closing import Closing
 from nnapi_testkit.commands.chosen import settings_of
 from nnapi_testkit.errors import KitError
-from nnapi_testkit.judge.verdict import Record, Verdict
+from nnapi_testkit.judge.verdict import Record
 from nnapi_testkit.model.case import Answer, Case, Ending, Execution, OutputResult
 from nnapi_testkit.model.kinds import Kind
 from nnapi_testkit.model.program import Program, operation_name
@@ -85,13 +85,13 @@ class Nnapi(Closing):
         Session(settings)  # says what is missing before a driver is started
         with Lane(settings, self._services) as lane:
             record = next(iter(lane.run([ref])))
-        if record.verdict is Verdict.PASS:
+        if record.verdict.is_pass:
             record = settle(case, self._answer(case), record, settings.profile)
         record = replace(record, repro="")
         text = "\n".join(details(record))
         if record.verdict.is_error:
             raise KitError(text)
-        if record.verdict not in (Verdict.PASS, Verdict.OBSERVED):
+        if not record.verdict.meaning.computed:
             raise AssertionError(text)
         return record
 

@@ -89,7 +89,7 @@ def report_of(item: CaseItem, record: Record) -> pytest.TestReport:
     outcome: Any = "passed"
     when: Any = "call"
     shown = verdict.meaning.pytest
-    if shown is Shown.SKIPPED:
+    if shown in (Shown.SKIPPED, Shown.EXPECTED):
         outcome = "skipped"
         longrepr = (str(item.path), 0, one_line(record) if record.waiver else plain(record.message))
     elif shown is not Shown.PASSED:
@@ -108,6 +108,6 @@ def report_of(item: CaseItem, record: Record) -> pytest.TestReport:
         stop=now,
         nnapi_record=encode(record),
     )
-    if verdict is Verdict.WAIVED:
+    if shown is Shown.EXPECTED:
         report.wasxfail = plain(record.message)
     return report

@@ -76,7 +76,7 @@ def merge(options: argparse.Namespace) -> int:
     for note in notes:
         print(f"note: {note}")
     for record in records:
-        if record.verdict.is_failure or record.verdict.is_error:
+        if record.verdict.is_bad:
             print("\n".join(details(record)))
     print("\n".join(summary_lines(ledger, summary)))
     print(closing_line(ledger, summary))

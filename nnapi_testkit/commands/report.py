@@ -108,7 +108,7 @@ def _text(accounts: Accounts, summary: dict[str, Any]) -> None:
         unfinished=unfinished,
     )
     for record in accounts.records:
-        if record.verdict.is_failure or record.verdict.is_error:
+        if record.verdict.is_bad:
             print("\n".join(details(record)))
     print("\n".join(map(plain, matrix_lines(ledger.cells.values()))))
     print("\n".join(summary_lines(ledger, summary)))

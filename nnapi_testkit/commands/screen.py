@@ -138,7 +138,7 @@ class Screen:
         """Show a record."""
         verdict = record.verdict
         self._done += 1
-        if verdict.is_failure or verdict.is_error:
+        if verdict.is_bad:
             self._bad += 1
             # What is wrong with the run and not with a case, a damaged golden, is said once.
             known = verdict.is_error and record.message in self._told

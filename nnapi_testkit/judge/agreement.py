@@ -79,7 +79,7 @@ class Agreement:
 def _right(record: Record) -> bool:
     """Whether what was computed is right, by one reading at least."""
     followed = record.verdict is Verdict.OBSERVED and bool(record.reading)
-    return record.verdict is Verdict.PASS or followed
+    return record.verdict.is_pass or followed
 
 
 def _halves(case: Case, answer: Answer, result: Result, record: Record) -> Record:

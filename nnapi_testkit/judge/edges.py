@@ -59,7 +59,7 @@ def edge(ref: CaseRef, case: Case, result: Result) -> Found:
 
 def refused(ref: CaseRef, verdict: Verdict, text: str, evidence: Evidence) -> Found:
     """A verdict on an error code: OBSERVED where the device may refuse."""
-    if ref.refusable and verdict in (Verdict.REFUSED, Verdict.EXEC_ERROR):
+    if ref.refusable and verdict.meaning.coded:
         return Verdict.OBSERVED, f"{text}; {ref.refusable}", evidence
     return verdict, text, evidence
 

@@ -22,16 +22,6 @@ __all__ = ["Found", "bare", "by_outputs"]
 
 MOST_DIFFERENCES = 8
 MOST_PROBLEMS = 3
-# Which problem names the verdict, where there are several.
-_ORDER = [
-    Verdict.INFRA,
-    Verdict.EXEC_ERROR,
-    Verdict.DIMENSIONS,
-    Verdict.UNWRITTEN,
-    Verdict.NAN_MISMATCH,
-    Verdict.MISMATCH,
-    Verdict.NONDETERMINISTIC,
-]
 
 Found = tuple[Verdict, str, Evidence, tuple[Difference, ...], int]
 
@@ -180,7 +170,7 @@ class Tally:
             text = f"{self.mismatched} of {self.compared} elements are outside their bounds"
             self.problems.append((verdict, text))
         if self.problems:
-            self.problems.sort(key=lambda item: _ORDER.index(item[0]))
+            self.problems.sort(key=lambda item: item[0].meaning.told)
             text = "; ".join(message for _, message in self.problems[:MOST_PROBLEMS])
             worst = self.problems[0][0]
             kept = tuple(self.differences[:MOST_DIFFERENCES])

@@ -11,7 +11,6 @@ from nnapi_testkit.op.readings import Contest
 from nnapi_testkit.spec.codes import ResultCode
 
 NEITHER = "neither"
-_GOOD = (Verdict.PASS, Verdict.OBSERVED)
 
 
 def refused(result: Result) -> bool:
@@ -60,14 +59,14 @@ def by_readings(
     first = replace(next(reversed(tried.values())), topic=contest.topic)
     if refused(result) or first.verdict.is_error:
         return by_ending(contest, result, first)
-    good = {name: record for name, record in tried.items() if record.verdict in _GOOD}
+    good = {name: record for name, record in tried.items() if record.verdict.meaning.computed}
     if good:
         # A reading that leaves elements open says less than one that tells them.
         least = min(record.evidence.exempt for record in good.values())
         names = [name for name, record in good.items() if record.evidence.exempt == least]
         everyone = len(names) == len(answer.readings)
         best = tried[names[-1]]
-        if everyone and all(record.verdict is Verdict.PASS for record in tried.values()):
+        if everyone and all(record.verdict.is_pass for record in tried.values()):
             return replace(best, topic=contest.topic, reading="+".join(names))
         return _followed(replace(best, topic=contest.topic), names, contest)
     others = "; ".join(

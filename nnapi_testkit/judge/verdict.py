@@ -43,6 +43,11 @@ class Verdict(str, Enum):
         return MEANINGS[self]
 
     @property
+    def is_pass(self) -> bool:
+        """Whether the driver kept its promise."""
+        return MEANINGS[self].group is Group.PASS
+
+    @property
     def is_failure(self) -> bool:
         """Whether the driver broke a promise."""
         return MEANINGS[self].group is Group.FAILURE
@@ -56,6 +61,21 @@ class Verdict(str, Enum):
     def is_apart(self) -> bool:
         """Whether the case would be a failure, and is not charged to the driver."""
         return MEANINGS[self].group is Group.APART
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether a run does not end well with it: a failure or an error."""
+        return MEANINGS[self].group in (Group.FAILURE, Group.ERROR)
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether the case neither proves nor charges anything."""
+        return MEANINGS[self].group in (Group.OPEN, Group.ERROR)
+
+    @property
+    def is_word(self) -> bool:
+        """Whether it says anything of what the driver computes or refuses."""
+        return not (MEANINGS[self].unclaimed or self.is_error)
 
 
 class Group(str, Enum):
@@ -75,6 +95,19 @@ class Shown(str, Enum):
     SKIPPED = "skipped"
     FAILED = "failed"
     ERROR = "error"
+    EXPECTED = "expected"  # pytest's xfailed
+
+
+class Sort(str, Enum):
+    """How a driver fails, as far as failures of several verdicts have one cause."""
+
+    VALUES = "values"
+    CRASH = "crash"
+    HANG = "hang"
+    REFUSED = "refused"
+    ERROR = "error"
+    ACCEPTED = "accepted"
+    CODE = "code"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +122,11 @@ class Meaning:
         computed: the device did what was asked.
         silent: it says nothing of the driver, so any other word on the case replaces it.
         passed_on: JUnit carries its message although it passed.
+        unclaimed: the device does not claim what was asked.
+        sort: of a failure, how it fails.
+        coded: the driver answered a valid model with an error code.
+        told: of several problems of one case the one with the lowest number names the verdict.
+        why: of what is apart, why it is not charged, as the page says it.
     """
 
     group: Group
@@ -99,36 +137,61 @@ class Meaning:
     computed: bool = False
     silent: bool = False
     passed_on: bool = False
+    unclaimed: bool = False
+    sort: Sort = Sort.VALUES
+    coded: bool = False
+    told: int = 9
+    why: str = ""
 
 
 _FAILURE = Meaning(Group.FAILURE, 9, Shown.FAILED, Shown.FAILED, "fail")
 _APART = Meaning(Group.APART, 2, Shown.SKIPPED, Shown.SKIPPED, "apart")
 _ERROR = Meaning(Group.ERROR, 8, Shown.ERROR, Shown.ERROR, "error")
+_CRASH = replace(_FAILURE, sort=Sort.CRASH)
 MEANINGS = {
     Verdict.PASS: Meaning(Group.PASS, 0, Shown.PASSED, Shown.PASSED, "pass", computed=True),
-    Verdict.MISMATCH: _FAILURE,
-    Verdict.NAN_MISMATCH: _FAILURE,
-    Verdict.UNWRITTEN: _FAILURE,
-    Verdict.DIMENSIONS: _FAILURE,
-    Verdict.UNSUPPORTED: Meaning(Group.OPEN, 6, Shown.SKIPPED, Shown.SKIPPED, "other"),
-    Verdict.REFUSED: _FAILURE,
-    Verdict.ACCEPTED_INVALID: _FAILURE,
-    Verdict.WRONG_CODE: _FAILURE,
-    Verdict.EXEC_ERROR: _FAILURE,
-    Verdict.CRASH_RUNNER: _FAILURE,
-    Verdict.CRASH_SERVICE: _FAILURE,
-    Verdict.TIMEOUT: _FAILURE,
-    Verdict.NONDETERMINISTIC: _FAILURE,
+    Verdict.MISMATCH: replace(_FAILURE, told=5),
+    Verdict.NAN_MISMATCH: replace(_FAILURE, told=4),
+    Verdict.UNWRITTEN: replace(_FAILURE, told=3),
+    Verdict.DIMENSIONS: replace(_FAILURE, told=2),
+    Verdict.UNSUPPORTED: Meaning(
+        Group.OPEN, 6, Shown.SKIPPED, Shown.SKIPPED, "other", unclaimed=True
+    ),
+    Verdict.REFUSED: replace(_FAILURE, sort=Sort.REFUSED, coded=True),
+    Verdict.ACCEPTED_INVALID: replace(_FAILURE, sort=Sort.ACCEPTED),
+    Verdict.WRONG_CODE: replace(_FAILURE, sort=Sort.CODE),
+    Verdict.EXEC_ERROR: replace(_FAILURE, sort=Sort.ERROR, coded=True, told=1),
+    Verdict.CRASH_RUNNER: _CRASH,
+    Verdict.CRASH_SERVICE: _CRASH,
+    Verdict.TIMEOUT: replace(_FAILURE, sort=Sort.HANG),
+    Verdict.NONDETERMINISTIC: replace(_FAILURE, told=6),
     Verdict.LEAK: _FAILURE,
     Verdict.OBSERVED: Meaning(
         Group.OPEN, 1, Shown.PASSED, Shown.PASSED, "other", computed=True, passed_on=True
     ),
-    Verdict.WAIVED: replace(_APART, colour="waived"),
-    Verdict.CONTESTED: replace(_APART, rank=3),
-    Verdict.KNOWN: replace(_APART, rank=4),
-    Verdict.PLATFORM: replace(_APART, rank=5),
+    Verdict.WAIVED: replace(
+        _APART,
+        colour="waived",
+        pytest=Shown.EXPECTED,
+        why="failing as a waiver expects: not charged, and not correct either",
+    ),
+    Verdict.CONTESTED: replace(
+        _APART,
+        rank=3,
+        why="failing as the platform's own reference does: not charged to the driver",
+    ),
+    Verdict.KNOWN: replace(
+        _APART,
+        rank=4,
+        why="failing as the platform's own reference is known to: not charged",
+    ),
+    Verdict.PLATFORM: replace(
+        _APART,
+        rank=5,
+        why="failing in the runtime between kit and driver: no driver was asked",
+    ),
     Verdict.ORACLE_DISPUTE: _ERROR,
-    Verdict.INFRA: replace(_ERROR, silent=True),
+    Verdict.INFRA: replace(_ERROR, silent=True, told=0),
     Verdict.NOT_RUN: replace(_ERROR, junit=Shown.SKIPPED, silent=True),
 }
 FAILURES = frozenset(verdict for verdict in Verdict if verdict.is_failure)
@@ -244,8 +307,7 @@ class Record:
     def order_dependent(self) -> bool:
         """Whether the case fails after others, and passed when it ran alone."""
         alone = self.isolated
-        failed = alone is not None and (alone.is_failure or alone.is_error)
-        return self.verdict.is_failure and alone is not None and not failed
+        return self.verdict.is_failure and alone is not None and not alone.is_bad
 
 
 def code_name(code: int) -> str:

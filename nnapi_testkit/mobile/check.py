@@ -68,7 +68,7 @@ class ModelReport:
     @property
     def passed(self) -> bool:
         """Whether every output was compared and is right."""
-        return self.verdict is Verdict.PASS
+        return self.verdict.is_pass
 
     @property
     def ratio(self) -> float | None:
@@ -242,7 +242,7 @@ def _run(
     outcome = runtime.run(path, inputs, runs=settings.runs, eager=eager, lite=settings.lite)
     reports: tuple[OutputReport, ...] = ()
     verdict = outcome.verdict
-    if verdict is Verdict.PASS:
+    if verdict.is_pass:
         reports = _compare_all(answers, outcome.outputs)
         verdict = worst(reports)
     return ModelReport(

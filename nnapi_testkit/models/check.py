@@ -214,7 +214,7 @@ def judge_step(
         return Record(case.id, name, "", 1, Verdict.ORACLE_DISPUTE, Evidence(), message=str(error))
     except ValueError as error:  # a reference's word on data for which rounding decides
         return Record(case.id, name, "", 1, Verdict.OBSERVED, Evidence(), message=str(error))
-    if record.verdict is Verdict.PASS:
+    if record.verdict.is_pass:
         return settle(case, told, record, profile)
     return record
 

@@ -49,7 +49,7 @@ class Row:
     macs: int
     claimed: bool
     compiled: bool
-    verdict: str
+    verdict: Verdict
     message: str = ""
     nanoseconds: int = 0
     partition: int = 0
@@ -82,12 +82,12 @@ class Coverage:
     @property
     def right(self) -> int:
         """Operations that are claimed, compiled and judged right."""
-        return sum(row.verdict == Verdict.PASS.value for row in self.rows)
+        return sum(row.verdict.is_pass for row in self.rows)
 
     @property
     def wrong(self) -> tuple[Row, ...]:
         """Operations that are claimed and fail."""
-        return tuple(row for row in self.rows if Verdict(row.verdict).is_failure)
+        return tuple(row for row in self.rows if row.verdict.is_failure)
 
     @property
     def partitions(self) -> int:
@@ -126,7 +126,7 @@ class Coverage:
             "share_of_macs": self.share,
             "level": self.level,
             "whole": self.whole,
-            "rows": [asdict(row) for row in self.rows],
+            "rows": [asdict(row) | {"verdict": row.verdict.value} for row in self.rows],
         }
 
 
@@ -170,7 +170,7 @@ def cover(
                 multiply_accumulates(model, index, shapes),
                 claimed,
                 result.stage >= Stage.EXECUTION,
-                record.verdict.value,
+                record.verdict,
                 record.message,
                 min(times, default=0),
                 _part(rows, claimed),
@@ -210,9 +210,19 @@ def _part(rows: Sequence[Row], claimed: bool) -> int:
 
 def _cpu(node: Left, rows: Sequence[Row]) -> Row:
     """The row of a node that NNAPI cannot express, on any device."""
-    verdict = Verdict.UNSUPPORTED.value
     part = _part(rows, False)
-    return Row(-1, node.name, "", 0, node.macs, False, False, verdict, node.reason, partition=part)
+    return Row(
+        -1,
+        node.name,
+        "",
+        0,
+        node.macs,
+        False,
+        False,
+        Verdict.UNSUPPORTED,
+        node.reason,
+        partition=part,
+    )
 
 
 def _mask(whole: Result, count: int) -> tuple[bool, ...] | None:
@@ -247,8 +257,8 @@ def regressions(now: Coverage, before: Mapping[str, object]) -> Iterator[str]:
             continue
         if then["claimed"] and not row.claimed:
             yield f"{row.label} is not claimed any more"
-        elif then["verdict"] == Verdict.PASS.value and Verdict(row.verdict).is_failure:
-            yield f"{row.label} was right and is {row.verdict}: {row.message}"
+        elif then["verdict"] == Verdict.PASS.value and row.verdict.is_failure:
+            yield f"{row.label} was right and is {row.verdict.value}: {row.message}"
     gone = old.keys() - {row.label for row in now.rows}
     for label in (label for label, row in old.items() if label in gone and row["claimed"]):
         yield f"{label} is no operation of the model any more"

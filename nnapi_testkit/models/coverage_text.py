@@ -23,10 +23,10 @@ def state(row: Row) -> str:
     if not row.claimed:
         return "not claimed"
     if not row.compiled:
-        return f"not compiled ({row.verdict})"
-    if row.verdict == Verdict.PASS.value:
+        return f"not compiled ({row.verdict.value})"
+    if row.verdict.is_pass:
         return "right"
-    return row.verdict
+    return row.verdict.value
 
 
 def _time(row: Row) -> str:
@@ -50,7 +50,7 @@ def _header(found: Sequence[Coverage]) -> list[str]:
 _PARTS = ("", " time", " part")
 
 
-def _cells(found: Sequence[Coverage]) -> Iterator[tuple[list[str], list[str]]]:
+def _cells(found: Sequence[Coverage]) -> Iterator[tuple[list[str], list[Verdict | None]]]:
     """Yield the cells of each operation, and the verdict behind each device's cell."""
     for rows in zip(*(item.rows for item in found), strict=True):
         first = rows[0]
@@ -62,7 +62,7 @@ def _cells(found: Sequence[Coverage]) -> Iterator[tuple[list[str], list[str]]]:
         for row in rows:
             where = f"{row.partition}" if row.claimed else f"{row.partition} (CPU)"
             cells += [state(row), _time(row), where]
-        yield cells, [row.verdict if row.claimed else "" for row in rows]
+        yield cells, [row.verdict if row.claimed else None for row in rows]
 
 
 def summary(item: Coverage) -> str:
@@ -121,12 +121,12 @@ def html(found: Sequence[Coverage]) -> str:
     return _PAGE.format(title=title, lines=lines, head=head, body="\n".join(body))
 
 
-def _class(verdict: str) -> str:
-    if not verdict:
+def _class(verdict: Verdict | None) -> str:
+    if verdict is None:
         return "cpu"
-    if verdict == Verdict.PASS.value:
+    if verdict.is_pass:
         return "right"
-    return "wrong" if Verdict(verdict).is_failure else "open"
+    return "wrong" if verdict.is_failure else "open"
 
 
 _PAGE = """<!doctype html>

@@ -131,7 +131,7 @@ class ModelReport:
     @property
     def passed(self) -> bool:
         """Whether every operation and the end were judged and are right."""
-        return self.verdict is Verdict.PASS
+        return self.verdict.is_pass
 
     def text(self) -> str:
         """The report for people: what was judged, what is wrong, the verdict last."""
@@ -159,7 +159,7 @@ class ModelReport:
         if len(wrong) > MOST_SHOWN:
             yield f"and {len(wrong) - MOST_SHOWN} more operations that are wrong"
         for step in self.steps:
-            if step.verdict in (Verdict.OBSERVED, Verdict.ORACLE_DISPUTE):
+            if step.verdict.is_undecided:
                 yield f"{step.verdict.value} {step.label}: {step.record.message}"
         yield from (end.text() for end in self.ends)
         yield from (f"conversion: {line}" for line in self.conversion)

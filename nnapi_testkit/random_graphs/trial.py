@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.judge.judge import judge
-from nnapi_testkit.judge.verdict import Evidence, Record, Verdict
+from nnapi_testkit.judge.verdict import Evidence, Record, Sort, Verdict
 from nnapi_testkit.model.case import Case, Execution, Result
 from nnapi_testkit.model.kinds import Kind
 from nnapi_testkit.model.program import Program, operation_name
@@ -123,7 +123,7 @@ def judged(tried: Trial, results: Sequence[Result], profile: str) -> Outcome:
         _first([step.record for step in steps]),
         values,
         wrong,
-        passed=sum(step.verdict is Verdict.PASS for step in steps),
+        passed=sum(step.verdict.is_pass for step in steps),
         open=sum(step.verdict is Verdict.OBSERVED for step in steps),
     )
     if wrong or _same_end(model, whole, visible):
@@ -131,7 +131,7 @@ def judged(tried: Trial, results: Sequence[Result], profile: str) -> Outcome:
     end = judged_whole(tried.whole, whole, profile)
     if end.verdict.is_failure:
         return replace(found, record=end, hidden=True)
-    return replace(found, differs=end.verdict is not Verdict.PASS)
+    return replace(found, differs=not end.verdict.is_pass)
 
 
 def _untold(tried: Trial, visible: Result) -> Outcome | None:
@@ -183,7 +183,7 @@ def judged_whole(case: Case, result: Result, profile: str) -> Record:
     except OracleError as error:
         return Record(case.id, name, "", 1, Verdict.ORACLE_DISPUTE, Evidence(), message=str(error))
     record = judge(ref, case, told, result, profile=profile)
-    return settle(case, told, record, profile) if record.verdict is Verdict.PASS else record
+    return settle(case, told, record, profile) if record.verdict.is_pass else record
 
 
 def shown_values(
@@ -233,26 +233,16 @@ def _first(records: Sequence[Record]) -> Record:
     for wanted in (
         lambda record: record.verdict.is_failure,
         lambda record: record.verdict.is_error,
-        lambda record: record.verdict is not Verdict.PASS,
+        lambda record: not record.verdict.is_pass,
     ):
         found = next((record for record in records if wanted(record)), None)
-        if found is not None and (found.verdict.is_failure or found.verdict.is_error):
+        if found is not None and found.verdict.is_bad:
             return found
-    passed = [record for record in records if record.verdict is Verdict.PASS]
+    passed = [record for record in records if record.verdict.is_pass]
     return passed[-1] if passed else records[-1]
-
-
-_COMPARED = frozenset(
-    {
-        Verdict.MISMATCH,
-        Verdict.NAN_MISMATCH,
-        Verdict.UNWRITTEN,
-        Verdict.DIMENSIONS,
-        Verdict.NONDETERMINISTIC,
-    }
-)
 
 
 def group(verdict: Verdict) -> str:
     """What kind of failure it is: all wrong results are of one."""
-    return "result" if verdict in _COMPARED else verdict.value
+    result = verdict.is_failure and verdict.meaning.sort is Sort.VALUES
+    return "result" if result else verdict.value

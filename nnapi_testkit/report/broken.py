@@ -21,12 +21,6 @@ __all__ = ["Broken", "Picture", "State", "broken", "headline", "link", "picture"
 # is no finding.
 COLOURS = ("fail", "error", "waived", "apart", "pass", "other")
 _STEP = 8  # units of the picture between two squares, which are one less wide
-_APART = {
-    Verdict.WAIVED: "failing as a waiver expects: not charged, and not correct either",
-    Verdict.CONTESTED: "failing as the platform's own reference does: not charged to the driver",
-    Verdict.KNOWN: "failing as the platform's own reference is known to: not charged",
-    Verdict.PLATFORM: "failing in the runtime between kit and driver: no driver was asked",
-}
 
 
 @dataclass(slots=True)
@@ -107,7 +101,7 @@ def broken(records: Iterable[Record]) -> list[Broken]:
     for record in records:
         operation = plain(record.operation)
         row = rows.setdefault(operation, Broken(operation))
-        row.asked += record.verdict is not Verdict.UNSUPPORTED and not record.verdict.is_error
+        row.asked += record.verdict.is_word
         if record.verdict.is_failure:
             row.failed += 1
             row.verdicts[record.verdict.value] += 1
@@ -121,7 +115,7 @@ def headline(records: Sequence[Record], summary: Mapping[str, Any], rows: Sequen
     """Return in one sentence what is broken."""
     if not records:
         return "Nothing was run."
-    asked = len({r.operation for r in records if r.verdict is not Verdict.UNSUPPORTED})
+    asked = len({r.operation for r in records if not r.verdict.meaning.unclaimed})
     faults = len(summary.get("faults", ()))
     words = []
     if rows:
@@ -129,7 +123,7 @@ def headline(records: Sequence[Record], summary: Mapping[str, Any], rows: Sequen
         verb = "breaks" if len(rows) == 1 else "break"
         words.append(
             f"{len(rows)} of {counted(asked, 'operation')} {verb} a promise, in"
-            f" {failed} of {counted(sum(_executed(r) for r in records), 'case')}"
+            f" {failed} of {counted(sum(r.verdict.is_word for r in records), 'case')}"
         )
     if faults:
         words.append(f"the driver crashed {counted(faults, 'time')} outside the cases")
@@ -167,7 +161,7 @@ def states(records: Iterable[Record], summary: Mapping[str, Any]) -> list[State]
         found.append(State("PARTIAL", "partial", partial))
     for verdict in APART:
         if counts[verdict]:
-            text = f"{counted(counts[verdict], 'case')}, {_APART[verdict]}"
+            text = f"{counted(counts[verdict], 'case')}, {verdict.meaning.why}"
             colour = verdict.meaning.colour
             found.append(State(verdict.value, colour, text, link(verdict=verdict.value)))
     return found
@@ -213,10 +207,6 @@ _SQUARES = {
     "other": "open or not claimed",
     "pass": "without a finding",
 }
-
-
-def _executed(record: Record) -> bool:
-    return record.verdict is not Verdict.UNSUPPORTED and not record.verdict.is_error
 
 
 def _part(summary: Mapping[str, Any]) -> bool:

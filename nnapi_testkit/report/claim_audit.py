@@ -94,7 +94,7 @@ def claim_audit(records: Iterable[Record]) -> list[ClaimAudit]:
         key = (record.device, record.operation, record.cell)
         row = rows.setdefault(key, ClaimAudit(*key))
         row.documented += 1
-        if record.verdict is Verdict.UNSUPPORTED:
+        if record.verdict.meaning.unclaimed:
             continue
         row.claimed += 1
         if record.verdict is Verdict.REFUSED:

@@ -9,8 +9,6 @@ from enum import Enum
 from itertools import chain
 from typing import Any
 
-from nnapi_testkit.judge.verdict import Group as VerdictGroup
-from nnapi_testkit.judge.verdict import Verdict
 from nnapi_testkit.report.columns import in_order
 from nnapi_testkit.report.outcomes import Outcome
 
@@ -148,9 +146,9 @@ def compare(old: Iterable[Outcome], new: Iterable[Outcome]) -> Comparison:
 
 
 def _passes_alike(was: Outcome | None, now: Outcome | None) -> bool:
-    if was is None or now is None or now.verdict is not Verdict.PASS:
+    if was is None or now is None or not now.verdict.is_pass:
         return False
-    return bool(now.bits) and was.bits == now.bits and was.verdict is Verdict.PASS
+    return bool(now.bits) and was.bits == now.bits and was.verdict.is_pass
 
 
 def _by_case(run: Sequence[Outcome], several: bool) -> dict[Any, Outcome]:
@@ -192,7 +190,7 @@ def _change(was: Outcome | None, now: Outcome | None) -> Change:
         return Change.FAILING if now.bad else Change.FIXED
     if was.verdict is not now.verdict:
         return Change.VERDICT
-    computed = now.verdict.meaning.group in (VerdictGroup.PASS, VerdictGroup.OPEN)
+    computed = not now.verdict.is_apart
     if was.bits and now.bits:
         if was.bits == now.bits:
             return Change.IDENTICAL

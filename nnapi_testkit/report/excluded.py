@@ -65,9 +65,9 @@ def excluded(records: Iterable[Record]) -> Excluded:
         cases = row["cases"]
         assert isinstance(cases, list)
         found = [_word(asked[case]) for case in cases if case in asked]
-        if Verdict.PASS in found:
+        if any(verdict.is_pass for verdict in found):
             place = "excluded"
-        elif found and all(verdict is Verdict.UNSUPPORTED for verdict in found):
+        elif found and all(verdict.meaning.unclaimed for verdict in found):
             place = "unasked"
         else:
             place = "unseen"

@@ -65,7 +65,7 @@ def glance(line: str) -> Glance | Beginning | End:
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         whole = decode_line(line)
         return glance_of(whole) if isinstance(whole, Record) else whole
-    told = "" if verdict is Verdict.PASS else message[:MOST_MESSAGE]
+    told = "" if verdict.is_pass else message[:MOST_MESSAGE]
     outcome = Outcome(name, operation, cell, verdict, margin, compared, bits, device, told)
     return Glance(outcome, target, topic, reading)
 

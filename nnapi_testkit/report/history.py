@@ -161,7 +161,7 @@ def _part(target: str, members: Sequence[Glance], facts: dict[str, str]) -> Part
     passing = sorted(
         outcome.margin
         for outcome in told
-        if outcome.compared and outcome.verdict is Verdict.PASS and outcome.margin >= 0
+        if outcome.compared and outcome.verdict.is_pass and outcome.margin >= 0
     )
     margins: tuple[float, ...] = ()
     if passing:

@@ -36,16 +36,13 @@ class Outcome(NamedTuple):
     @property
     def bad(self) -> bool:
         """Whether the driver broke a promise, or nothing can be said about it."""
-        return self.verdict.meaning.colour in _BAD
-
-
-_BAD = ("fail", "error")
+        return self.verdict.is_bad
 
 
 def outcome_of(record: Record) -> Outcome:
     """Return the outcome of a record."""
     evidence = record.evidence
-    passed = record.verdict is Verdict.PASS
+    passed = record.verdict.is_pass
     return Outcome(
         record.id,
         record.operation,

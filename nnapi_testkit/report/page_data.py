@@ -97,7 +97,7 @@ def _text(record: Record, table: _Words) -> int:
 
 def _told(record: Record) -> str:
     """Return the details without id and command, which the page has."""
-    if record.verdict is Verdict.PASS:
+    if record.verdict.is_pass:
         return ""
     again = f"  again: {plain(record.repro)}"
     lines = [line for line in list(details(record))[1:] if line != again]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from nnapi_testkit.judge.verdict import DOCUMENTED_CODE, Record, Verdict
+from nnapi_testkit.judge.verdict import DOCUMENTED_CODE, Record
 from nnapi_testkit.model.case import Stage
 from nnapi_testkit.model.kinds import Kind
 
@@ -21,7 +21,7 @@ def refusal_facts(records: Collection[Record]) -> dict[str, Any]:
     (`neighbour_computed`); by a device that is older than the model (`by_older_device`).
     """
     asked = [record for record in records if record.kind == Kind.REFUSAL]
-    refused = [record for record in asked if record.verdict is Verdict.PASS]
+    refused = [record for record in asked if record.verdict.is_pass]
     computed = {record.id for record in records if record.verdict.meaning.computed}
     return {
         "cases": len(asked),

@@ -82,7 +82,7 @@ def earlier(
     again |= _companions(planned, again)
     retried = dict(old.retried)
     for record in accounts.records:
-        broken = record.verdict.is_failure or record.verdict.is_error
+        broken = record.verdict.is_bad
         if record.id in again and broken and not record.verdict.meaning.silent:
             # Of a case that failed in several parts the first word stays.
             retried[record.id] = record.earlier or record.verdict
@@ -101,7 +101,7 @@ def resumed(found: Earlier, beginning: Beginning, now: str) -> Beginning:
 def _is_left(record: Record, *, retry: bool) -> bool:
     if record.verdict.meaning.silent:
         return True
-    return retry and (record.verdict.is_failure or record.verdict.is_error)
+    return retry and record.verdict.is_bad
 
 
 def _companions(planned: Sequence[CaseRef], again: set[str]) -> set[str]:

@@ -147,7 +147,7 @@ def _tables(ledger: Ledger, seed: int) -> dict[str, Any]:
 def retried_facts(records: Iterable[Record]) -> dict[str, int]:
     """Return how many cases were run again after a failure, and how many did not fail then."""
     again = [record.verdict for record in records if record.earlier is not None]
-    bad = sum(verdict.is_failure or verdict.is_error for verdict in again)
+    bad = sum(verdict.is_bad for verdict in again)
     return {"cases": len(again), "mended": len(again) - bad} if again else {}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from nnapi_testkit.judge.verdict import Difference, Record, Verdict
@@ -109,17 +110,15 @@ def matrix_lines(cells: Iterable[CellTally]) -> Iterator[str]:
     )
     last = ""
     for row in rows:
-        passed = row.verdicts[Verdict.PASS]
-        failed = sum(n for verdict, n in row.verdicts.items() if verdict.is_failure)
-        errors = sum(n for verdict, n in row.verdicts.items() if verdict.is_error)
-        waived = row.verdicts[Verdict.WAIVED]
-        other = row.cases - passed - failed - errors - waived
+        counts: Counter[str] = Counter()
+        for verdict, count in row.verdicts.items():
+            counts[verdict.meaning.colour] += count
+        told = [counts[colour] for colour in ("pass", "fail", "waived", "error")]
+        columns = "".join(f"  {n or '.':>5}" for n in (*told, row.cases - sum(told)))
         name = row.operation if row.operation != last else ""
         last = row.operation
         margin = f"{row.margin:.3g}" if row.margin_id else "-"
         yield (
             f"{name:<{wide}}  {row.cell:<{cell_wide}}  {row.level:>5}  {row.cases:>5}"
-            f"  {passed or '.':>5}  {failed or '.':>5}  {waived or '.':>5}  {errors or '.':>5}"
-            f"  {other or '.':>5}"
-            f"  {margin:>12}"
+            f"{columns}  {margin:>12}"
         )

@@ -82,7 +82,7 @@ class _Fleet:
 
     def _moves_on(self, record: Record) -> bool:
         """Whether a case that its lane could not run is given to another device."""
-        if record.verdict not in (Verdict.INFRA, Verdict.NOT_RUN):
+        if not record.verdict.meaning.silent:
             return False
         with self._change:
             # Not run at all, because the lane had given up: that costs the case nothing.

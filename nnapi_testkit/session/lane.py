@@ -261,7 +261,7 @@ class Lane(Closing):
             why = f"the judge failed: {type(error).__name__}: {error}"
             return replace(self._unjudged(ref, Verdict.ORACLE_DISPUTE, why), device=result.device)
         record = self._agreement.check(ref, case, answer, result, record)
-        if record.verdict is Verdict.PASS and not record.device:
+        if record.verdict.is_pass and not record.device:
             # Without a name it may have been any device's, or the system's own fallback.
             return replace(record, verdict=Verdict.OBSERVED, message=_UNATTRIBUTED)
         if record.verdict.is_failure and self._between and settings.profile != "strict":
@@ -415,7 +415,7 @@ def _build(ref: CaseRef) -> Case | Exception:
 def _combine(first: Record, alone: Record) -> Record:
     if first.verdict is Verdict.INFRA:
         return alone
-    if alone.verdict.is_failure or alone.verdict.is_error:
+    if alone.verdict.is_bad:
         return replace(first, isolated=alone.verdict)
     return order_dependent(replace(first, isolated=alone.verdict), first.message)
 

@@ -102,13 +102,12 @@ class Ledger:
     @property
     def judged(self) -> int:
         """Cases that say anything about what the driver computes or refuses."""
-        return self.executed - self.verdicts[Verdict.UNSUPPORTED]
+        return sum(count for verdict, count in self.verdicts.items() if verdict.is_word)
 
     @property
     def bad(self) -> int:
         """Cases that broke a promise, or of which nothing can be said."""
-        counts = self.verdicts.items()
-        return sum(count for verdict, count in counts if verdict.is_failure or verdict.is_error)
+        return sum(count for verdict, count in self.verdicts.items() if verdict.is_bad)
 
     def exit_code(self) -> Exit:
         """Return what the run ends with."""

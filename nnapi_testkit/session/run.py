@@ -180,7 +180,7 @@ class Run:
             for record in records:
                 entered = self.enter(record)
                 yield entered
-                bad += entered.verdict.is_failure or entered.verdict.is_error
+                bad += entered.verdict.is_bad
                 if self._stop_after and bad >= self._stop_after:
                     return
 

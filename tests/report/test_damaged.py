@@ -261,7 +261,7 @@ def test_what_drivers_say_cannot_act(
 @pytest.mark.parametrize("kind", NASTY)
 def test_nor_in_tables_of_models(kind: str) -> None:
     text = NASTY[kind] + "| [PASS](http://x) `PASS` <b>PASS</b>"
-    row = Row(0, "ADD", "ADD", 1, 0, True, True, "PASS")
+    row = Row(0, "ADD", "ADD", 1, 0, True, True, Verdict.PASS)
     found = [Coverage("model\n# PASS", text, text, (row,), True, True)]
     assert not ACTING & set(coverage_text.text(found)), "a column may fold a long name"
     shown = coverage_text.markdown(found)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import pytest
+
+import nnapi_testkit
 
 from nnapi_testkit.judge.verdict import (
     APART,
@@ -43,3 +48,42 @@ def test_reports_and_exit_code_follow_the_row(verdict: Verdict) -> None:
     ledger.add(record)
     due = {Group.FAILURE: Exit.FAIL, Group.ERROR: Exit.ERROR}.get(row.group, Exit.PASS)
     assert ledger.exit_code() is due
+
+
+def test_reports_of_pytest_follow_the_row() -> None:
+    expected = {verdict for verdict in Verdict if verdict.meaning.pytest is Shown.EXPECTED}
+    assert expected == {Verdict.WAIVED}
+
+
+def test_what_is_apart_says_why() -> None:
+    for verdict in Verdict:
+        assert bool(verdict.meaning.why) == verdict.is_apart
+
+
+def test_an_error_code_outranks_what_was_computed() -> None:
+    names = sorted(Verdict, key=lambda verdict: verdict.meaning.told)
+    assert names[:3] == [Verdict.INFRA, Verdict.EXEC_ERROR, Verdict.DIMENSIONS]
+
+
+# What a file of an older kit says of an ending, read back.
+OWN = {"judge/verdict.py", "commands/field.py"}
+
+
+def test_nothing_sorts_verdicts_beside_the_table() -> None:
+    package = Path(nnapi_testkit.__file__).parent
+    found = []
+    for path in sorted(package.rglob("*.py")):
+        name = str(path.relative_to(package))
+        if name in OWN:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, (ast.Set, ast.List, ast.Tuple)):
+                members = node.elts
+            elif isinstance(node, ast.Dict):
+                members = [key for key in node.keys if key is not None]
+            else:
+                continue
+            own = [ast.unparse(one) for one in members]
+            if sum(word.startswith("Verdict.") for word in own) > 1:
+                found.append(f"{name}:{node.lineno}: {', '.join(own)}")
+    assert not found, "a property or a column of judge/verdict.py says it for every verdict"

@@ -59,7 +59,15 @@ def start(native: Path, runner: Path) -> Iterator[Start]:
 @pytest.fixture
 def patience() -> Patience:
     return Patience(
-        reach=20, boot=20, silent_boot=0.5, services=10, gone=1, command=10, load=10, grace=10
+        listed=1,
+        reach=20,
+        boot=20,
+        silent_boot=0.5,
+        services=10,
+        gone=1,
+        command=10,
+        load=10,
+        grace=10,
     )
 
 

@@ -5,14 +5,22 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import adbutils
 
 from nnapi_testkit.targets.adb.server import Server, is_named, is_network, server_of, shared_server
 from nnapi_testkit.targets.base import InfraError, TargetError
 
-__all__ = ["Client", "DeviceLost", "DeviceTimeout", "Link", "server_for", "translated"]
+__all__ = [
+    "Client",
+    "DeviceLost",
+    "DeviceTimeout",
+    "Link",
+    "not_listed",
+    "server_for",
+    "translated",
+]
 
 MAX_SERVICE = 32_000  # adb's length has four hexadecimal digits; what is longer belongs on stdin
 
@@ -114,6 +122,24 @@ def unauthorized(serial: str) -> str:
     return (
         f"device {serial} is unauthorized: allow USB debugging on its screen, or give adb a key it"
         " knows in ADB_VENDOR_KEYS"
+    )
+
+
+def not_listed(what: str, listed: Mapping[str, str]) -> str:
+    """Return the message for a device that adb does not list.
+
+    Args:
+        what: begins the sentence.
+        listed: serials with their states.
+    """
+    others = ", ".join(
+        serial if state == "device" else f"{serial} ({state})"
+        for serial, state in sorted(listed.items())
+    )
+    return (
+        f"{what} (adb lists {others or 'no devices'}): plug one in and allow USB debugging, start"
+        " the emulator, or name a device that is there (of the network: adb:HOST:PORT);"
+        " NNAPI_TESTKIT_ADB_PATIENCE=listed=120 waits 120 s for one that appears late"
     )
 
 

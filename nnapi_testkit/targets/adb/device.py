@@ -14,6 +14,7 @@ from nnapi_testkit.targets.adb.client import (
     Client,
     DeviceLost,
     DeviceTimeout,
+    not_listed,
     translated,
     unauthorized,
 )
@@ -28,7 +29,6 @@ PROBE_SECONDS = 5.0
 ANSWER_SECONDS = 20.0  # for all questions that are asked with the probe
 AGAIN_SECONDS = 3.0  # after which a connection that does not come up is made anew
 SOON_SECONDS = 0.5
-UNKNOWN_SECONDS = 3.0  # in which adb finds what is plugged in
 ATTACH_SECONDS = 15.0
 # States that are passed through while keys are tried, with how long they may last.
 REFUSALS = {"unauthorized": 3.0, "authorizing": 10.0}
@@ -67,14 +67,14 @@ class Device:
 
     # ---- reaching it ----
 
-    def reach(self, seconds: float, *, known: bool = True, question: str = "") -> str:
+    def reach(self, seconds: float, *, listed: float | None = None, question: str = "") -> str:
         """Wait until the device runs commands; connect again and again where that may help.
 
         Neither the words of `adb connect` nor the state `device` are trusted: a transport that
         came up before the device's adbd stays offline for ever, and only a new one cures that.
 
-        A serial that was never seen (`known`) while adb lists others is most likely mistyped, and
-        is not waited for as long.
+        A serial that adb does not list within `listed` seconds (None: it was there before) is
+        mistyped or not plugged in, which no patience cures; `seconds` count from when it is listed.
 
         Returns what commands of `question` say, asked in the same breath: on a slow link each
         command is a wait. Empty where they did not end in time; the device is there all the same.
@@ -82,7 +82,7 @@ class Device:
         Raises TargetError if the device does not know our key or is not among those that adb lists,
         InfraError when time is up.
         """
-        return _Reach(self, seconds, known, question).answer()
+        return _Reach(self, seconds, listed, question).answer()
 
     def probe(self, question: str, seconds: float) -> str | None:
         """Return the answer to a question that follows the probe; None if commands do not work.
@@ -127,12 +127,6 @@ class Device:
                     return "absent"
                 time.sleep(0.1)
                 self.client = Client(own_server())
-
-    def listed(self) -> list[str]:
-        """Return the serials that adb lists; empty if it does not say."""
-        with contextlib.suppress(InfraError):
-            return sorted(self.client.states())
-        return []
 
     def attach(self) -> None:
         """Connect to a device of the network; it fails in silence."""
@@ -220,14 +214,14 @@ class Device:
 class _Reach:
     """One wait for a device: what was tried, when, and what it said last."""
 
-    def __init__(self, device: Device, seconds: float, known: bool, question: str) -> None:
+    def __init__(self, device: Device, seconds: float, listed: float | None, question: str) -> None:
         self._device = device
         self._seconds = seconds
-        self._known = known
         self._question = question
-        self._began = time.monotonic()
-        self._until = self._began + seconds
+        self._until = time.monotonic() + seconds
         self._network = is_network(device.serial)
+        unlisted = listed if listed is not None and not self._network else None
+        self._unlisted_until = None if unlisted is None else time.monotonic() + unlisted
         self._attached = self._refused = 0.0
         self._probe = PROBE_SECONDS
         self._attempt: threading.Thread | None = None
@@ -237,6 +231,11 @@ class _Reach:
         """Wait; returns and raises as `Device.reach` does."""
         while True:
             state, now = self._device.state(self._until), time.monotonic()
+            if self._unlisted_until is not None:
+                if state == "absent":
+                    self._wait_listed(self._unlisted_until, now)
+                    continue
+                self._unlisted_until, self._until = None, now + self._seconds
             if state == "device":
                 answer = self._asked(now)
                 if answer is not None:
@@ -282,14 +281,16 @@ class _Reach:
         self._attempt = threading.Thread(target=self._device.attach, daemon=True)
         self._attempt.start()
 
+    def _wait_listed(self, until: float, now: float) -> None:
+        """Wait a moment for adb to list the device. Raises TargetError when time is up."""
+        if now >= until:
+            listed = self._device.client.states()
+            raise TargetError(not_listed(f"there is no device {self._device.serial}", listed))
+        time.sleep(0.05)
+
     def _give_up(self, state: str, now: float) -> None:
-        """Raise TargetError for a serial that is mistyped, InfraError when time is up."""
+        """Raise InfraError when time is up."""
         serial = self._device.serial
-        unknown = state == "absent" and not self._network and not self._known
-        if unknown and now - self._began >= UNKNOWN_SECONDS:
-            listed = self._device.listed()
-            if listed:
-                raise TargetError(f"adb lists no device {serial}; it lists: {', '.join(listed)}")
         if now < self._until:
             return
         last = f" (last: {self._why})" if self._why else ""

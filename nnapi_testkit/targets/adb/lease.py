@@ -110,7 +110,8 @@ class Lease:
             _GIVEN_UP.add(self.key)
             # As few commands one after another as can be: on a slow link each is a wait.
             question = device_facts.question(self._boot.has_properties)
-            answer = self.device.reach(patience.reach, known=self._reached, question=question)
+            listed = None if self._reached else patience.listed
+            answer = self.device.reach(patience.reach, listed=listed, question=question)
             self._reached = True
             found = device_facts.parse(answer)
             if not found.booted:

@@ -12,6 +12,7 @@ from nnapi_testkit.targets.session import GRACE_SECONDS
 __all__ = ["Patience"]
 
 VARIABLE = "NNAPI_TESTKIT_ADB_PATIENCE"
+LISTED_SECONDS = 2.0  # in which an adb server that has just started finds what is plugged in
 LOAD_SECONDS = 90.0  # a runtime whose services do not answer takes a minute to say so
 
 
@@ -20,7 +21,8 @@ class Patience:
     """How long to wait for a device, in seconds.
 
     Args:
-        reach: until it runs commands.
+        listed: until adb lists it at all, where its serial is no address to connect to.
+        reach: from then on until it runs commands.
         boot: from then on until it says that it has booted.
         silent_boot: where it says nothing about booting at all, as userlands without Android's
             init do.
@@ -32,6 +34,7 @@ class Patience:
         grace: how long a runner may say nothing beyond its own deadlines.
     """
 
+    listed: float = LISTED_SECONDS
     reach: float = 60.0
     boot: float = 240.0
     silent_boot: float = 5.0
@@ -46,6 +49,7 @@ class Patience:
         """Return the patience with a device that was waited for in vain before."""
         return replace(
             self,
+            listed=min(self.listed, self.gone),
             reach=min(self.reach, self.gone),
             boot=min(self.boot, self.gone),
             services=min(self.services, self.gone),

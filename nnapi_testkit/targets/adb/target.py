@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
-from nnapi_testkit.targets.adb.client import Client
+from nnapi_testkit.targets.adb.client import Client, not_listed
 from nnapi_testkit.targets.adb.launch import Driver
 from nnapi_testkit.targets.adb.lease import Lease
 from nnapi_testkit.targets.adb.patience import Patience
@@ -84,12 +85,8 @@ class AdbTarget:
 
     def candidates(self) -> tuple[str, ...]:
         """Return the serials that are meant. Raises TargetError if that is not clear."""
-        found = connected() if ALL in self.serials or not self.serials else self.serials
-        if not found:
-            raise TargetError(
-                "no device is connected: plug one in and allow USB debugging, or name one, as"
-                " adb:HOST:PORT"
-            )
+        unnamed = ALL in self.serials or not self.serials
+        found = connected(self.patience) if unnamed else self.serials
         if len(found) > 1 and not self.serials:
             raise TargetError(
                 f"{len(found)} devices are connected: name one of"
@@ -164,14 +161,20 @@ def _serials(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, names)))
 
 
-def connected() -> tuple[str, ...]:
-    """Return the serials of all devices that the user's adb server has, in order of name.
+def connected(patience: Patience | None = None) -> tuple[str, ...]:
+    """Return the serials that the user's adb server lists, in order of name: those that are ready,
+    or else those that may become so.
 
-    Raises TargetError if there is no adb server and no device could be found otherwise.
+    Raises TargetError if there is none in `patience.listed` seconds, or no adb server.
     """
     server = shared_server() or server_of("")
-    states = Client(server).states()
-    return tuple(sorted(serial for serial, state in states.items() if state == "device"))
+    until = time.monotonic() + (patience or Patience.from_environment()).listed
+    while not (states := Client(server).states()):
+        if time.monotonic() >= until:
+            raise TargetError(not_listed("no device is connected", states))
+        time.sleep(0.05)
+    names = sorted(states)
+    return tuple(name for name in names if states[name] == "device") or tuple(names)
 
 
 def serials_of(text: str) -> tuple[str, ...]:
@@ -186,11 +189,6 @@ def serials_of(text: str) -> tuple[str, ...]:
     names = _serials(rest)
     if ALL in names:
         names = connected()
-        if not names:
-            raise TargetError(
-                "adb:* finds no device: plug one in and allow USB debugging, or name some, as"
-                " adb:HOST:PORT,HOST:PORT"
-            )
     if not names:
         return (text,)
     return tuple(f"{KIND}{name}{behind}{library}{hash_sign}{device}" for name in names)

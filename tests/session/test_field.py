@@ -125,3 +125,19 @@ def test_a_changed_case_explains_kept_outcomes_and_no_device() -> None:
     assert known(ANDROID, record, ref, ref.make()).verdict is Verdict.CRASH_RUNNER
     other = next(r for r in case_index(("QUANTIZED_LSTM",)) if r.id.endswith("signed-one-unit]"))
     assert classify(Row(other.id, crash.verdict, crash.stage, 1), other, ANDROID) == CHARGED
+
+
+def test_peepholes_excuse_the_reference_and_nothing_without_them() -> None:
+    refs = {ref.id: ref for ref in case_index(("QUANTIZED_LSTM",))}
+    for name, platform, verdict in (
+        ("peephole", ANDROID, Verdict.KNOWN),
+        ("special-cifg-peephole", ANDROID, Verdict.KNOWN),
+        ("inputs-plain", ANDROID, Verdict.MISMATCH),
+        ("cifg", ANDROID, Verdict.MISMATCH),
+        ("peephole", Platform("vendor-npu", 8), Verdict.MISMATCH),
+    ):
+        ref = refs[f"QUANTIZED_LSTM[quant8_signed-{name}]"]
+        record = Record(
+            ref.id, ref.operation, ref.cell, 1, Verdict.MISMATCH, Evidence(), mismatched=9
+        )
+        assert known(platform, record, ref, ref.make()).verdict is verdict, name

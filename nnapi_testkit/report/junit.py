@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-from xml.sax.saxutils import escape, quoteattr
 
 from nnapi_testkit.clusters.cluster import Cluster
 from nnapi_testkit.judge.verdict import Record, Shown
@@ -128,9 +127,17 @@ def _case(record: Record, cluster_of: Mapping[str, int], clusters: Sequence[Clus
     )
 
 
+# `xml.sax` loads an HTTP client, which takes longer than many a selection of cases: only a report
+# that is written waits for it.
+
+
 def _attribute(text: str) -> str:
+    from xml.sax.saxutils import quoteattr
+
     return quoteattr(_ILLEGAL.sub("\ufffd", plain(text)))
 
 
 def _text(text: str) -> str:
+    from xml.sax.saxutils import escape
+
     return escape(_ILLEGAL.sub("\ufffd", "\n".join(plain_lines(text))))

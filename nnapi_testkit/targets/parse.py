@@ -71,6 +71,8 @@ def _registered(group: str, kind: str) -> Any:
     for point in BUILT_IN:
         if (point.group, point.name) == (group, kind):
             return point.load()
+    if any(point.name == kind for point in BUILT_IN):
+        return None  # what packages have registered takes long to find: never for our own kinds
     for point in entry_points(group=group):
         if point.name == kind:
             try:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 import nnapi_testkit
-
 from nnapi_testkit.judge.verdict import (
     APART,
     FAILURES,

@@ -6,6 +6,7 @@ import os
 import subprocess
 
 from nnapi_testkit.errors import KitError
+from nnapi_testkit.model.place import Place
 from nnapi_testkit.targets import fleet, kept, parse_target
 from nnapi_testkit.targets.base import TargetError
 from nnapi_testkit.targets.kept import changed
@@ -27,7 +28,7 @@ def before_run(command: str, target: str) -> None:
 
 
 def _before_run(command: str, target: str) -> None:
-    for name in fleet(target.partition("#")[0]):
+    for name in fleet(Place.of(target).base):
         place = parse_target(name)
         environment = dict(os.environ)
         adjust = getattr(place, "environment", None)

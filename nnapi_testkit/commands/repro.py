@@ -21,6 +21,7 @@ from nnapi_testkit.judge.judge import judge
 from nnapi_testkit.judge.verdict import Record
 from nnapi_testkit.model.case import Stage
 from nnapi_testkit.model.kinds import Kind
+from nnapi_testkit.model.place import Place
 from nnapi_testkit.report.text import details
 from nnapi_testkit.repro.debug import DEBUGGERS, command, on_device, program
 from nnapi_testkit.repro.read import read_answer, read_case
@@ -160,10 +161,10 @@ def _debug(folder: Path, stage: str, text: str, debugger: str) -> int:
         )
     place = parse_target(text)
     if not isinstance(place, LocalTarget):
-        serial, _, device = fleet(text)[0].partition(":")[2].partition("#")
-        adb = ["adb", *(["-s", serial] if serial else [])]
+        first = Place.of(fleet(text)[0])
+        adb = ["adb", *(["-s", first.rest] if first.rest else [])]
         print("in the folder, with an Android NDK at $NDK:")
-        print("\n".join(on_device(debugger, stage, adb, device)))
+        print("\n".join(on_device(debugger, stage, adb, first.device)))
         return 0
     if place.support_library:
         raise KitError("a support library has no functions to link to: debug it as lib: or adb:")

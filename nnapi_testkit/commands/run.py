@@ -15,6 +15,7 @@ from nnapi_testkit.commands.prepare import before_run
 from nnapi_testkit.commands.repro import one_case, save_case
 from nnapi_testkit.commands.screen import Screen
 from nnapi_testkit.errors import KitError
+from nnapi_testkit.model.place import Place
 from nnapi_testkit.process import collect_rarely, process_start
 from nnapi_testkit.report.files import write_whole
 from nnapi_testkit.report.plain import plain
@@ -55,7 +56,7 @@ def _run_each(options: argparse.Namespace) -> int:
     for target in targets:
         print(f"==== {plain(target)} ====", flush=True)
         options.target = target
-        name = folder_name(target.partition("#")[2])
+        name = folder_name(Place.of(target).device)
         options.report, options.resume, options.retry = (
             folder / name if folder else None for folder in folders
         )

@@ -19,12 +19,16 @@ _LIMIT = 2**63
 
 
 class Glance(NamedTuple):
-    """An outcome, where it came from, and the reading that a contested case follows."""
+    """An outcome, where it came from, and the reading that a contested case follows.
+
+    `newer` is that of the record.
+    """
 
     outcome: Outcome
     target: str
     topic: str
     reading: str
+    newer: bool = False
 
     @property
     def id(self) -> str:
@@ -56,10 +60,13 @@ def glance(line: str) -> Glance | Beginning | End:
         name, operation, cell = found["id"], found["operation"], found["cell"]
         device, target = found["device"], found["target"]
         bits, topic, reading, message = (get(key, "") for key in _TEXTS)
+        newer = get("newer", False)
         # Joining says in one call whether all of them are texts.
         "".join((name, operation, cell, device, target, bits, topic, reading, message))
         margin, compared = evidence.get("margin", 0.0), evidence["compared"]
         if type(compared) is not int or not 0 <= compared < _LIMIT or type(margin) is bool:
+            raise TypeError
+        if newer is not True and newer is not False:
             raise TypeError
         margin = float(margin)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
@@ -67,7 +74,7 @@ def glance(line: str) -> Glance | Beginning | End:
         return glance_of(whole) if isinstance(whole, Record) else whole
     told = "" if verdict.is_pass else message[:MOST_MESSAGE]
     outcome = Outcome(name, operation, cell, verdict, margin, compared, bits, device, told)
-    return Glance(outcome, target, topic, reading)
+    return Glance(outcome, target, topic, reading, newer)
 
 
 _TEXTS = ("bits", "topic", "reading", "message")
@@ -75,4 +82,4 @@ _TEXTS = ("bits", "topic", "reading", "message")
 
 def glance_of(record: Record) -> Glance:
     """Return the same of a whole record."""
-    return Glance(outcome_of(record), record.target, record.topic, record.reading)
+    return Glance(outcome_of(record), record.target, record.topic, record.reading, record.newer)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from nnapi_testkit.model.place import Place
 from nnapi_testkit.report.accounts import HTML, Line
 from nnapi_testkit.report.facts import level_words
 from nnapi_testkit.report.outcomes import Outcome
@@ -81,16 +82,18 @@ def named(text: str) -> tuple[str, Path]:
 def split(records: Sequence[L]) -> dict[tuple[str, str], list[L]]:
     """Return the records of each (target, device) that is judged.
 
-    Older devices that are played beside one, and cases that no device has answered, belong to it.
+    Older devices that are played beside one, which are asked for what is newer than they are and
+    nothing else, and cases that no device has answered, belong to it.
     """
     counts = Counter([(record.target, record.device) for record in records])
     targets = {target for target, _ in counts}
+    asked_all = {(record.target, record.device) for record in records if not record.newer}
     judged: dict[str, Counter[str]] = {}
     older: dict[tuple[str, str], str] = {}  # to the target they are played beside
     for (target, device), count in counts.items():
-        front, sign, name = target.rpartition("#")
-        if sign and front in targets and name == device:
-            older[target, device] = front
+        base = Place.of(target).base
+        if base != target and base in targets and device and (target, device) not in asked_all:
+            older[target, device] = base
         elif device:
             judged.setdefault(target, Counter())[device] += count
     place = {}

@@ -11,6 +11,7 @@ from typing import Any
 
 import nnapi_testkit
 from nnapi_testkit.judge.verdict import Record, Verdict
+from nnapi_testkit.model.place import Place
 from nnapi_testkit.report.apart import apart_facts, observed_facts
 from nnapi_testkit.report.claim_audit import claim_audit, claim_audit_json
 from nnapi_testkit.report.clusters import cluster_facts
@@ -62,8 +63,8 @@ def summarize(ledger: Ledger, facts: RunFacts) -> dict[str, Any]:
     after_first = facts.ended - (facts.first_verdict or facts.ended)
     rate = (len(ledger.records) - facts.kept - 1) / after_first if after_first > 0 else 0.0
     # Played beside the device that is judged, for what is newer than they are.
-    target = facts.settings.target
-    older = {r.device for r in ledger.records if r.target == f"{target}#{r.device}"}
+    place = Place.of(facts.settings.target)
+    older = {r.device for r in ledger.records if r.newer and r.target == place.on(r.device)}
     return {
         "schema": SCHEMA,
         "outcome": ledger.conclusion.value,

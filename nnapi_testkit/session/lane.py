@@ -13,6 +13,7 @@ from nnapi_testkit.judge.agreement import Agreement
 from nnapi_testkit.judge.second import contested
 from nnapi_testkit.judge.verdict import Evidence, Record, Verdict
 from nnapi_testkit.model.case import Answer, Case, Ending, Result, Stage
+from nnapi_testkit.model.place import Place
 from nnapi_testkit.session.answering import Dispute, answering
 from nnapi_testkit.session.leaks import Leaks, order_dependent
 from nnapi_testkit.session.platforms import Platform, known
@@ -309,10 +310,9 @@ class Lane(Closing):
     def _beside(self) -> bool:
         """Whether the reference can be asked; opens it at the first failure of a driver."""
         if self._second is None and not self._alone_here:
-            base = self._settings.target.partition("#")[0]
             try:
                 self._second = self._services.open_runner(
-                    f"{base}#{REFERENCE}",
+                    Place.of(self._settings.target).on(REFERENCE),
                     isolate=False,
                     memory_limit_mb=self._settings.memory_limit_mb,
                 )

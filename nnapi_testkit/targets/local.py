@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnapi_testkit import paths
+from nnapi_testkit.model.place import Place
 from nnapi_testkit.targets.base import DEFAULT_MEMORY_LIMIT_MB, TargetError
 from nnapi_testkit.targets.session import RunnerSession
 
@@ -77,7 +78,7 @@ class LocalTarget:
         """
         if not self.levels or self.device or os.environ.get(DEVICES_VARIABLE):
             return ""
-        return f"{self.name}#{LEVEL_DEVICE}{level - 1}"
+        return Place.of(self.name).on(f"{LEVEL_DEVICE}{level - 1}")
 
     def describe(self) -> dict[str, object]:
         """Return facts about library and device, JSON values only."""
@@ -131,19 +132,19 @@ def support_library_target(name: str, path: str, device: str = "") -> LocalTarge
 
 def host(text: str) -> LocalTarget:
     """`host`, or `host#DEVICE`."""
-    return host_target(text, text.partition("#")[2])
+    return host_target(text, Place.of(text).device)
 
 
 def library(text: str) -> LocalTarget:
     """`lib:PATH`, or `lib:PATH#DEVICE`."""
-    path, _, device = text.partition(":")[2].partition("#")
-    return library_target(text, path, device)
+    place = Place.of(text)
+    return library_target(text, place.rest, place.device)
 
 
 def support_library(text: str) -> LocalTarget:
     """`sl:PATH`, or `sl:PATH#DEVICE`."""
-    path, _, device = text.partition(":")[2].partition("#")
-    return support_library_target(text, path, device)
+    place = Place.of(text)
+    return support_library_target(text, place.rest, place.device)
 
 
 def check_library(library: Path, runner: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
 
+from nnapi_testkit.model.place import Place
 from nnapi_testkit.targets.base import Target, TargetError
 
 __all__ = ["ENTRY_POINTS", "FLEETS", "each_device", "fleet", "parse_target", "spokesman"]
@@ -45,16 +46,15 @@ def parse_target(text: str) -> Target:
     Raises:
         TargetError: no such kind of target.
     """
-    base, _, device = text.partition("#")
-    if device == "*":
+    place = Place.of(text)
+    if place.device == "*":
         raise TargetError(
             f"{text} means every NNAPI device in turn, which only nnapi-testkit run can do: name"
             " one behind the #, as nnapi-testkit devices lists them"
         )
-    kind, colon, _ = base.partition(":")
-    make = _registered(ENTRY_POINTS, kind)
+    make = _registered(ENTRY_POINTS, place.kind)
     # `host` alone takes nothing behind a colon, and alone goes without one.
-    if make is None or (kind == "host") == bool(colon):
+    if make is None or (place.kind == "host") == (place.kind != place.base):
         ours = (point.name for point in BUILT_IN if point.group == ENTRY_POINTS)
         own = [FORMS.get(name, name) for name in ours]
         others = sorted({point.name for point in entry_points(group=ENTRY_POINTS)})
@@ -91,8 +91,8 @@ def fleet(text: str) -> tuple[str, ...]:
     packages say in the group FLEETS; anything else is one target. Raises TargetError if `adb:*`
     finds no device.
     """
-    kind, colon, _ = text.partition(":")
-    several = _registered(FLEETS, kind) if colon else None
+    place = Place.of(text)
+    several = _registered(FLEETS, place.kind) if place.kind != place.base else None
     return tuple(several(text)) if several is not None else (text,)
 
 
@@ -101,8 +101,7 @@ def spokesman(text: str) -> Target:
 
     The first that is free where the kind can tell, else the first. Raises TargetError.
     """
-    kind, _, _ = text.partition(":")
-    free = _registered(FIRST_FREE, kind)
+    free = _registered(FIRST_FREE, Place.of(text).kind)
     return cast(Target, free(text)) if free is not None else parse_target(fleet(text)[0])
 
 
@@ -111,13 +110,14 @@ def each_device(text: str) -> tuple[str, ...]:
 
     Raises TargetError or InfraError if the devices cannot be listed.
     """
-    base, hash_sign, device = text.partition("#")
-    if device != "*":
+    place = Place.of(text)
+    if place.device != "*":
         return (text,)
-    with parse_target(fleet(base)[0]).open() as runner:
+    with parse_target(fleet(place.base)[0]).open() as runner:
         names = [device.name for device in runner.devices()]
     if not names:
         raise TargetError(
-            f"{base} lists no NNAPI devices (below feature level 3 a library cannot): leave #* out"
+            f"{place.base} lists no NNAPI devices (below feature level 3 a library cannot): leave"
+            " #* out"
         )
-    return tuple(f"{base}{hash_sign}{name}" for name in names)
+    return tuple(map(place.on, names))

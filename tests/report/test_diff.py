@@ -275,7 +275,9 @@ def test_the_devices_of_one_report(tmp_path: Path, kit: Said) -> None:
 
 def test_older_devices_belong_to_the_one_that_is_judged() -> None:
     judged = record(target="host", device="npu")
-    older = record("ADD[float32-old]", target="host#nnapi-level-3", device="nnapi-level-3")
+    older = record(
+        "ADD[float32-old]", target="host#nnapi-level-3", device="nnapi-level-3", newer=True
+    )
     lost = record("ADD[float32-lost]", Verdict.INFRA, device="", target="host")
     assert split([judged, older, lost]) == {("host", "npu"): [judged, older, lost]}
     chosen = record(target="host#npu", device="npu")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from nnapi_testkit.model.place import Place
 from nnapi_testkit.targets.adb.client import Client, not_listed
 from nnapi_testkit.targets.adb.launch import Driver
 from nnapi_testkit.targets.adb.lease import Lease
@@ -138,13 +139,13 @@ def adb_target(text: str) -> AdbTarget:
     `+sl:PATH` behind the serials names a support library driver on the device, `+lib:PATH` an NNAPI
     library there. Nothing is started yet. Raises TargetError for a path that is not absolute.
     """
-    rest, _, device = text[len(KIND) :].partition("#")
-    rest, behind, path = _driver(rest)
+    place = Place.of(text)
+    rest, behind, path = _driver(place.rest)
     if behind and not path.startswith("/"):
         raise TargetError(f"{text}: write the whole path on the device, as {behind}/path.so")
     support = path if behind == SUPPORT_LIBRARY else ""
     library = path if behind == LIBRARY else ""
-    return AdbTarget(text, _serials(rest), device, support_library=support, library=library)
+    return AdbTarget(text, _serials(rest), place.device, support_library=support, library=library)
 
 
 def _driver(text: str) -> tuple[str, str, str]:
@@ -182,13 +183,13 @@ def serials_of(text: str) -> tuple[str, ...]:
 
     Raises TargetError if `adb:*` finds no device.
     """
-    if not text.startswith(KIND):
+    place = Place.of(text)
+    if place.kind != KIND[:-1]:
         return (text,)
-    rest, hash_sign, device = text[len(KIND) :].partition("#")
-    rest, behind, library = _driver(rest)
+    rest, behind, library = _driver(place.rest)
     names = _serials(rest)
     if ALL in names:
         names = connected()
     if not names:
         return (text,)
-    return tuple(f"{KIND}{name}{behind}{library}{hash_sign}{device}" for name in names)
+    return tuple(str(replace(place, base=f"{KIND}{name}{behind}{library}")) for name in names)

@@ -7,10 +7,11 @@ import contextlib
 import re
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.model.case import Case, Result
+from nnapi_testkit.model.place import Place
 from nnapi_testkit.targets.adb import AdbSession
 from nnapi_testkit.targets.adb.lease import Lease
 from nnapi_testkit.targets.base import DEFAULT_MEMORY_LIMIT_MB, InfraError, TargetError
@@ -218,10 +219,10 @@ def docker_target(text: str) -> DockerTarget:
 
     Raises TargetError if there is no such profile.
     """
-    rest, _, device = text[len(KIND) :].partition("#")
-    if not rest:
+    place = Place.of(text)
+    if not place.rest:
         raise TargetError("docker: names no profile: nnapi-testkit emulator list shows them")
-    return DockerTarget(text, find_profile(rest), device)
+    return DockerTarget(text, find_profile(place.rest), place.device)
 
 
 def docker_fleet(text: str) -> tuple[str, ...]:
@@ -229,11 +230,11 @@ def docker_fleet(text: str) -> tuple[str, ...]:
 
     Raises TargetError for more than 64.
     """
-    rest, hash_sign, device = text[len(KIND) :].partition("#")
+    place = Place.of(text)
     names: list[str] = []
-    for part in filter(None, (word.strip() for word in rest.split(","))):
+    for part in filter(None, (word.strip() for word in place.rest.split(","))):
         many = MANY.fullmatch(part)
         names += [many[1]] * int(many[2]) if many else [part]
     if len(names) > MOST:
         raise TargetError(f"{text} asks for {len(names)} emulators: at most {MOST}")
-    return tuple(f"{KIND}{name}{hash_sign}{device}" for name in names) or (text,)
+    return tuple(str(replace(place, base=f"{KIND}{name}")) for name in names) or (text,)

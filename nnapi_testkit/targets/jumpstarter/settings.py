@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
+from nnapi_testkit.model.place import Place
 from nnapi_testkit.targets.base import TargetError
 
 __all__ = ["KIND", "VARIABLE", "JumpstarterSettings", "jumpstarter_fleet", "read"]
@@ -71,8 +72,8 @@ def read(text: str) -> tuple[JumpstarterSettings, int, str]:
     Settings that the text does not give come from NNAPI_TESTKIT_JUMPSTARTER, as
     `duration=2h,wait=20m`. Raises TargetError for a name or value that makes no sense.
     """
-    rest, _, device = text.removeprefix(KIND).partition("#")
-    selector, _, query = rest.partition("?")
+    place = Place.of(text)
+    selector, _, query = place.rest.partition("?")
     count = 0
     if many := MANY.fullmatch(selector):
         selector, count = many[1], int(many[2])
@@ -91,7 +92,7 @@ def read(text: str) -> tuple[JumpstarterSettings, int, str]:
     for path in filter(None, (settings.lib, settings.sl)):
         if not path.startswith("/"):
             raise TargetError(f"{text}: write {path} as the whole path on the device, as /path.so")
-    return settings, count, device
+    return settings, count, place.device
 
 
 def _set(settings: JumpstarterSettings, word: str, where: str) -> JumpstarterSettings:
@@ -121,9 +122,8 @@ def jumpstarter_fleet(text: str) -> tuple[str, ...]:
         return (text,)
     if not settings.selector:
         raise TargetError(f"{text}: name labels in front of *{count}")
-    rest = text.removeprefix(KIND).partition("#")[0]
-    more = "&" + query if (query := rest.partition("?")[2]) else ""
-    tail = f"#{device}" if device else ""
+    more = "&" + query if (query := Place.of(text).rest.partition("?")[2]) else ""
     return tuple(
-        f"{KIND}{settings.selector}?lane={lane}{more}{tail}" for lane in range(1, count + 1)
+        str(Place(f"{KIND}{settings.selector}?lane={lane}{more}", device))
+        for lane in range(1, count + 1)
     )

@@ -18,6 +18,8 @@ from typing import Any
 from nnapi_testkit.cases.index import case_index
 from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.judge.verdict import Difference, Evidence, Record, Verdict
+from nnapi_testkit.model.case import Stage
+from nnapi_testkit.model.kinds import Source
 from nnapi_testkit.report.html import html
 
 WORST = (
@@ -43,7 +45,7 @@ def records(number: int, failures: int, seed: int = 1) -> list[Record]:
 def _record(ref: CaseRef, failing: bool, draw: random.Random) -> Record:
     compared = 0 if ref.kind == "refusal" else draw.choice((12, 60, 144, 1200))
     margin = abs(draw.gauss(0.0, 0.2)) if compared else 0.0
-    evidence = Evidence(compared, margin=min(margin, 1.0), oracle="live+golden", dims_checked=1)
+    evidence = Evidence(compared, margin=min(margin, 1.0), oracle=Source.BOTH, dims_checked=1)
     made = Record(
         ref.id, ref.operation, ref.cell, ref.level, Verdict.PASS, evidence, "nnapi-made-up", "host",
         ref.kind, nanoseconds=draw.randrange(100_000, 5_000_000),
@@ -52,7 +54,7 @@ def _record(ref: CaseRef, failing: bool, draw: random.Random) -> Record:
         return _failed(made, draw)
     for verdict, operation in APART.items():
         if ref.operation == operation and compared:
-            return replace(made, verdict=verdict, message="MISMATCH, not charged", stage="DONE")
+            return replace(made, verdict=verdict, message="MISMATCH, not charged", stage=Stage.DONE)
     if ref.operation == "SVDF" and compared:
         return replace(
             made, verdict=Verdict.WAIVED, waived=Verdict.MISMATCH, waiver="SVDF*", message="waived"
@@ -60,7 +62,7 @@ def _record(ref: CaseRef, failing: bool, draw: random.Random) -> Record:
     if ref.operation == "TOPK_V2":
         return replace(
             made, verdict=Verdict.UNSUPPORTED, message="TOPK_V2 is not claimed",
-            evidence=Evidence(oracle="live+golden"),
+            evidence=Evidence(oracle=Source.BOTH),
         )  # fmt: skip
     if ref.kind == "special" and draw.random() < 0.3:
         return replace(made, verdict=Verdict.OBSERVED, message="1 elements: order of NaN is open")
@@ -72,13 +74,13 @@ def _failed(made: Record, draw: random.Random) -> Record:
     more: dict[str, Any] = {"repro": again, "device": made.device}
     if made.kind == "refusal":
         return replace(
-            made, verdict=Verdict.ACCEPTED_INVALID, stage="DONE",
+            made, verdict=Verdict.ACCEPTED_INVALID, stage=Stage.DONE,
             message="the model was compiled and executed, where a refusal is due", **more,
         )  # fmt: skip
     verdict = draw.choice(FAILURES)
     if verdict is not Verdict.MISMATCH:
         return replace(
-            made, verdict=verdict, stage="EXECUTION", code=4, isolated=verdict,
+            made, verdict=verdict, stage=Stage.EXECUTION, code=4, isolated=verdict,
             message=f"ANeuralNetworksExecution_compute: BAD_DATA (4) after {draw.random():.6f} s",
             **more,
         )  # fmt: skip
@@ -91,7 +93,7 @@ def _failed(made: Record, draw: random.Random) -> Record:
     total = made.evidence.compared
     bad = draw.randrange(1, max(total, 2))
     return replace(
-        made, verdict=verdict, stage="DONE", isolated=verdict, differences=differences,
+        made, verdict=verdict, stage=Stage.DONE, isolated=verdict, differences=differences,
         mismatched=bad,
         evidence=replace(made.evidence, margin=margin, minimum_tolerance=margin * 1e-5),
         message=f"{bad} of {total} elements are outside their bounds", **more,

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from nnapi_testkit.cases.index import case_index
 from nnapi_testkit.judge.verdict import Evidence, Record, Verdict
+from nnapi_testkit.model.case import Stage
 from nnapi_testkit.report.accounts import HTML, RESULTS, SUMMARY
 from nnapi_testkit.report.html import html
 from nnapi_testkit.report.site import make_site
@@ -51,7 +52,7 @@ def records(number: int) -> list[Record]:
         name = ref.id if number <= len(refs) else f"{ref.id}-{at}"
         found.append(
             Record(name, ref.operation, ref.cell, ref.level, Verdict.PASS, evidence, "npu", "host",
-                   ref.kind, stage="DONE", nanoseconds=draw.randrange(10**5), bits=bits)
+                   ref.kind, stage=Stage.DONE, nanoseconds=draw.randrange(10**5), bits=bits)
         )  # fmt: skip
     return found
 

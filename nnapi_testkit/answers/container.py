@@ -31,6 +31,7 @@ import numpy as np
 from nnapi_testkit.answers.stale import moved
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.model.case import Answer, Expected
+from nnapi_testkit.model.kinds import Source
 from nnapi_testkit.spec.kinds import OutputKind
 
 MAGIC = b"NNGOLD02"
@@ -162,7 +163,7 @@ def _answer(outputs: Layout, data: bytes) -> tuple[Answer, int]:
     """An answer by its layout, and how many bytes it takes."""
     if isinstance(outputs, list):
         sets, position = _sets(outputs, data, 0)
-        return Answer(sets, "golden"), position
+        return Answer(sets, Source.GOLDEN), position
     position = 0
     readings: list[tuple[str, Sets | None]] = []
     for name, layout in outputs.items():
@@ -171,7 +172,7 @@ def _answer(outputs: Layout, data: bytes) -> tuple[Answer, int]:
             told, position = _sets(layout, data, position)
         readings.append((name, told))
     computed = [told for _, told in readings if told is not None]
-    return Answer(computed[-1], "golden", readings=tuple(readings)), position
+    return Answer(computed[-1], Source.GOLDEN, readings=tuple(readings)), position
 
 
 def _sets(outputs: list[Any], data: bytes, position: int) -> tuple[Sets, int]:

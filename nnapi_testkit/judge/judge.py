@@ -72,7 +72,7 @@ def judge(
         message=message,
         differences=differences,
         mismatched=mismatched,
-        stage=result.stage.name,
+        stage=result.stage,
         code=result.code,
         nanoseconds=result.nanoseconds,
         text=result.text,

@@ -15,6 +15,7 @@ from nnapi_testkit.judge.rows import in_expected_order, writers_of
 from nnapi_testkit.judge.verdict import Difference, Evidence, Verdict, code_name
 from nnapi_testkit.judge.whole import missing, shape_fault, timing_fault
 from nnapi_testkit.model.case import Answer, Case, Expected, OutputResult, Result, SetResult
+from nnapi_testkit.model.kinds import Source
 from nnapi_testkit.model.types import Operand
 from nnapi_testkit.spec.codes import ResultCode
 
@@ -152,7 +153,7 @@ class Tally:
         """Keep a problem and where it was seen."""
         self.problems.append((verdict, f"{place}: {text}"))
 
-    def close(self, sets: int, source: str) -> Found:
+    def close(self, sets: int, source: Source) -> Found:
         """The verdict on all that was seen."""
         evidence = Evidence(
             compared=self.compared,

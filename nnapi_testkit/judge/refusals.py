@@ -5,13 +5,12 @@ from __future__ import annotations
 from nnapi_testkit.cases.ref import Broken
 from nnapi_testkit.judge.codes import Rule, of_arguments, rule_for, spoken
 from nnapi_testkit.judge.verdict import (
-    DOCUMENTED_CODE,
-    EXPECTED_REFUSAL,
     Evidence,
     Verdict,
     code_name,
 )
 from nnapi_testkit.model.case import Case, Ending, Result, Stage
+from nnapi_testkit.model.kinds import Source
 
 __all__ = ["refusal"]
 
@@ -27,7 +26,7 @@ def refusal(
         between: a runtime stands between kit and driver, and is not what is judged: a driver is
             not charged for what the runtime answers.
     """
-    evidence = Evidence(status_checked=1, oracle=EXPECTED_REFUSAL)
+    evidence = Evidence(status_checked=1, oracle=Source.REFUSAL)
     what = f"a model of feature level {level}" if broken.newer else "an invalid model"
     if of_arguments(broken):
         what = f"an execution with a wrong {broken.rule}"
@@ -57,7 +56,7 @@ def refusal(
     by = "runtime" if result.stage <= Stage.MODEL else "driver"
     when = " at the execution" if result.stage == Stage.EXECUTION else ""
     if named:
-        evidence = Evidence(status_checked=1 + len(named), oracle=DOCUMENTED_CODE)
+        evidence = Evidence(status_checked=1 + len(named), oracle=Source.CODE)
     return Verdict.PASS, f"refused by the {by}{when}: {said}", evidence
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from nnapi_testkit.model.kinds import Kind
+from nnapi_testkit.model.case import Stage
+from nnapi_testkit.model.kinds import Kind, Source
 from nnapi_testkit.model.quick import quick
 from nnapi_testkit.spec.codes import ResultCode
 
@@ -221,11 +222,6 @@ class Difference:
     legal_codes: tuple[int, int] | None = None
 
 
-# What a refusal is judged by, as `Evidence.oracle` tells it.
-EXPECTED_REFUSAL = "expected-refusal"
-DOCUMENTED_CODE = "documented-code"  # the result code was judged too
-
-
 @quick
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -238,8 +234,7 @@ class Evidence:
         margin: worst error over bound; above 1 is a failure. 0 for exact agreement.
         minimum_tolerance: the smallest absolute error that would have passed.
         bias: mean signed error in codes, for quantized outputs.
-        oracle: `live`, `golden`, `live+golden`, `expected-refusal`, or `documented-code` where
-            the result code was judged too.
+        oracle: who said what is right.
     """
 
     compared: int = 0
@@ -250,7 +245,7 @@ class Evidence:
     margin: float = 0.0
     minimum_tolerance: float = 0.0
     bias: float | None = None
-    oracle: str = ""
+    oracle: Source = Source.NONE
 
 
 @quick
@@ -261,6 +256,7 @@ class Record:
     Args:
         waiver, waived, told: the pattern of the waiver that expects the failure, which it was, and
             the message that it had.
+        stage: where the case ended; None where it never ran.
         control: of a refusal, the case that runs the same model unbroken.
         rule, newer: of a refusal, the rule that is broken, and whether it is only that the model is
             newer than the device.
@@ -284,7 +280,7 @@ class Record:
     message: str = ""
     differences: tuple[Difference, ...] = field(default=())
     mismatched: int = 0
-    stage: str = ""
+    stage: Stage | None = None
     code: int = 0
     isolated: Verdict | None = None
     nanoseconds: int = 0

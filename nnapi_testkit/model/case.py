@@ -9,6 +9,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from nnapi_testkit.model.kinds import Source
 from nnapi_testkit.model.quick import quick
 from nnapi_testkit.model.types import Model
 from nnapi_testkit.model.wire_codes import EXTRA_FOLDER_MISSING, EXTRA_FOLDER_SEALED
@@ -265,6 +266,6 @@ class Answer:
     """
 
     sets: tuple[tuple[Expected, ...], ...]
-    source: str = "live"
+    source: Source = Source.LIVE
     notes: Sequence[str] = field(default=())
     readings: tuple[tuple[str, tuple[tuple[Expected, ...], ...] | None], ...] = ()

@@ -1,8 +1,8 @@
-"""The kinds of cases."""
+"""The kinds of cases, and of words on what is right."""
 
 from enum import Enum
 
-__all__ = ["Kind"]
+__all__ = ["Kind", "Source"]
 
 
 class Kind(str, Enum):
@@ -26,3 +26,15 @@ class Kind(str, Enum):
 
     def __format__(self, how: str) -> str:
         return format(self.value, how)
+
+
+class Source(str, Enum):
+    """Who says what is right: of an answer, and in records of what was judged by it."""
+
+    NONE = ""
+    LIVE = "live"  # eager PyTorch, now
+    GOLDEN = "golden"
+    BOTH = "live+golden"
+    SAVED = "saved"  # with the case, in a folder
+    REFUSAL = "expected-refusal"  # no values are due
+    CODE = "documented-code"  # nor values, and the result code was judged too

@@ -24,12 +24,17 @@ def apart_facts(records: Iterable[Record]) -> list[dict[str, Any]]:
     result code where it ended; `cases`; `first`, the id of one of them; `message` of that one.
     """
     apart = (
-        (record, record.known or record.waiver or f"{record.stage.lower()}, code {record.code}")
+        (record, record.known or record.waiver or _ended(record))
         for record in records
         if record.verdict.is_apart
     )
     order = [verdict.value for verdict in APART]
     return sorted(_rows(apart), key=lambda r: (order.index(r["verdict"]), -r["cases"], r["first"]))
+
+
+def _ended(record: Record) -> str:
+    stage = record.stage.name.lower() if record.stage is not None else ""
+    return f"{stage}, code {record.code}"
 
 
 def observed_facts(records: Iterable[Record]) -> list[dict[str, Any]]:

@@ -60,7 +60,7 @@ def page_data(
         "cell": lambda record: tables["cell"].put(record.cell),
         "kind": lambda record: tables["kind"].put(record.kind),
         "device": lambda record: tables["device"].put(record.device),
-        "oracle": lambda record: tables["oracle"].put(record.evidence.oracle),
+        "oracle": lambda record: tables["oracle"].put(record.evidence.oracle.value),
         "level": lambda record: record.level,
         "verdict": lambda record: place[record.verdict],
         "text": lambda record: _text(record, tables["text"]),

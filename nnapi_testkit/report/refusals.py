@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from nnapi_testkit.judge.verdict import DOCUMENTED_CODE, Record
+from nnapi_testkit.judge.verdict import Record
 from nnapi_testkit.model.case import Stage
-from nnapi_testkit.model.kinds import Kind
+from nnapi_testkit.model.kinds import Kind, Source
 
 __all__ = ["refusal_facts"]
 
@@ -27,8 +27,8 @@ def refusal_facts(records: Collection[Record]) -> dict[str, Any]:
         "cases": len(asked),
         "refused": len(refused),
         "pairs": len({(record.operation, record.rule) for record in refused}),
-        "by_runtime": sum(record.stage == Stage.MODEL.name for record in refused),
+        "by_runtime": sum(record.stage is Stage.MODEL for record in refused),
         "by_older_device": sum(record.newer for record in refused),
-        "documented_code": sum(record.evidence.oracle == DOCUMENTED_CODE for record in refused),
+        "documented_code": sum(record.evidence.oracle is Source.CODE for record in refused),
         "neighbour_computed": sum(record.control in computed for record in refused),
     }

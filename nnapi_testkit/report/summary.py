@@ -156,7 +156,8 @@ def _oracles(ledger: Ledger) -> dict[str, int]:
     counts: dict[str, int] = {}
     for record in ledger.records:
         if record.evidence.oracle:
-            counts[record.evidence.oracle] = counts.get(record.evidence.oracle, 0) + 1
+            word = record.evidence.oracle.value
+            counts[word] = counts.get(word, 0) + 1
     return dict(sorted(counts.items()))
 
 

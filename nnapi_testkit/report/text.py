@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from nnapi_testkit.judge.verdict import Difference, Record, Verdict
+from nnapi_testkit.model.case import Stage
 from nnapi_testkit.report.columns import in_order
 from nnapi_testkit.report.plain import plain, plain_lines
 from nnapi_testkit.session.ledger import CellTally
@@ -58,9 +59,9 @@ def details(record: Record) -> Iterator[str]:
             f"  minimum tolerance that would pass: {number(evidence.minimum_tolerance)} absolute"
             f" (error / bound: {number(evidence.margin)})"
         )
-    if record.stage and record.stage != "DONE":
+    if record.stage not in (None, Stage.DONE):
         code = f", code {record.code}" if record.code else ""
-        yield f"  stage: {plain(record.stage)}{code}"
+        yield f"  stage: {record.stage.name}{code}"
     if record.isolated is not None:
         yield f"  alone in a fresh worker: {record.isolated.value}"
     if record.earlier is not None:

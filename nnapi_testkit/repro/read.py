@@ -25,6 +25,7 @@ from nnapi_testkit.model.case import (
 from nnapi_testkit.model.case import (
     ExecutionPath as ExecutionPath,
 )
+from nnapi_testkit.model.kinds import Source
 from nnapi_testkit.model.types import ChannelQuant, Graph, Lifetime, Model, Operand, Operation
 from nnapi_testkit.model.wire_codes import Field, FrameKind
 from nnapi_testkit.model.wire_format import PAIR, SUMMED
@@ -216,4 +217,4 @@ def read_answer(folder: Path, case: Case) -> Answer | None:
             rows.append(tuple(row))
     except (OSError, ValueError) as error:
         raise KitError(f"the expected values in {folder} cannot be read: {error}") from error
-    return Answer(tuple(rows), source="saved")
+    return Answer(tuple(rows), source=Source.SAVED)

@@ -81,7 +81,8 @@ def _write(folder: Path, case: Case, answer: Answer | None, record: Record, prof
         "nnapi-testkit": nnapi_testkit.__version__,
         "python": platform.python_version(),
         "profile": profile,
-        "record": {names[at]: value for at, value in dataclasses.asdict(record).items()},
+        "record": {names[at]: value for at, value in dataclasses.asdict(record).items()}
+        | {"stage": record.stage.name if record.stage is not None else ""},
     }
     text = json.dumps(facts, indent=1, default=str)
     (folder / "record.json").write_text(text + "\n", encoding="utf-8")

@@ -10,6 +10,7 @@ from nnapi_testkit.answers import moved
 from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.model.case import Answer, Case, Stage
+from nnapi_testkit.model.kinds import Source
 from nnapi_testkit.session.services import AnswerFunction, GoldenFunction, Services
 from nnapi_testkit.session.settings import OracleMode
 
@@ -109,4 +110,4 @@ def _both(live: AnswerFunction, golden: GoldenFunction, ref: CaseRef, case: Case
     why = moved(frozen, answer)
     if why:
         raise Dispute(f"the golden is stale: {why}; {_UPDATE}")
-    return replace(answer, source="live+golden")
+    return replace(answer, source=Source.BOTH)

@@ -11,7 +11,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from enum import Enum
+from enum import Enum, IntEnum
 from functools import cache
 from operator import attrgetter
 from typing import Any, TypeVar
@@ -132,6 +132,9 @@ def _converters(hint: Any) -> tuple[_Convert | None, _Convert]:
         return _of_mapping(arguments[1])
     if isinstance(hint, type) and is_dataclass(hint):
         return to_json, lambda item: from_json(hint, item)
+    if isinstance(hint, type) and issubclass(hint, IntEnum):  # its numbers are the wire's
+        named = dict(hint.__members__)
+        return attrgetter("name"), lambda item: _member(named, item)
     if isinstance(hint, type) and issubclass(hint, Enum):
         members = {member.value: member for member in hint}
         return lambda item: item.value, lambda item: _member(members, item)

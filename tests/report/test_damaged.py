@@ -234,7 +234,7 @@ def test_what_drivers_say_cannot_act(
     text = NASTY[kind]
     bad = record(
         "ADD[float32-a]", Verdict.MISMATCH, device=text, message=text, text=text, repro=text,
-        target=text, stage=text,
+        target=text,
     )  # fmt: skip
     store = Store(tmp_path)
     store.begin(Beginning(planned=1, target=text, selection=text))

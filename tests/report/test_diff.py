@@ -13,6 +13,7 @@ from report_samples import NASTY, record
 
 from nnapi_testkit.cli import main
 from nnapi_testkit.judge.verdict import Evidence, Record, Verdict
+from nnapi_testkit.model.kinds import Source
 from nnapi_testkit.report.diff import Change, Comparison, compare
 from nnapi_testkit.report.outcomes import Tally, outcome_of, tallies
 from nnapi_testkit.report.sides import split
@@ -27,7 +28,7 @@ def case(name: str, verdict: Verdict = Verdict.PASS, **more: object) -> Record:
 
 
 def margin(name: str, value: float, bits: str = "") -> Record:
-    evidence = Evidence(compared=12, margin=value, oracle="live")
+    evidence = Evidence(compared=12, margin=value, oracle=Source.LIVE)
     return case(name, evidence=evidence, bits=bits)
 
 

@@ -18,6 +18,7 @@ from report_samples import mismatch, record, run
 
 from benchmarks import page as benchmark
 from nnapi_testkit.judge.verdict import Record, Verdict
+from nnapi_testkit.model.case import Stage
 from nnapi_testkit.report.html import html
 
 MATRIX = "#matrix tbody tr"
@@ -50,7 +51,10 @@ def records() -> list[Record]:
     """Every verdict there is, and enough cells for a matrix."""
     apart = [
         record(
-            f"FLOOR[float32-{verdict.value.lower()}]", verdict, message="not charged", stage="DONE"
+            f"FLOOR[float32-{verdict.value.lower()}]",
+            verdict,
+            message="not charged",
+            stage=Stage.DONE,
         )
         for verdict in (Verdict.CONTESTED, Verdict.KNOWN, Verdict.PLATFORM)
     ]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from nnapi_testkit.judge.verdict import Evidence, Record, Verdict
-from nnapi_testkit.model.kinds import Kind
+from nnapi_testkit.model.case import Stage
+from nnapi_testkit.model.kinds import Kind, Source
 from nnapi_testkit.report.refusals import refusal_facts
 from nnapi_testkit.session.record import decode, encode
 from tests.report.report_samples import record
 
 
 def refusal(name: str, control: str, verdict: Verdict = Verdict.PASS, **more: object) -> Record:
-    evidence = Evidence(status_checked=1, oracle="expected-refusal")
+    evidence = Evidence(status_checked=1, oracle=Source.REFUSAL)
     rule = name.partition("-refused-")[2].partition(".")[0]
     found = {
         "kind": Kind.REFUSAL,
@@ -21,13 +22,13 @@ def refusal(name: str, control: str, verdict: Verdict = Verdict.PASS, **more: ob
     return record(f"{name}]", verdict, control=control, **found)
 
 
-DOCUMENTED = Evidence(status_checked=2, oracle="documented-code")
+DOCUMENTED = Evidence(status_checked=2, oracle=Source.CODE)
 RECORDS = [
     record("ADD[float32-a]"),
     record("MUL[float32-a]", Verdict.UNSUPPORTED),
     record("SUB[float32-a]", Verdict.REFUSED),
     refusal("ADD[float32-refused-rank-input.5", "ADD[float32-a]"),
-    refusal("ADD[float32-refused-rank-input.6", "ADD[float32-a]", stage="MODEL"),
+    refusal("ADD[float32-refused-rank-input.6", "ADD[float32-a]", stage=Stage.MODEL),
     refusal("ADD[float32-refused-output-size", "ADD[float32-a]", evidence=DOCUMENTED),
     refusal("ADD[float32-refused-level-type", "ADD[float32-a]", newer=True),
     # Whoever refuses the unbroken model, or does not take it at all, proves nothing.

@@ -13,6 +13,7 @@ from report_samples import NASTY, mismatch, record, run
 
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.judge.verdict import Verdict
+from nnapi_testkit.model.case import Stage
 from nnapi_testkit.report.accounts import read_accounts
 from nnapi_testkit.report.apart import apart_facts, observed_facts
 from nnapi_testkit.report.broken import broken, headline, picture, states
@@ -316,10 +317,10 @@ def test_tables_of_what_is_not_charged_and_of_what_is_open() -> None:
     """Each kind is a row in Markdown and a property of its suite in JUnit, beside the verdicts."""
     records = [
         record("ADD[float32-a]"),
-        record("ADD[float32-b]", Verdict.PLATFORM, stage="MODEL", code=4, message="BAD_DATA"),
-        record("ADD[float32-c]", Verdict.PLATFORM, stage="MODEL", code=4, message="BAD_DATA"),
+        record("ADD[float32-b]", Verdict.PLATFORM, stage=Stage.MODEL, code=4, message="BAD_DATA"),
+        record("ADD[float32-c]", Verdict.PLATFORM, stage=Stage.MODEL, code=4, message="BAD_DATA"),
         record("RNN[float32-d]", Verdict.KNOWN, known="rnn-relu1", message="killed"),
-        record("RNN[float32-e]", Verdict.CONTESTED, stage="EXECUTION", code=5),
+        record("RNN[float32-e]", Verdict.CONTESTED, stage=Stage.EXECUTION, code=5),
         record("RNN[float32-f]", Verdict.WAIVED, waiver="RNN[*|x]"),
         record("RNN[float32-g]", Verdict.OBSERVED, message="open for 4 results of 1.5e+10"),
         record("RNN[float32-h]", Verdict.OBSERVED, message="open for 32 results of 2.5e+10"),
@@ -354,7 +355,7 @@ def test_tables_of_what_is_not_charged_and_of_what_is_open() -> None:
     assert [name for name, _ in told["RNN"]] == ["CONTESTED", "KNOWN", "WAIVED", "OBSERVED"]
     assert told["SVDF"] == [("OBSERVED", "state: field: 1 case, first SVDF[float32-i]")]
     # A long table is cut, and says how much of it.
-    many = [record(f"A{at}[x]", Verdict.PLATFORM, stage="MODEL", code=4) for at in range(40)]
+    many = [record(f"A{at}[x]", Verdict.PLATFORM, stage=Stage.MODEL, code=4) for at in range(40)]
     text = markdown(many, {**summary, "apart": apart_facts(many), "observed": []})
     assert "and 15 more cases of 15 kinds" in text and "Left open" not in text
     assert "### Not charged" not in markdown(records[:1], {**summary, "apart": [], "observed": []})

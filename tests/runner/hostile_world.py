@@ -13,7 +13,7 @@ import numpy as np
 
 from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.model.case import Answer, Case, Execution, Expected
-from nnapi_testkit.model.kinds import Kind
+from nnapi_testkit.model.kinds import Kind, Source
 from nnapi_testkit.model.types import Graph, Lifetime, Model, Operand, Operation
 from nnapi_testkit.session.services import Services, standard
 from nnapi_testkit.spec.codes import OperandCode
@@ -60,7 +60,7 @@ def index(operations: Collection[str] | None, seed: int) -> Sequence[CaseRef]:
 
 def answer(ref: CaseRef, case: Case) -> Answer:
     value = FIRST.astype(np.float64) + SECOND
-    return Answer(((Expected(value, np.full(value.shape, 1e-6)),),), source="golden")
+    return Answer(((Expected(value, np.full(value.shape, 1e-6)),),), source=Source.GOLDEN)
 
 
 def services() -> Services:

@@ -32,7 +32,7 @@ from nnapi_testkit.model.case import (
     SetResult,
     Stage,
 )
-from nnapi_testkit.model.kinds import Kind
+from nnapi_testkit.model.kinds import Kind, Source
 from nnapi_testkit.model.types import Graph, Lifetime, Model, Operand, Operation
 from nnapi_testkit.session.services import Services
 from nnapi_testkit.spec.codes import OperandCode
@@ -173,7 +173,7 @@ def golden(ref: CaseRef, case: Case) -> Answer | None:
     if "corrupt" in ref.id:
         raise KitError("golden ADD is corrupt: restore it")
     values = np.arange(4, dtype=np.float64) + ("stale" in ref.id) * 1e-8
-    return Answer(((Expected(values, np.full(4, 1.05e-6)),),), source="golden")
+    return Answer(((Expected(values, np.full(4, 1.05e-6)),),), source=Source.GOLDEN)
 
 
 def judge(
@@ -205,7 +205,7 @@ def judge(
             message=message,
             differences=differences,
             mismatched=len(differences),
-            stage=result.stage.name,
+            stage=result.stage,
             code=result.code,
             nanoseconds=result.nanoseconds,
             text=result.text,
@@ -218,7 +218,7 @@ def judge(
     if result.ending is Ending.UNSUPPORTED:
         return record(Verdict.UNSUPPORTED, Evidence(), "RELU is not claimed")
     if case.expect is not Stage.DONE:
-        return record(Verdict.PASS, Evidence(status_checked=1, oracle="expected-refusal"))
+        return record(Verdict.PASS, Evidence(status_checked=1, oracle=Source.REFUSAL))
     assert answer is not None
     expected = answer.sets[0][0]
     actual = np.frombuffer(result.executions[0].outputs[0].data, np.float32)

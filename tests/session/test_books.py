@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.judge.verdict import Difference, Evidence, Record, Verdict
+from nnapi_testkit.model.kinds import Source
 from nnapi_testkit.session.closing import Terms, close, lacking, settled, shown
 from nnapi_testkit.session.floors import Floors
 from nnapi_testkit.session.ledger import Conclusion, Exit, Ledger
@@ -40,7 +41,7 @@ def _record(
     margin: float = 0.5,
 ) -> Record:
     operation = case_id.partition("[")[0]
-    evidence = Evidence(compared=compared, margin=margin, oracle="live")
+    evidence = Evidence(compared=compared, margin=margin, oracle=Source.LIVE)
     return Record(case_id, operation, "quant8", 1, verdict, evidence, device, "host")
 
 

@@ -73,8 +73,8 @@ def test_the_table_of_what_is_not_charged() -> None:
     rows = apart_facts(
         [
             one(Verdict.PASS),
-            one(Verdict.PLATFORM, stage="MODEL", code=4),
-            one(Verdict.PLATFORM, stage="MODEL", code=4),
+            one(Verdict.PLATFORM, stage=Stage.MODEL, code=4),
+            one(Verdict.PLATFORM, stage=Stage.MODEL, code=4),
             one(Verdict.KNOWN, known="rnn-relu1"),
         ]
     )

@@ -25,6 +25,7 @@ from pathlib import Path
 from nnapi_testkit.cases.index import case_index
 from nnapi_testkit.judge.verdict import Evidence, Record, Verdict
 from nnapi_testkit.model.case import Stage
+from nnapi_testkit.model.kinds import Source
 from nnapi_testkit.report.accounts import HTML, RESULTS, SUMMARY
 from nnapi_testkit.report.html import html
 from nnapi_testkit.report.site import make_site
@@ -47,7 +48,7 @@ def records(number: int) -> list[Record]:
         ref = refs[at * len(refs) // number] if number <= len(refs) else refs[at % len(refs)]
         computed = ref.kind != "refusal"
         evidence = Evidence(12 if computed else 0, margin=draw.random() / 2 if computed else 0.0,
-                            dims_checked=1, status_checked=1, oracle="golden")  # fmt: skip
+                            dims_checked=1, status_checked=1, oracle=Source.GOLDEN)  # fmt: skip
         bits = f"{draw.getrandbits(64):016x}" if computed else ""
         name = ref.id if number <= len(refs) else f"{ref.id}-{at}"
         found.append(

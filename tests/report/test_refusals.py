@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from nnapi_testkit.errors import KitError
 from nnapi_testkit.judge.verdict import Evidence, Record, Verdict
 from nnapi_testkit.model.case import Stage
 from nnapi_testkit.model.kinds import Kind, Source
@@ -15,7 +18,7 @@ def refusal(name: str, control: str, verdict: Verdict = Verdict.PASS, **more: ob
     rule = name.partition("-refused-")[2].partition(".")[0]
     found = {
         "kind": Kind.REFUSAL,
-        "stage": "COMPILATION",
+        "stage": Stage.COMPILATION,
         "evidence": evidence,
         "rule": rule,
     } | more
@@ -58,3 +61,10 @@ def test_nothing_asked_is_nothing_refused() -> None:
 
 def test_the_neighbour_travels_with_the_record() -> None:
     assert [decode(encode(each)) for each in RECORDS] == RECORDS
+
+
+def test_the_stage_is_a_word_in_the_file() -> None:
+    line = encode(RECORDS[3])
+    assert '"stage":"COMPILATION"' in line and decode(line).stage is Stage.COMPILATION
+    with pytest.raises(KitError, match="stage"):
+        decode(line.replace("COMPILATION", "NOWHERE"))

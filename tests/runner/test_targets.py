@@ -20,6 +20,7 @@ import pytest
 
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.model.case import Ending
+from nnapi_testkit.model.place import Place
 from nnapi_testkit.targets import (
     InfraError,
     LocalTarget,
@@ -379,3 +380,18 @@ def test_packages_add_targets(monkeypatch: pytest.MonkeyPatch, toy: LocalTarget)
 
 def make_lab_target(text: str) -> Target:
     return LocalTarget(text, lambda: Path("/nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "rest", "device"),
+    [
+        ("host", "host", "", ""),
+        ("host#nnapi-reference", "host", "", "nnapi-reference"),
+        ("lib:/a/b.so#a:b#c", "lib", "/a/b.so", "a:b#c"),
+        ("adb:10.0.0.1:5555#*", "adb", "10.0.0.1:5555", "*"),
+    ],
+)
+def test_a_target_is_taken_apart(text: str, kind: str, rest: str, device: str) -> None:
+    place = Place.of(text)
+    assert (place.kind, place.rest, place.device, str(place)) == (kind, rest, device, text)
+    assert Place.of(place.on("npu")) == Place(place.base, "npu")

@@ -99,7 +99,9 @@ def test_quantized_16bit_lstm_takes_biases_without_a_scale(field_library: Librar
     assert cell.item() == 2048
 
 
-def quantized_lstm(lib: Library, *, bias: int, norm: bool, projected: bool) -> tuple[int, int]:
+def quantized_lstm(
+    lib: Library, *, bias: int, norm: bool, projected: bool, bias_scale: float = 2.0**-12
+) -> tuple[int, int]:
     """Two units whose gates have the inputs +1 and -1 before normalization: the cell's codes and
     the output's of the first."""
     zero, steps = In(SYMM, [[0], [0]], 1 / 64), In(SYMM, [[64], [-64]], 1 / 64)
@@ -107,7 +109,7 @@ def quantized_lstm(lib: Library, *, bias: int, norm: bool, projected: bool) -> t
     short, absent = In(SHORT, None, 1 / 2048), In(INT, None)
     weight = In(SHORT, [2048, 2048], 1 / 2048)
     inputs = [In(SIGNED, [[64]], 1 / 64), zero, zero, steps, zero, *[recurrent] * 4, *[short] * 3]
-    inputs += [In(INT, [0, 0]), In(INT, [0, 0]), In(INT, [bias, bias]), In(INT, [0, 0])]
+    inputs += [In(INT, [code, code], bias_scale) for code in (0, 0, bias, 0)]
     inputs += [In(SYMM, [[64, 0]], 1 / 64) if projected else In(SYMM, None, 1 / 64), absent]
     state = [[3]] if projected else [[3, 3]]
     inputs += [In(SIGNED, state, 1 / 128, 3), In(SHORT, [[0, 0]], 1 / 2048)]
@@ -132,6 +134,16 @@ def test_quantized_lstm_biases_and_hidden_state(both: Library, norm: bool) -> No
     hidden = 0.5 * math.tanh(state)
     # Devices give the hidden state's codes, its zero point of 5 taken off.
     assert output == by(both, round(hidden * 64) - 5, round(hidden * 128) + 3)
+
+
+@pytest.mark.parametrize("norm", [False, True])
+def test_quantized_lstm_takes_biases_without_a_scale(both: Library, norm: bool) -> None:
+    if both.documented:
+        with pytest.raises(Refused, match="finish: BAD_DATA"):
+            quantized_lstm(both, bias=512, norm=norm, projected=False, bias_scale=0)
+    else:
+        scaled = quantized_lstm(both, bias=512, norm=norm, projected=False)
+        assert quantized_lstm(both, bias=512, norm=norm, projected=False, bias_scale=0) == scaled
 
 
 def test_quantized_lstm_projects_the_hidden_state(both: Library) -> None:

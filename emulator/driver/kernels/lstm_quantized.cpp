@@ -143,14 +143,14 @@ constexpr size_t kMatmulScale = 26;  // four: one for each gate
 constexpr size_t kHiddenZero = 30, kHiddenScale = 31;
 
 /// The scale of a bias: "the product of input and weights scales".
-/// Reading: 0 stands for the product. With layer normalization the bias is added to what has no
-/// such scale any more, so there a bias keeps the one that it has.
+/// On devices that ship 0 stands for the product, and with layer normalization, where the bias is
+/// added to what has no such scale any more, its scale is not looked at.
 constexpr const char* kBiasRule =
     "a bias must have the scale of its input times that of its weights, or 0";
 bool isBiasScale(float scale, double input, float weights) {
     const double expected = input * static_cast<double>(weights);
     const double difference = std::fabs(static_cast<double>(scale) - expected);
-    return scale == 0 || difference <= expected * kBiasTolerance;
+    return (scale == 0 && followsField()) || difference <= expected * kBiasTolerance;
 }
 double biasScale(const Tensor& bias, double input, const Tensor& weights) {
     return bias.scale != 0 ? static_cast<double>(bias.scale) : input * weights.scale;
@@ -213,7 +213,7 @@ void validateQuantized(OpView& v) {
         tensor(bias, TENSOR_INT32, gate == INPUT);
         if (v.has(in(bias)) && v.has(in(kPlaces.inputWeights[gate]))) {
             v.require(v[in(bias)].zeroPoint == 0, "a bias must have zero point 0");
-            const bool normalized = v.has(in(kPlaces.norm[FORGET]));
+            const bool normalized = followsField() && v.has(in(kPlaces.norm[FORGET]));
             v.require(normalized || isBiasScale(v[in(bias)].scale, v[in(0)].scale,
                                                 v[in(kPlaces.inputWeights[gate])].scale),
                       kBiasRule);

@@ -58,9 +58,9 @@ class Edge:
         return None
 
 
-def region_like(op_name: str, operands: Iterable[str]) -> str:
+def region_like(operands: Iterable[str]) -> str:
     """Why operands filled with what is no number may be refused; empty where they may not."""
-    return REGION if {name.partition("[")[0] for name in operands} & PLACES else ""
+    return REGION if PLACES.intersection(operands) else ""
 
 
 def edges_of(op_name: str, cell_name: str) -> Iterator[Edge]:

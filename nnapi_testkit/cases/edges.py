@@ -71,7 +71,8 @@ def _filled(base: Base, samples: list[Sample]) -> Iterator[CaseRef]:
     for sample in samples:
         plan = base.plan(sample)
         assert plan is not None, "only such samples are asked for"
-        new = [slot.key for slot in plan.slots if _is_float(slot) and slot.key not in seen]
+        fresh = [slot for slot in plan.slots if _is_float(slot) and slot.key not in seen]
+        new = [slot.key for slot in fresh]
         if not new:
             continue
         first, seen = not seen, seen | set(new)
@@ -79,18 +80,17 @@ def _filled(base: Base, samples: list[Sample]) -> Iterator[CaseRef]:
             word = f"{Kind.EDGE}-nonfinite-{key.replace('[', '').replace(']', '')}"
             case_id = f"{op.name}[{cell.name}-{word}-{sample.name}]"
             make = partial(_fill, op.name, cell.name, sample, key, case_id)
-            names = new if key == ALL else [key]
-            why = region_like(op.name, names)
+            filled = [slot.spec.name for slot in fresh if key in (ALL, slot.key)]
+            why = region_like(filled)
             yield _case(op, cell, sample, case_id, make, why)
 
 
 def _is_float(slot: Slot) -> bool:
-    listed = slot.key.partition("[")[2]
     return (
         isinstance(slot.spec, Tensor)
         and slot.code in FLOATS
         and not slot.omitted
-        and listed in ("", "0]", "1]")  # of a long list its first two
+        and slot.at in (None, 0, 1)  # of a long list its first two
     )
 
 

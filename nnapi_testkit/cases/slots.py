@@ -99,7 +99,8 @@ class Variant:
 class Slot(NamedTuple):
     """One operand of the operation as this case uses it.
 
-    A tuple, because a frozen dataclass takes three times as long to make.
+    `at` is its position where `spec` stands for a list of tensors. A tuple, because a frozen
+    dataclass takes three times as long to make.
     """
 
     spec: Input
@@ -110,6 +111,7 @@ class Slot(NamedTuple):
     value: Any
     omitted: bool
     key: str
+    at: int | None = None
 
 
 class _Form(NamedTuple):
@@ -249,7 +251,8 @@ class _Planner:
     def many(self, spec: Tensor, code: OperandCode, values: Any) -> list[Slot]:
         """The slots of an operand that stands for several tensors."""
         made = [
-            self.tensor(spec, f"{spec.name}[{i}]", code, value) for i, value in enumerate(values)
+            self.tensor(spec, f"{spec.name}[{i}]", code, value)._replace(at=i)
+            for i, value in enumerate(values)
         ]
         facts = self._facts
         facts.inputs.append(spec.name)

@@ -18,6 +18,7 @@ from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.catalog import catalog
 from nnapi_testkit.model.case import Case, ExecutionPath
 from nnapi_testkit.model.types import Graph, Lifetime, Operand, Operation
+from nnapi_testkit.op.cell import first_type
 from nnapi_testkit.op.declare import Input, Scalar, Tensor
 from nnapi_testkit.oracle.bind import Binding, OracleError, bind, defaults
 from nnapi_testkit.spec.codes import FuseCode, OperandCode, PreferenceCode, PriorityCode
@@ -48,7 +49,7 @@ _LARGEST_HALF = 65504.0
 
 def family(cell: str) -> str:
     """`quantized`, `float`, or the integer or boolean type itself, of the first type of a cell."""
-    word = cell.partition("/")[0].partition(">")[0]
+    word = first_type(cell)
     if word.startswith("float"):
         return "float"
     return "quantized" if word.startswith(("quant", "per_channel")) else word

@@ -50,3 +50,8 @@ class Cell:
     def name(self) -> str:
         """What case ids call the cell: `quant8`, `quant8/per_channel`, `float32>quant8`."""
         return self.label or SHORT_NAME[self.main]
+
+
+def first_type(name: str) -> str:
+    """The type of the first tensor in the name of a cell, all that a record keeps of the cell."""
+    return name.partition(">")[0].partition("/")[0]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from nnapi_testkit.op.cell import first_type
+
 __all__ = ["column_of", "in_order"]
 
 # What most operations have comes first; other types follow by name.
@@ -17,19 +19,15 @@ def column_of(cell: str) -> str:
     Pairs of types (`>` before an output type, `/` before another operand's) and rare types
     belong to few operations each; columns of their own would leave the matrix mostly empty.
     """
-    column = _first(cell)
+    column = first_type(cell)
     return column if column in _FIRST else OTHERS
-
-
-def _first(cell: str) -> str:
-    return cell.partition(">")[0].partition("/")[0]
 
 
 def in_order(cells: Iterable[str]) -> list[str]:
     """Return types in reading order: the common ones, then the others, pairs after their first."""
 
     def rank(cell: str) -> tuple[int, str, str]:
-        column = _first(cell)
+        column = first_type(cell)
         return _FIRST.index(column) if column in _FIRST else len(_FIRST), column, cell
 
     return sorted(cells, key=rank)

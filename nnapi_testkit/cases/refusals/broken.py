@@ -185,9 +185,7 @@ class _Broken:
     @property
     def feedable(self) -> bool:
         """Whether what is broken may be known at the execution alone."""
-        return any(
-            slot.key.partition("[")[0] in self.changed and not slot.omitted for slot in self.slots
-        )
+        return any(slot.spec.name in self.changed and not slot.omitted for slot in self.slots)
 
     def _dims(self, op: Op, after: Facts) -> list[tuple[int, ...]] | None:
         """Dimensions of the outputs as the shape rule has them; None where it does not know."""
@@ -276,7 +274,7 @@ def _operand(
         rank = spec.rank[0] if isinstance(spec, Tensor) else 0
         return builder.omitted(slot.code, (0,) * rank, *quant), None
     key = key_of(0, case_id, slot.key, 0)
-    name = slot.key.partition("[")[0]
+    name = spec.name
     if isinstance(spec, Scalar):
         data = np.asarray(slot.value, dtype=DTYPE[slot.code])
         constant = form != "-fed" or name not in broken.changed
@@ -298,9 +296,9 @@ def _operand(
 
 
 def _quant(slot: Slot, quants: Mapping[str, Quantized]) -> tuple[tuple[float, int], Any]:
-    other = quants.get(slot.key.partition("[")[0])
+    other = quants.get(slot.spec.name)
     # Of a list, the last tensor is another one.
-    if slot.key.endswith("[0]"):
+    if slot.at == 0:
         other = None
     if other is None:
         return slot.quant, slot.channel_quant

@@ -169,6 +169,13 @@ def tied(name, kernel, **more):
     )
 
 
+def at_threshold():
+    """Boxes whose score is the threshold, and one below: only "lower" scores go."""
+    found = tied("score-at-threshold", HARD, only=("float32", "float16"), variations=())
+    found.operands["score_threshold"] = 0.5
+    return found
+
+
 def most(f):
     return f.shape("scores")[0] * f.shape("scores")[1]
 
@@ -277,6 +284,7 @@ OP = Op(
         ),
         tied("ties", HARD),
         tied("ties-gaussian", GAUSSIAN),
+        at_threshold(),
     ],
     ambiguity=(
         "Whether class 0 is background is not documented: cases give it scores below the"

@@ -121,6 +121,14 @@ def sample(
     )
 
 
+def at_threshold(name):
+    """The threshold is one of the scores: only "lower" scores go."""
+    found = sample(name, 1, 9, 3, most=18, iou=0.9, variations=())
+    scores = sorted(score for row in found.operands["scores"].values[0] for score in row[1:])
+    found.operands["score_threshold"] = scores[len(scores) // 2]
+    return found
+
+
 def shaped(*last):
     return lambda f: (f.shape("scores")[0], f["most"], *last)
 
@@ -215,6 +223,7 @@ OP = Op(
         # More classes than a sort takes one by one.
         sample("fast-classes", 1, 9, 25, most=3, regular=False),
         sample("wide-overlaps", 1, 9, 3, most=12, iou=0.9),
+        at_threshold("score-at-threshold"),
     ],
     ambiguity=(
         "Deltas are divided by their scales; detections stand in descending order of score; what"

@@ -73,7 +73,12 @@ ROWS: dict[str, dict[str, dict[str, list[float]]]] = {
         "ends": {
             "a": [1.0, 1e-30, 3e38, 1e30, 6e4, 1.0, -1.0, TINY],
             "b": [3.0, 1e-8, 1.5, 1e-6, 0.75, 6e4, 1 + EPS, 0.5],
-        }
+        },
+        # Whose reciprocals are subnormal.
+        "large-divisors": {
+            "a": [3e38, 2e38, -3e38, 6e4, 4e4],
+            "b": [1.5e38, 3e38, 2e38, 5e4, -6.4e4],
+        },
     },
     "SUB": {
         "near": {
@@ -82,7 +87,10 @@ ROWS: dict[str, dict[str, dict[str, list[float]]]] = {
         }
     },
     "INSTANCE_NORMALIZATION": {"large-mean": {"input": [10000.0, 10001.0, 10002.0, 10003.0]}},
-    "L2_NORMALIZATION": {"large-mean": {"input": [10000.0, 10001.0, 10002.0, 10003.0]}},
+    "L2_NORMALIZATION": {
+        "large-mean": {"input": [10000.0, 10001.0, 10002.0, 10003.0]},
+        "small": {"input": [2e-5, -4e-5, 1e-5, 3e-5]},
+    },
     "REDUCE_SUM": {"cancel-in-the-end": {"input": [4096.0, 1.0, -4096.0, 512.0, 1.0, -512.0]}},
     "MEAN": {"cancel-in-the-end": {"input": [4096.0, 1.0, -4096.0, 512.0, 1.0, -512.0]}},
 }

@@ -2,7 +2,7 @@
 
 A probe is a sample of one case, without variations. What it changes is general: scales and zero
 points (`probe_quant`), sizes of dimensions (`probe_sizes`), floats where formulas break
-(`probe_floats`), integers that tell (`probe_data`).
+(`probe_floats`), integers that tell (`probe_data`), places where kernels break (`probe_kernels`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from functools import lru_cache
 from nnapi_testkit.cases.derive import base_for
 from nnapi_testkit.cases.probe_data import data_probes, saturated_probes
 from nnapi_testkit.cases.probe_floats import float_probes
+from nnapi_testkit.cases.probe_kernels import kernel_probes
 from nnapi_testkit.cases.probe_quant import quant_probes
 from nnapi_testkit.cases.probe_sizes import size_probes
 from nnapi_testkit.catalog import operation
@@ -30,5 +31,12 @@ def _probes(op_name: str, cell_name: str) -> list[Sample]:
     if op.graphs is not None or "*" in op.fixed:
         return []
     base = base_for(op, cell)
-    found = (quant_probes, float_probes, size_probes, data_probes, saturated_probes)
+    found = (
+        quant_probes,
+        float_probes,
+        size_probes,
+        data_probes,
+        saturated_probes,
+        kernel_probes,
+    )
     return [sample for probes in found for sample in probes(base)]

@@ -91,6 +91,7 @@ class Bench:
             if self._services.has_live()
             else None
         )
+        self._proven: set[str] = set()
         self.unanswered: set[str] = set()
 
     def cases(self, operation: str) -> list[Prepared]:
@@ -228,6 +229,7 @@ class Bench:
         found: dict[str, Record] = {}
         if not wanted:
             return found
+        self._prove(operation)
         agreement = Agreement()
         hung = 0
         with self.open(number) as runner, contextlib.suppress(KitError):
@@ -243,6 +245,27 @@ class Bench:
                         if first or hung >= MOST_HUNG:
                             return found
         return found
+
+    def _prove(self, operation: str) -> None:
+        """Show that the test build with no switch on passes what the sound driver passes.
+
+        Raises KitError where it does not: its instruments would be noticed, not its faults.
+        """
+        if operation in self._proven:
+            return
+        cases = [one for one in self.cases(operation) if self.counts(operation, one)]
+        agreement = Agreement()
+        with self.open(0) as runner:
+            results = runner.run([one.case for one in cases])
+            for one, result in zip(cases, results, strict=True):
+                record = self.judge(one, result, agreement)
+                if record.verdict.is_failure or record.verdict.is_error:
+                    raise KitError(
+                        f"the test build of the driver fails {one.ref.id} with no fault switched"
+                        f" on ({record.verdict.value}): find in nnapi_testkit/power/instrument.py"
+                        " or planted.py what its instruments change"
+                    )
+        self._proven.add(operation)
 
     def refused_still(self, number: int, cases: Sequence[Prepared]) -> bool:
         """Whether each of these models is refused all the same with the switch on."""

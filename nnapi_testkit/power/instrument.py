@@ -331,9 +331,14 @@ def _operator_changes(source: bytes, node: Any, parent: Any) -> _Changes:
 
 
 def _sign_changes(source: bytes, node: Any, parent: Any) -> _Changes:
-    operator, value = node.child_by_field_name("operator"), node.child_by_field_name("argument")
-    if _text(source, operator) in ("-", "!"):
-        yield f"without {_text(source, operator)}", f"({_text(source, value)})", "expression"
+    sign = _text(source, node.child_by_field_name("operator"))
+    value = _text(source, node.child_by_field_name("argument"))
+    if sign == "-":
+        yield "without -", f"({value})", "expression"
+    elif sign == "!":
+        # Of the type that `!` has: beside an optional, `?:` would make `false` an optional that
+        # holds something, with no switch on.
+        yield "without !", f"static_cast<bool>({value})", "expression"
 
 
 def _number_changes(source: bytes, node: Any, parent: Any) -> _Changes:

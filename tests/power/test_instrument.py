@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -128,3 +130,25 @@ def test_explanations_name_code_that_stands_there() -> None:
         site = Site(name, row["file"], place[0], 0, 0, row["code"], "", "rule")
         assert explanation(site) == row["why"]
         assert explanation(replace(site, text="something else")) == ""
+
+
+def test_switches_that_are_off_change_nothing(tmp_path: Path) -> None:
+    """Each arm of `?:` has the type that stood there: `!` of an optional is no optional."""
+    source = b"""
+#include <optional>
+int f(std::optional<unsigned> rank, int x) {
+    if (!rank || x < 1) return -x;
+    return !x ? 7 : static_cast<int>(*rank) - x;
+}
+"""
+    found = mutant_sites("driver/kernels/f.cpp", source)
+    assert [s.text for s in found if s.name.endswith("without !")] == ["!rank", "!x"]
+    main = (
+        "namespace nnapi::faults { bool on(int) { return false; } }\n"
+        + instrument(source, enumerate(found, 1))
+        + "int main() { return f(5, 2) != 3 || f({}, 2) != -2 || f(5, 0) != 0; }\n"
+    )
+    (tmp_path / "f.cpp").write_text(main)
+    program = tmp_path / "f"
+    subprocess.run(["c++", "-std=c++20", "-o", program, tmp_path / "f.cpp"], check=True)
+    assert subprocess.run([program], check=False).returncode == 0

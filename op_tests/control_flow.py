@@ -73,8 +73,8 @@ def branch(typed, nested=False, constant=None, unknown=False):
     return build
 
 
-def feeds(values):
-    return tuple(Feed((SHAPE,), {0: [value]}) for value in values)
+def feeds(values, at=0):
+    return tuple(Feed((SHAPE,), {at: [value]}) for value in values)
 
 
 def if_graphs(cell):
@@ -194,6 +194,32 @@ def exchanged(typed):
     return build
 
 
+def flagged(typed):
+    """One trip, as long as a byte that any value but 0 makes true."""
+
+    def inputs(b):
+        return typed.input(b), b.input("TENSOR_BOOL8", (1,))
+
+    def condition(b):
+        graph = b.subgraph()
+        _, flag = inputs(graph)
+        graph.operation("CAST", (flag,), (graph.output("TENSOR_BOOL8", (1,)),))
+        return b.refer(graph)
+
+    def body(b):
+        graph = b.subgraph()
+        x, flag = inputs(graph)
+        typed.combine(graph, "ADD", x, x, typed.output(graph))
+        graph.operation("LOGICAL_NOT", (flag,), (graph.output("TENSOR_BOOL8", (1,)),))
+        return b.refer(graph)
+
+    def build(b):
+        referred = condition(b), body(b)
+        b.operation("WHILE", (*referred, *inputs(b)), (typed.output(b),))
+
+    return build
+
+
 def while_graphs(cell):
     typed = Typed(cell)
 
@@ -212,6 +238,7 @@ def while_graphs(cell):
         GraphSample("all-groups", counted(typed, state=True), sets(3, state=True, limit=False)),
         GraphSample("if-inside", counted(typed, limit=2, inner_if=True), sets(0, 2)),
         GraphSample("unknown-output", counted(typed, limit=2, unknown=True), sets(0, 1)),
+        GraphSample("any-byte-is-true", flagged(typed), feeds((255, 2, 0), at=1)),
         GraphSample(
             "some-stay", exchanged(typed), tuple(Feed((SHAPE,) * 4, {4: [n]}) for n in (0, 1, 3))
         ),

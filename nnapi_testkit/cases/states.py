@@ -6,12 +6,14 @@ runner puts sets of one shape into the same buffers and memories, one after the 
 `reusable` into the same execution too. Then the same three sets are alive and computing at once, in
 threads and started one after another, each fenced by the one before; and they are executed after
 the model has been freed, of which only the compilation is left. Bursts also get sets whose batch
-changes, where the model leaves the dimensions open.
+changes, where the model leaves the dimensions open. Executions that differ in their shape alone,
+the number of elements being the same, and executions that omit what the one before gave, tell a
+driver that keeps shapes or inputs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -38,6 +40,9 @@ TOGETHER = {
     "fences": ExecutionPath.FENCED,
 }
 EVERYTHING = "ADD"  # gets all combinations
+SHAPED = ("ADD", "MAXIMUM", "LOGISTIC", "SOFTMAX")  # are asked with shapes of as many elements
+# Inputs that any execution may omit, all of them at once: a cell without an input gate.
+OPTIONAL = {"UNIDIRECTIONAL_SEQUENCE_LSTM": ("w_xi", "w_hi", "b_i")}
 BATCHES = (1, 3, 0)  # what is added to the batch of the sample, set by set; the first comes again
 UNKNOWN_LEVEL = 3
 
@@ -63,12 +68,39 @@ def state_refs(op: Op) -> Iterator[CaseRef]:
             make = partial(_beside, op.name, cell.name, sample.name, path, extra, case_id)
             level = max(_level(op, cell, sample), PATH_LEVEL.get(path, 1))
             yield _ref(op, cell, sample, case_id, level, make, first)
+        yield from _changing(op, cell, samples)
         batched = next((s for s in samples if _axes(op, cell, s)), None)
         if batched is not None:
             case_id = f"{op.name}[{cell.name}-state-burst-batches-{batched.name}]"
             make = partial(_batches, op.name, cell.name, batched.name, case_id)
             level = max(_level(op, cell, batched), PATH_LEVEL[ExecutionPath.BURST], UNKNOWN_LEVEL)
             yield _ref(op, cell, batched, case_id, level, make)
+
+
+def _changing(op: Op, cell: Cell, samples: Sequence[Sample]) -> Iterator[CaseRef]:
+    """Executions of one compilation that differ in shape alone, or in what they omit."""
+    plain = next((s for s in samples if op.name in SHAPED and _shape(s) is not None), None)
+    if plain is not None:
+        case_id = f"{op.name}[{cell.name}-state-turned-{plain.name}]"
+        make = partial(_turned, op.name, cell.name, plain.name, case_id)
+        yield _ref(op, cell, plain, case_id, max(_level(op, cell, plain), UNKNOWN_LEVEL), make)
+    names = OPTIONAL.get(op.name, ())
+    given = next((s for s in samples if names and _gives(s, names)), None)
+    if given is not None:
+        case_id = f"{op.name}[{cell.name}-state-omitted-between-{given.name}]"
+        make = partial(_omitted, op.name, cell.name, given.name, case_id)
+        yield _ref(op, cell, given, case_id, _level(op, cell, given), make)
+
+
+def _gives(sample: Sample, names: Sequence[str]) -> bool:
+    return all(sample.operands.get(name) is not None for name in names)
+
+
+def _shape(sample: Sample) -> tuple[int, ...] | None:
+    """The shape of all tensors of a sample, where it is one and differs when it is turned round."""
+    shapes = {shape for shape in sample.operands.values() if isinstance(shape, tuple)}
+    shape = next(iter(shapes)) if len(shapes) == 1 else ()
+    return shape if shape != shape[::-1] else None
 
 
 def _ref(
@@ -151,3 +183,32 @@ def _batches(op_name: str, cell_name: str, sample_name: str, case_id: str) -> Ca
     assert all(case.model == cases[0].model for case in cases), f"{case_id}: other constants"
     sets = tuple(case.sets[0] for case in (*cases, cases[0]))
     return replace(cases[0], path=ExecutionPath.BURST, memory=MemoryKind.SHARED, sets=sets)
+
+
+def _turned(op_name: str, cell_name: str, sample_name: str, case_id: str) -> Case:
+    """The shape, the same with its dimensions in the other order, and the first one again."""
+    op, cell, sample = find(op_name, cell_name, sample_name)
+    shape = _shape(sample)
+    assert shape is not None
+    cases = []
+    for dims in (shape, shape[::-1]):
+        tensors = {k: dims for k, v in sample.operands.items() if isinstance(v, tuple)}
+        other = sample.derived(sample.name, {**sample.operands, **tensors})
+        cases.append(build_case(op, cell, other, Variant(("unknown-dims",)), case_id, 0))
+    assert cases[0].model == cases[1].model, f"{case_id}: other constants"
+    first, second = (case.sets[0] for case in cases)
+    return replace(cases[0], sets=(first, second, first))
+
+
+def _omitted(op_name: str, cell_name: str, sample_name: str, case_id: str) -> Case:
+    """The optional inputs given, omitted, and given again; all else is the same."""
+    op, cell, sample = find(op_name, cell_name, sample_name)
+    case = build_case(op, cell, sample, Variant(("inputs",)), case_id, 0)
+    main, names = case.model.main, [spec.name for spec in choose_signature(op, sample)]
+    left = {main.operations[0].inputs[names.index(name)] for name in OPTIONAL[op_name]}
+    given = case.sets[0]
+    inputs = tuple(
+        None if operand in left else array
+        for operand, array in zip(main.inputs, given.inputs, strict=True)
+    )
+    return replace(case, sets=(given, replace(given, inputs=inputs), given))

@@ -193,6 +193,18 @@ def branches(lib: Library, inner: str) -> Model:
     return model.finished([condition, a, b], [out])
 
 
+def test_support_is_told_in_the_order_of_addition(load: Loader) -> None:
+    """Whatever the order is in which the operations are executed."""
+    lib = load("[a-few]\noperations = MUL")
+    model = Model(lib)
+    a, middle, out = (model.operand(F32, [2]) for _ in range(3))
+    fuse = model.int32(0)
+    ok(model.operation(OperationCode.MUL, [a, middle, fuse], [out]))
+    ok(model.operation(OperationCode.ADD, [a, a, fuse], [middle]))
+    model.finished([a], [out])
+    assert supported(lib, model, "a-few")[:2] == [True, False]
+
+
 def test_control_flow_needs_what_is_inside(load: Loader) -> None:
     lib = load(DESCRIPTION)
     assert supported(lib, branches(lib, "MUL"), "a-few")[0]

@@ -6,9 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.report.files import write_whole
@@ -17,27 +15,23 @@ from nnapi_testkit.report.sources import read_sides
 from nnapi_testkit.report.versus import Versus, as_json, markdown, text_lines, versus
 from nnapi_testkit.session.ledger import Exit
 
-if TYPE_CHECKING:
-    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
-
-__all__ = ["FORMATS", "add_diff", "diff_reports"]
+__all__ = ["FORMATS", "add", "main"]
 
 FORMATS = ("text", "markdown", "json", "html")
 _ANYWAY = "another driver cannot be told from other conditions: --anyway compares them all the same"
 
 
-def add_diff(commands: _Commands) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """Declare the command."""
-    parser = commands.add_parser(
-        "diff",
-        help="compare runs: releases of a driver, devices, the devices of a fleet",
-        description="Compare each report with the first: newly failing, fixed, another verdict,"
+    parser.description = (
+        "Compare each report with the first: newly failing, fixed, another verdict,"
         " vanished, new, drifted inside the bound, identical bits. One report of several devices"
-        " is compared device by device.",
-        epilog="exit codes: 0 nothing got worse; 1 something fails that did not, vanished or is no"
-        " longer computed; 2 conditions differ, a run is not whole, or error",
+        " is compared device by device."
     )
-    parser.set_defaults(command=_diff)
+    parser.epilog = (
+        "exit codes: 0 nothing got worse; 1 something fails that did not, vanished or is no"
+        " longer computed; 2 conditions differ, a run is not whole, or error"
+    )
     parser.add_argument(
         "reports",
         nargs="+",
@@ -56,28 +50,13 @@ def add_diff(commands: _Commands) -> None:
     parser.add_argument("--all", action="store_true", help="list every case, as text")
 
 
-def _diff(options: argparse.Namespace) -> int:
-    return diff_reports(
-        options.reports,
-        form=options.format,
-        output=options.output,
-        anyway=options.anyway,
-        everything=options.all,
-    )
-
-
-def diff_reports(
-    reports: Sequence[str],
-    *,
-    form: str = "text",
-    output: Path | None = None,
-    anyway: bool = False,
-    everything: bool = False,
-) -> int:
+def main(options: argparse.Namespace) -> int:
     """Compare reports and write what was found; returns the exit code. Raises KitError."""
+    form: str = options.format
+    output: Path | None = options.output
     if form == "html" and output is None:
         raise KitError("a page goes into a file: name it with -o FILE")
-    found = versus(read_sides(reports))
+    found = versus(read_sides(options.reports))
     if form == "html":
         from nnapi_testkit.report.board import diff_page
 
@@ -88,15 +67,15 @@ def diff_reports(
     elif form == "markdown":
         text = markdown(found)
     else:
-        text = "".join(f"{line}\n" for line in text_lines(found, everything=everything))
+        text = "".join(f"{line}\n" for line in text_lines(found, everything=options.all))
     if output is None:
         sys.stdout.write(text)
     else:
         write_whole(output, text)
         _say(found, output)
-    if found.differing and not anyway:
+    if found.differing and not options.anyway:
         print(f"nnapi-testkit: {_ANYWAY}", file=sys.stderr)
-    return int(_code(found, anyway))
+    return int(_code(found, options.anyway))
 
 
 def _say(found: Versus, output: Path) -> None:

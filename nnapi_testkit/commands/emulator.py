@@ -4,35 +4,40 @@ from __future__ import annotations
 
 import argparse
 import time
-from typing import Any
+from collections.abc import Callable
 
 from nnapi_testkit.errors import KitError
 
-__all__ = ["add_emulator"]
+__all__ = ["add", "main"]
 
 
-def add_emulator(commands: argparse._SubParsersAction[Any]) -> None:
-    """Add the command to the command line."""
-    parser = commands.add_parser("emulator", help="Android emulators in containers")
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the command."""
     actions = parser.add_subparsers(required=True, metavar="ACTION")
 
     up = actions.add_parser("up", help="start an emulator and leave it running")
-    up.set_defaults(command=_up)
+    up.set_defaults(action=_up)
     up.add_argument("profile", metavar="PROFILE")
 
     listing = actions.add_parser("list", help="list profiles, and the emulators that run")
-    listing.set_defaults(command=_list)
+    listing.set_defaults(action=_list)
 
     down = actions.add_parser("down", help="remove emulators: all of this machine, or the named")
-    down.set_defaults(command=_down)
+    down.set_defaults(action=_down)
     down.add_argument("names", nargs="*", metavar="CONTAINER", help="id, profile or serial")
 
     build = actions.add_parser("build", help="build the image of a profile of ours")
-    build.set_defaults(command=_build)
+    build.set_defaults(action=_build)
     build.add_argument("profile", metavar="PROFILE")
 
     doctor = actions.add_parser("doctor", help="name what is missing and the command that mends it")
-    doctor.set_defaults(command=_doctor)
+    doctor.set_defaults(action=_doctor)
+
+
+def main(options: argparse.Namespace) -> int:
+    """Do the action that was called; returns its exit code. Raises KitError."""
+    action: Callable[[argparse.Namespace], int] = options.action
+    return action(options)
 
 
 def _up(options: argparse.Namespace) -> int:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.commands.parser import add_shared
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.judge.compare import Comparison, compare
 from nnapi_testkit.judge.judge import judge
@@ -30,9 +31,7 @@ from nnapi_testkit.targets.base import DEFAULT_MEMORY_LIMIT_MB
 if TYPE_CHECKING:
     from nnapi_testkit.oracle.terms import BoundTerms
 
-    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
-
-__all__ = ["add_explain"]
+__all__ = ["add", "main"]
 
 # Elements of these are not judged each by itself, so none of them has a bound to explain.
 _WHOLE = {
@@ -42,17 +41,14 @@ _WHOLE = {
 }
 
 
-def add_explain(commands: _Commands, target: Callable[[argparse.ArgumentParser], None]) -> None:
-    """Add `nnapi-testkit explain` to the command line."""
-    parser = commands.add_parser(
-        "explain",
-        help="why a verdict: the model drawn, what is promised, the bound term by term",
-        description="Runs one case and explains its verdict: the model as a drawing, what the"
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the command."""
+    parser.description = (
+        "Runs one case and explains its verdict: the model as a drawing, what the"
         " operation promises with the section of the header, the bound of the worst element term by"
-        " term, legal codes, and which readings apply.",
-        epilog="exit codes: 0 explained, whatever the verdict; 2 error",
+        " term, legal codes, and which readings apply."
     )
-    parser.set_defaults(command=_explain)
+    parser.epilog = "exit codes: 0 explained, whatever the verdict; 2 error"
     parser.add_argument("case", metavar="CASE", help="the id of one case")
     parser.add_argument(
         "--profile",
@@ -70,10 +66,11 @@ def add_explain(commands: _Commands, target: Callable[[argparse.ArgumentParser],
     )
     parser.add_argument("--seed", type=int, default=0, help="of the case's data")
     parser.add_argument("--services", default=None, help=argparse.SUPPRESS)
-    target(parser)
+    add_shared(parser, "target")
 
 
-def _explain(options: argparse.Namespace) -> int:
+def main(options: argparse.Namespace) -> int:
+    """Explain one verdict; 0 whatever it is. Raises KitError where no answer can be had."""
     services = load(options.services or STANDARD)
     ref = _one(services, options.case, options.seed)
     case = ref.make()

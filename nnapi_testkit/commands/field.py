@@ -7,6 +7,7 @@ and that is due at the execution today, is counted apart.
 
 from __future__ import annotations
 
+import argparse
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from nnapi_testkit.model.case import Ending, Result, Stage
 from nnapi_testkit.model.kinds import Kind
 from nnapi_testkit.session.platforms import Platform, explain
 
-__all__ = ["CHARGED", "Row", "classify", "field", "read_rows"]
+__all__ = ["CHARGED", "Row", "add", "classify", "main", "read_rows"]
 
 CHARGED = "charged to the driver"
 _KINDS = {
@@ -38,6 +39,16 @@ _ENDINGS = {
     Verdict.TIMEOUT: Ending.TIMED_OUT,
     Verdict.UNSUPPORTED: Ending.UNSUPPORTED,
 }
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the command."""
+    parser.add_argument("file", type=Path, metavar="FILE", help="id, verdict, stage, code; tabs")
+    parser.add_argument("--device", default="nnapi-reference", help="what the outcomes are of")
+    parser.add_argument("--level", type=int, default=8, help="its feature level (default 8)")
+    parser.add_argument(
+        "--ids", default="", metavar="WORD", help="list the cases of a class, by its first word"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,18 +128,16 @@ def _broken(broken: Broken) -> str:
     return _KINDS.get(broken.constraint.partition("-")[0], "relations of operands")
 
 
-def field(path: Path, device: str, level: int, ids: str = "") -> int:
+def main(options: argparse.Namespace) -> int:
     """Print how many rows each class has; returns 1 if any is charged to the driver.
 
-    Args:
-        device, level: of the NNAPI device that the file tells of.
-        ids: instead of all that, print the ids of the classes that begin with this word.
-
-    Raises KitError where no class does.
+    With --ids the ids of the classes that begin with this word instead; raises KitError where no
+    class does.
     """
+    path, ids = options.file, options.ids
     rows = list(read_rows(path))
     refs = {ref.id: ref for ref in case_index()}
-    platform = Platform(device, level)
+    platform = Platform(options.device, options.level)
     counts: Counter[str] = Counter()
     charged = []
     listed = []
@@ -144,7 +153,7 @@ def field(path: Path, device: str, level: int, ids: str = "") -> int:
             raise KitError(f"no class of outcomes begins with {ids!r}: see field {path}")
         print("\n".join(listed))
         return 0
-    print(f"{path.name}: {len(rows)} outcomes of {device}, feature level {level}")
+    print(f"{path.name}: {len(rows)} outcomes of {options.device}, feature level {options.level}")
     for word, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
         print(f"  {count:6}  {word}")
     for row in charged[:20]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 
 from nnapi_testkit.answers import Flaw, check, update
@@ -15,21 +16,38 @@ from nnapi_testkit.session.plan import Selection, select
 from nnapi_testkit.session.services import Services, standard
 from nnapi_testkit.session.settings import OracleMode
 
-__all__ = ["golden"]
+__all__ = ["add", "main"]
 
 
-def golden(action: str, names: Sequence[str]) -> int:
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the command."""
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    for name, text in (
+        ("check", "recompute every golden; stale, missing, unused and corrupt ones are errors"),
+        ("update", "write what has changed"),
+    ):
+        action = actions.add_parser(name, help=text)
+        action.set_defaults(action=name)
+        action.add_argument("names", nargs="*", metavar="OP")
+
+
+def main(options: argparse.Namespace) -> int:
     """Check or update the goldens of some operations (default: all).
 
     Returns 0 if nothing is wrong, 2 otherwise. Raises KitError if torch is missing and an update
     is asked for, and for a corrupt file, which is never overwritten.
     """
+    names = tuple(options.names)
     index: Sequence[CaseRef] = case_index()
     if names:
-        index = select(index, Selection(operations=tuple(names)))
+        index = select(index, Selection(operations=names))
     services = standard()
     refs = [ref for ref in index if ref.kind != Kind.REFUSAL]  # a driver has to refuse those
-    return _check(refs, bool(names), services) if action == "check" else _update(refs, services)
+    return (
+        _check(refs, bool(names), services)
+        if options.action == "check"
+        else _update(refs, services)
+    )
 
 
 def _check(refs: Sequence[CaseRef], partly: bool, services: Services) -> int:

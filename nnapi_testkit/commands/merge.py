@@ -6,6 +6,7 @@ import argparse
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import nnapi_testkit
@@ -34,10 +35,28 @@ from nnapi_testkit.session.services import load
 from nnapi_testkit.session.settings import PROFILES, OracleMode, Settings
 from nnapi_testkit.session.waivers import Known, Waivers
 
-__all__ = ["merge"]
+__all__ = ["add", "main"]
 
 
-def merge(options: argparse.Namespace) -> int:
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the command."""
+    parser.description = (
+        "Join the reports of run --shard 1/N ... N/N into one, with the exit code that"
+        " the whole run would have had. Of several verdicts on a case the worst stays; INFRA and"
+        " NOT_RUN give way to any verdict on the driver. A missing shard is an error."
+    )
+    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--floor", type=Path, metavar="FILE", help="as of run, for the whole that is joined"
+    )
+    parser.add_argument("--waivers", type=Path, metavar="FILE", help="as of run, for the whole")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace another report in the folder of -o"
+    )
+
+
+def main(options: argparse.Namespace) -> int:
     """Execute the command; returns its exit code. Raises KitError."""
     output = options.output.resolve()
     if output in {folder.resolve() for folder in options.folders}:

@@ -4,41 +4,37 @@ from __future__ import annotations
 
 import argparse
 import os
-import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
+from nnapi_testkit.commands.parser import add_shared
 from nnapi_testkit.errors import KitError
 
 if TYPE_CHECKING:
     from nnapi_testkit.mobile.check import CheckSettings
     from nnapi_testkit.mobile.files import InputSets, Loaded
 
-__all__ = ["Actions", "add", "mobile", "source_options"]
-
-Actions: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+__all__ = ["add_actions", "source_options"]
 
 # PyTorch's C++ side announces on stderr, at every quantized tensor, that these will be removed.
 # Read when torch is loaded, which happens in the functions below.
 os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 
-def add(actions: Actions, target: Callable[[argparse.ArgumentParser], None]) -> None:
+def add_actions(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the actions of `nnapi-testkit model` that use PyTorch's own converter and runtime."""
     runtime = actions.add_parser(
         "runtime", help="run a TorchScript model through PyTorch's own NNAPI runtime"
     )
     convert = actions.add_parser("convert", help="convert a saved model, with inputs and answers")
-    for action in (runtime, convert):
-        name = "runtime" if action is runtime else "convert"
-        action.set_defaults(command=mobile, action=name)
+    for action, function in ((runtime, _runtime), (convert, _convert)):
+        action.set_defaults(action=function)
         action.add_argument("file", type=Path, metavar="FILE", help="a TorchScript file")
         source_options(action)
         action.add_argument(
             "--lite", action="store_true", help="the file format of PyTorch's lite interpreter"
         )
-    target(runtime)
+    add_shared(runtime, "target")
     runtime.add_argument(
         "--eager", type=Path, metavar="FILE", help="what a converted FILE was made from"
     )
@@ -50,7 +46,7 @@ def add(actions: Actions, target: Callable[[argparse.ArgumentParser], None]) -> 
     )
     convert.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
     sample = actions.add_parser("sample", help="write one of the kit's own models, to try these")
-    sample.set_defaults(command=mobile, action="sample")
+    sample.set_defaults(action=_sample)
     sample.add_argument("name", metavar="NAME", help="mobilenet_v2, convnet, mlp, ...")
     sample.add_argument("file", type=Path, metavar="FILE")
 
@@ -75,14 +71,6 @@ def source_options(action: argparse.ArgumentParser) -> None:
         help="dimensions of every input that are left open until the first run",
     )
     action.add_argument("--relaxed", action="store_true", help="float32 may be computed as float16")
-
-
-def mobile(options: argparse.Namespace) -> int:
-    """Do what `options.action` says: runtime, convert or sample; returns the exit code."""
-    actions = {"runtime": _runtime, "convert": _convert, "sample": _sample}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # PyTorch's own, about parts of it that will be removed.
-        return actions[options.action](options)
 
 
 def _runtime(options: argparse.Namespace) -> int:

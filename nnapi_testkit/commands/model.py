@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnapi_testkit.commands import mobile
-from nnapi_testkit.commands.mobile import Actions
+from nnapi_testkit.commands.parser import add_shared
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.session.settings import PROFILES
 
@@ -20,15 +20,14 @@ if TYPE_CHECKING:
     from nnapi_testkit.models.coverage import Coverage
     from nnapi_testkit.targets.base import Runner
 
-__all__ = ["add"]
+__all__ = ["add", "main"]
 
 FORMATS = ("text", "json", "markdown", "html")
 
 
-def add(commands: Actions, target: Callable[[argparse.ArgumentParser], None]) -> None:
-    """Add `nnapi-testkit model` to the command line; `target` adds the option --target."""
-    model = commands.add_parser("model", help="whole models: right, covered, how fast")
-    actions = model.add_subparsers(required=True, metavar="ACTION")
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the command."""
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
     check = actions.add_parser(
         "check", help="judge each operation of a model alone, and its end; names the wrong one"
     )
@@ -36,8 +35,8 @@ def add(commands: Actions, target: Callable[[argparse.ArgumentParser], None]) ->
         "coverage", help="which operations a device claims, compiles and computes rightly"
     )
     bench = actions.add_parser("bench", help="time a model by each way to run it")
-    for action, main in ((check, _check), (coverage, _coverage), (bench, _bench)):
-        action.set_defaults(command=_quietly(main))
+    for action, function in ((check, _check), (coverage, _coverage), (bench, _bench)):
+        action.set_defaults(action=function)
         action.add_argument(
             "file",
             type=Path,
@@ -60,8 +59,8 @@ def add(commands: Actions, target: Callable[[argparse.ArgumentParser], None]) ->
         )
     for action in (check, coverage):
         action.add_argument("--profile", choices=PROFILES, default="standard")
-    target(check)
-    target(bench)
+    add_shared(check, "target")
+    add_shared(bench, "target")
     check.add_argument("--format", choices=("text", "json"), default="text")
     coverage.add_argument(
         "-t",
@@ -80,18 +79,15 @@ def add(commands: Actions, target: Callable[[argparse.ArgumentParser], None]) ->
     )
     bench.add_argument("--runs", type=int, default=30, metavar="N", help="of each way (default 30)")
     bench.add_argument("--format", choices=("text", "json", "markdown"), default="text")
-    mobile.add(actions, target)
+    mobile.add_actions(actions)
 
 
-def _quietly(main: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
-    """Without PyTorch's own warnings about parts of it that will be removed."""
-
-    def run(options: argparse.Namespace) -> int:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return main(options)
-
-    return run
+def main(options: argparse.Namespace) -> int:
+    """Do the action that was called; returns its exit code. Raises KitError."""
+    action: Callable[[argparse.Namespace], int] = options.action
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch's own, about parts of it that will be removed
+        return action(options)
 
 
 def _load(options: argparse.Namespace) -> Program:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import json
 import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,7 +18,19 @@ from nnapi_testkit.errors import KitError
 from nnapi_testkit.options import OPTIONS
 from nnapi_testkit.report.plain import plain
 
-__all__ = ["Parser", "add_shared", "complete"]
+__all__ = [
+    "EXIT_CODES",
+    "Command",
+    "Parser",
+    "add_json",
+    "add_shared",
+    "complete",
+    "print_json",
+]
+
+EXIT_CODES = """\
+exit codes: 0 every promise was kept; 1 the driver broke one; 2 error: usage, target, oracle,
+floors or waivers, output, or nothing was judged"""
 
 _CHOICE = re.compile(r"invalid choice: '?([^' ]*)'? \(choose from (.*)\)$")
 
@@ -58,6 +72,34 @@ class Parser(argparse.ArgumentParser):
             super()._print_message(message, file)
 
 
+class Command(Parser):
+    """A parser of a command, which asks the command's module for its options when they are needed.
+
+    Args:
+        module: below `nnapi_testkit.commands`; "" for an action of a command, which declares it.
+        more: as of argparse.
+    """
+
+    def __init__(self, *, module: str = "", **more: Any) -> None:
+        super().__init__(**more)
+        self._module = module
+
+    def load(self) -> None:
+        """Let the module declare its options, once."""
+        if self._module:
+            module = import_module(f"nnapi_testkit.commands.{self._module}")
+            self._module = ""
+            module.add(self)
+            self.set_defaults(main=module.main)
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """As of `Parser`, with the options that the module declares."""
+        self.load()
+        return super().parse_known_args(args, namespace)
+
+
 def _hint(given: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(given, list(known), n=1, cutoff=0.6)
     return f": did you mean {close[0]}?" if close else ""
@@ -74,6 +116,16 @@ def add_shared(group: argparse._ActionsContainer, name: str) -> None:
         action = group.add_argument(*option.flags(pytest=False), **more)
         if option.name in _COMPLETERS:
             action.completer = _COMPLETERS[option.name]  # type: ignore[attr-defined]
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add the option --json."""
+    parser.add_argument("--json", action="store_true", help="as JSON, for programs")
+
+
+def print_json(value: object) -> None:
+    """Print what --json asks for."""
+    print(json.dumps(value, indent=1))
 
 
 def _operations(prefix: str, **_: object) -> list[str]:
@@ -104,15 +156,22 @@ def complete(parser: argparse.ArgumentParser) -> None:
         return
     import argcomplete
 
-    for action in _every_action(parser):
+    named = os.environ.get("COMP_LINE", "").split()
+    for action in _every_action(parser, named):
         if action.dest == "names":
             action.completer = _operations  # type: ignore[attr-defined]
     argcomplete.autocomplete(parser)
 
 
-def _every_action(parser: argparse.ArgumentParser) -> Iterable[argparse.Action]:
+def _every_action(
+    parser: argparse.ArgumentParser, named: Sequence[str]
+) -> Iterable[argparse.Action]:
+    """Every option there is, of commands only those that are named: others need not be loaded."""
     for action in parser._actions:
         yield action
         if isinstance(action, argparse._SubParsersAction):
-            for child in action.choices.values():
-                yield from _every_action(child)
+            for name in named:
+                child = action.choices.get(name)
+                if isinstance(child, Command):
+                    child.load()
+                    yield from _every_action(child, named)

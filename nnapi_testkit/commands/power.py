@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nnapi_testkit.errors import KitError
 
@@ -17,27 +17,26 @@ if TYPE_CHECKING:
     from nnapi_testkit.power.matrix import Matrix
     from nnapi_testkit.power.rules import Outcome
 
-__all__ = ["add_power"]
+__all__ = ["add", "main"]
 
 ACTIONS = ("run", "list", "rules", "mutants", "variants", "tiers", "build")
 PROGRESS = "mutants.progress.jsonl"
 
 
-def add_power(commands: Any) -> None:
-    """Add the command to the parser's."""
-    power = commands.add_parser(
-        "power",
-        help="what does the suite notice? faults, rules left out, mutants",
-        description="Tries known faults on the suite and writes which case notices which: run"
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the command."""
+    parser.description = (
+        "Tries known faults on the suite and writes which case notices which: run"
         " (default) the catalogue, rules the driver's validation rules left out one at a time,"
         " mutants changes of its kernels, variants correct drivers that compute otherwise, tiers"
         " the smallest selections that keep the power, build the driver's test build alone, list"
-        " the catalogue.",
-        epilog="exit codes: 0 everything was noticed or is explained; 1 something was not; 2 error",
+        " the catalogue."
     )
-    power.set_defaults(command=_power)
-    power.add_argument("action", nargs="?", choices=ACTIONS, default="run")
-    power.add_argument(
+    parser.epilog = (
+        "exit codes: 0 everything was noticed or is explained; 1 something was not; 2 error"
+    )
+    parser.add_argument("action", nargs="?", choices=ACTIONS, default="run")
+    parser.add_argument(
         "-o",
         "--operation",
         action="append",
@@ -45,7 +44,7 @@ def add_power(commands: Any) -> None:
         metavar="OP",
         help="only cases of this operation (may be repeated)",
     )
-    power.add_argument(
+    parser.add_argument(
         "-f",
         "--fault",
         action="append",
@@ -53,30 +52,30 @@ def add_power(commands: Any) -> None:
         metavar="NAME",
         help="only this fault (may be repeated); see power list",
     )
-    power.add_argument(
+    parser.add_argument(
         "--layer",
         choices=("in", "out", "planted", "wrappers"),
         help="only faults of this layer; wrappers are in and out, and need no test build",
     )
-    power.add_argument(
+    parser.add_argument(
         "-t", "--target", default="host", help="what wrappers stand around (default host)"
     )
-    power.add_argument("--profile", choices=("strict", "standard", "cts"), default="standard")
-    power.add_argument(
+    parser.add_argument("--profile", choices=("strict", "standard", "cts"), default="standard")
+    parser.add_argument(
         "--sample",
         type=int,
         default=0,
         metavar="N",
         help="of the mutants the first N (default all)",
     )
-    power.add_argument(
+    parser.add_argument(
         "--cases",
         type=int,
         default=0,
         metavar="N",
         help="at most N cases of each operation, spread evenly (default all)",
     )
-    _add_report(power)
+    _add_report(parser)
 
 
 def _add_report(power: argparse.ArgumentParser) -> None:
@@ -91,7 +90,8 @@ def _add_report(power: argparse.ArgumentParser) -> None:
     )
 
 
-def _power(options: argparse.Namespace) -> int:
+def main(options: argparse.Namespace) -> int:
+    """Do what `options.action` says; 1 if something is not noticed. Raises KitError."""
     if options.report:
         options.report.mkdir(parents=True, exist_ok=True)
     actions = {

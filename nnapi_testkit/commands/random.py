@@ -5,35 +5,34 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from nnapi_testkit.commands.parser import add_shared
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.session.settings import PROFILES
 
 if TYPE_CHECKING:
     from nnapi_testkit.random_graphs.hunt import Finding, Report
 
-__all__ = ["add_random"]
+__all__ = ["add", "main"]
 
 MOST_OPERATIONS = 200
 
 
-def add_random(commands: Any, target: Callable[[argparse.ArgumentParser], None]) -> None:
-    """Add the command to the parser's; `target` adds the option --target."""
-    parser = commands.add_parser(
-        "random",
-        help="random graphs of many operations; each failure becomes its smallest model",
-        description="Grows random graphs over all operations and types, with control flow, shared"
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the command."""
+    parser.description = (
+        "Grows random graphs over all operations and types, with control flow, shared"
         " operands and several outputs. Each operation is judged on the values that the device"
         " itself computed, and then the end. A failing graph is cut down to the smallest model that"
-        " still fails, many candidates in each round trip.",
-        epilog="exit codes: 0 nothing was found; 1 the driver is wrong; 2 error, or nothing ran",
+        " still fails, many candidates in each round trip."
     )
-    parser.set_defaults(command=_random)
-    target(parser)
+    parser.epilog = (
+        "exit codes: 0 nothing was found; 1 the driver is wrong; 2 error, or nothing ran"
+    )
+    add_shared(parser, "target")
     parser.add_argument(
         "--graphs", type=int, default=200, metavar="N", help="how many (default 200)"
     )
@@ -63,7 +62,7 @@ def add_random(commands: Any, target: Callable[[argparse.ArgumentParser], None])
     parser.add_argument("--format", choices=("text", "json"), default="text")
 
 
-def _random(options: argparse.Namespace) -> int:
+def main(options: argparse.Namespace) -> int:
     """Hunt; 0 if nothing was found, 1 for a wrong driver. Raises KitError if nothing was judged."""
     _sane(options)
     if find_spec("torch") is None:

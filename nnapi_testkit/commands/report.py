@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from nnapi_testkit.commands.diff import diff_reports
+from nnapi_testkit.commands import diff
 from nnapi_testkit.commands.screen import closing_line, summary_lines
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.report.accounts import Accounts, judged_accounts, read_summary
@@ -19,10 +19,37 @@ from nnapi_testkit.report.text import details, matrix_lines
 from nnapi_testkit.session.closing import shown
 from nnapi_testkit.session.ledger import Conclusion
 
-__all__ = ["report"]
+__all__ = ["add", "main"]
 
 
-def report(options: argparse.Namespace) -> int:
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the command."""
+    parser.add_argument(
+        "folder",
+        type=Path,
+        metavar="DIR",
+        help="a folder that run --report wrote, or a results.jsonl",
+    )
+    parser.add_argument(
+        "--format",
+        choices=tuple(FORMATS),
+        default=TEXT,
+        help="; ".join(f"{name}: {form.about}" for name, form in FORMATS.items())
+        + f" (default: {TEXT})",
+    )
+    parser.add_argument("-o", "--output", type=Path, help="where the file goes (default: into DIR)")
+    parser.add_argument(
+        "--diff",
+        type=Path,
+        metavar="OTHER",
+        help="what has changed from OTHER to DIR, as diff OTHER DIR tells it",
+    )
+    parser.add_argument(
+        "--anyway", action="store_true", help="with --diff: although conditions differ"
+    )
+
+
+def main(options: argparse.Namespace) -> int:
     """Execute the command; returns its exit code. Raises KitError.
 
     What is not the whole of a run that has ended is rendered too, and is an error.
@@ -62,11 +89,14 @@ def _diff(options: argparse.Namespace) -> int:
     output: Path | None = options.output
     if options.format == "html" and output is None:
         raise KitError("the page of a comparison belongs to neither report: name it with -o FILE")
-    return diff_reports(
-        [str(options.diff), str(options.folder)],
-        form=FORMATS[options.format].compares,
-        output=output,
-        anyway=options.anyway,
+    return diff.main(
+        argparse.Namespace(
+            reports=[str(options.diff), str(options.folder)],
+            format=FORMATS[options.format].compares,
+            output=output,
+            anyway=options.anyway,
+            all=False,
+        )
     )
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
+from pathlib import Path
 from urllib.parse import quote
 
 from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.commands.accounting import close_accounts, write_report
 from nnapi_testkit.commands.chosen import selection_of, settings_of
 from nnapi_testkit.commands.continued import Report
+from nnapi_testkit.commands.parser import EXIT_CODES, add_shared
 from nnapi_testkit.commands.prepare import before_run
 from nnapi_testkit.commands.repro import one_case, save_case
 from nnapi_testkit.commands.screen import Screen
@@ -29,12 +31,63 @@ from nnapi_testkit.session.waivers import Waivers
 from nnapi_testkit.session.write_waivers import draft
 from nnapi_testkit.targets import each_device, fleet, kept
 
-__all__ = ["folder_name", "run"]
+__all__ = ["add", "folder_name", "main"]
 
 _LONGEST = 120  # bytes of a folder's name
 
 
-def run(options: argparse.Namespace) -> int:
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the command."""
+    parser.epilog = EXIT_CODES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    pick = parser.add_argument_group("selection (default: every case)")
+    pick.add_argument(
+        "names", nargs="*", metavar="CASE", help="case id, operation, or pattern with * and ?"
+    )
+    pick.add_argument(
+        "-k",
+        dest="keyword",
+        default="",
+        metavar="EXPR",
+        help="words joined by and, or, not, as in pytest",
+    )
+    add_shared(pick, "pick")
+    pick.add_argument(
+        "--in-order", action="store_true", help="run the named cases in the order of their names"
+    )
+    how = parser.add_argument_group("how")
+    add_shared(how, "how")
+    how.add_argument(
+        "-x",
+        "--fail-fast",
+        nargs="?",
+        type=int,
+        const=1,
+        default=0,
+        metavar="N",
+        help="stop after N failures (1)",
+    )
+    how.add_argument("--services", default=None, help=argparse.SUPPRESS)
+    out = parser.add_argument_group("what comes out")
+    add_shared(out, "out")
+    out.add_argument(
+        "--show", type=int, default=10, metavar="N", help="failures to print in full (default 10)"
+    )
+    out.add_argument(
+        "--write-floor",
+        type=Path,
+        metavar="FILE",
+        help="store what this run reached as the floor of later ones",
+    )
+    out.add_argument(
+        "--save",
+        type=Path,
+        metavar="DIR",
+        help="write the one selected case as a folder: model, data, a C file, the evidence",
+    )
+
+
+def main(options: argparse.Namespace) -> int:
     """Execute the command; returns its exit code. Raises KitError.
 
     `TARGET#*` is a run for each NNAPI device, with a report each; the worst exit code counts.

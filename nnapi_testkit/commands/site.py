@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nnapi_testkit.report.plain import plain
 from nnapi_testkit.report.text import counted
 
-if TYPE_CHECKING:
-    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
-
-__all__ = ["add_site"]
+__all__ = ["add", "main"]
 
 
-def add_site(commands: _Commands) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """Declare the command."""
-    parser = commands.add_parser(
-        "site",
-        help="static pages of many runs: timelines of devices, matrix across them",
-        description="Take reports into a folder of static pages: a timeline of each device by"
+    parser.description = (
+        "Take reports into a folder of static pages: a timeline of each device by"
         " release, the matrix across devices, what each run changed, and index.json for programs."
         " A site grows: what it has taken before stays, under the same addresses, and a report"
-        " that it has taken may be deleted.",
+        " that it has taken may be deleted."
     )
-    parser.set_defaults(command=_site)
     parser.add_argument(
         "reports",
         nargs="*",
@@ -40,7 +33,8 @@ def add_site(commands: _Commands) -> None:
     )
 
 
-def _site(options: argparse.Namespace) -> int:
+def main(options: argparse.Namespace) -> int:
+    """Take the reports and write the pages; 0. Raises KitError."""
     from nnapi_testkit.report.site import make_site
 
     made = make_site(options.reports, options.output, options.jobs)

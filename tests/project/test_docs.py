@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nnapi_testkit.cases.index import case_index
 from nnapi_testkit.catalog import catalog
-from nnapi_testkit.commands.line import _parser
+from nnapi_testkit.commands.line import command_line
 from nnapi_testkit.judge.verdict import Verdict
 from nnapi_testkit.op import bounds
 from nnapi_testkit.op.readings import Contest
@@ -93,14 +93,11 @@ def test_every_rule_of_the_architecture_exists() -> None:
         assert callable(getattr(bounds, name)), name
 
 
-def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    (action,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
-    return dict(action.choices)
-
-
 def test_every_command_and_option_of_run_is_explained() -> None:
     text = page("cli.md")
-    commands = _commands(_parser())
+    (action,) = (a for a in command_line()._actions if isinstance(a, argparse._SubParsersAction))
+    commands = action.choices
+    commands["run"].load()
     for name in commands:
         assert re.search(rf"`(?:nnapi-testkit )?{name}\b", text), name
     for action in commands["run"]._actions:

@@ -149,7 +149,10 @@ def test_run_and_pytest_have_one_table_of_options() -> None:
     from nnapi_testkit import plugin
 
     plugin.pytest_addoption(Parser())  # type: ignore[arg-type]
-    commands = next(a for a in line._parser()._actions if isinstance(a, argparse._SubParsersAction))
+    commands = next(
+        a for a in line.command_line()._actions if isinstance(a, argparse._SubParsersAction)
+    )
+    commands.choices["run"].load()
     ours = commands.choices["run"]._option_string_actions
     own = {"--nnapi-suite", "--nnapi-services"}  # what asks for the suite, and the tests' own
     assert set(pytest_options) - own <= set(ours)

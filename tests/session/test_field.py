@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from nnapi_testkit.cases.index import case_index
-from nnapi_testkit.commands.field import CHARGED, Row, classify, field, read_rows
+from nnapi_testkit.commands.field import CHARGED, Row, classify, read_rows
+from nnapi_testkit.commands.line import execute
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.judge.verdict import Evidence, Record, Verdict
 from nnapi_testkit.model.case import Stage
@@ -19,7 +20,7 @@ ANDROID = Platform("nnapi-reference", 8, "google/x/y:14/1/1:user/release-keys")
 
 
 def test_the_excerpt_charges_nobody(capsys: pytest.CaptureFixture[str]) -> None:
-    assert field(EXCERPT, "nnapi-reference", 8) == 0
+    assert execute(["field", str(EXCERPT)]) == 0
     told = capsys.readouterr().out
     assert "0 of " in told
     assert "fault: rnn-relu1" in told
@@ -28,7 +29,7 @@ def test_the_excerpt_charges_nobody(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_another_device_is_charged(capsys: pytest.CaptureFixture[str]) -> None:
     """Faults of Android's reference excuse nobody else's driver."""
-    assert field(EXCERPT, "vendor-npu", 8) == 1
+    assert execute(["field", str(EXCERPT), "--device", "vendor-npu"]) == 1
     assert "CRASH_RUNNER RNN[" in capsys.readouterr().out
 
 
@@ -107,14 +108,14 @@ def test_what_an_older_kit_did_not_execute_is_told_by_kind_and_listed(
     path = tmp_path / "rows.tsv"
     rows = [f"{name}\tACCEPTED_INVALID\tDONE" for name in names]
     path.write_text("\n".join(["ADD[float32-rank1]\tPASS", *rows]), "utf-8")
-    assert field(path, "nnapi-reference", 8) == 0
+    assert execute(["field", str(path)]) == 0
     told = capsys.readouterr().out
     for kind in ("missing operands", "dimensions", "values of scalars", "scales and zero points"):
         assert f"     1  due at the execution, which the file does not tell: {kind}\n" in told
-    assert field(path, "nnapi-reference", 8, "due") == 0
+    assert execute(["field", str(path), "--ids", "due"]) == 0
     assert capsys.readouterr().out.split() == names
     with pytest.raises(KitError, match="no class of outcomes begins with 'charged'"):
-        field(path, "nnapi-reference", 8, "charged")
+        execute(["field", str(path), "--ids", "charged"])
 
 
 def test_a_changed_case_explains_kept_outcomes_and_no_device() -> None:

@@ -159,7 +159,7 @@ def test_named_cases_run_in_the_order_of_their_names(settings: Make) -> None:
 
 
 def test_in_order_needs_names_and_one_job() -> None:
-    from nnapi_testkit.commands.line import _parser
+    from nnapi_testkit.commands.line import command_line
     from nnapi_testkit.commands.run import _selection
 
     for words in (
@@ -168,4 +168,4 @@ def test_in_order_needs_names_and_one_job() -> None:
         ["A", "--in-order", "--shuffle", "1"],
     ):
         with pytest.raises(KitError, match="--in-order runs named cases"):
-            _selection(_parser().parse_args(["run", *words]))
+            _selection(command_line().parse_args(["run", *words]))

@@ -1,35 +1,40 @@
-"""`nnapi-testkit ops`, `devices`, `where`."""
+"""`nnapi-testkit ops`: operations, their cells and cases."""
 
 from __future__ import annotations
 
-import json
+import argparse
 import shutil
 import sys
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
 
-from nnapi_testkit import paths
 from nnapi_testkit.cases.kept import kept_index
 from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.commands.parser import add_json, print_json
 from nnapi_testkit.report.columns import in_order
-from nnapi_testkit.report.facts import device_line
-from nnapi_testkit.report.plain import plain
 from nnapi_testkit.report.text import counted
 from nnapi_testkit.session.plan import Selection, select
 
-__all__ = ["devices", "ops", "where"]
+__all__ = ["add", "main"]
 
 
-def ops(names: Sequence[str], cases: bool, *, as_json: bool = False) -> int:
-    """List operations with their cells, or the ids of their cases."""
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the command."""
+    parser.add_argument("names", nargs="*", metavar="OP")
+    parser.add_argument("--cases", action="store_true", help="list the ids of the cases")
+    add_json(parser)
+
+
+def main(options: argparse.Namespace) -> int:
+    """List operations with their cells, or the ids of their cases; 0. Raises KitError."""
     refs: Sequence[CaseRef] = kept_index()
-    if names:
-        refs = select(refs, Selection(names=tuple(names)))
-    if as_json:
-        _print_json(_cases_json(refs) if cases else _operations_json(refs))
+    if options.names:
+        refs = select(refs, Selection(names=tuple(options.names)))
+    if options.json:
+        print_json(_cases_json(refs) if options.cases else _operations_json(refs))
         return 0
-    if cases:
+    if options.cases:
         for ref in refs:
             print(ref.id)
         return 0
@@ -81,57 +86,6 @@ def _operations_json(refs: Sequence[CaseRef]) -> list[dict[str, object]]:
     return found
 
 
-def _print_json(value: object) -> None:
-    print(json.dumps(value, indent=1))
-
-
 def _columns() -> int:
     """How wide lines may be: the terminal, without limit where programs read."""
     return max(shutil.get_terminal_size().columns, 80) if sys.stdout.isatty() else sys.maxsize
-
-
-def devices(target: str, *, as_json: bool = False) -> int:
-    """List what the target's library offers."""
-    from nnapi_testkit.targets import parse_target
-    from nnapi_testkit.targets.session import DEVICE_TYPES
-
-    with parse_target(target).open(isolate=False) as runner:
-        found = runner.devices()
-    if as_json:
-        _print_json(
-            [
-                {
-                    "name": device.name,
-                    "type": DEVICE_TYPES.get(device.type, ""),
-                    "version": device.version,
-                    "feature_level": device.feature_level,
-                }
-                for device in found
-            ]
-        )
-        return 0
-    for device in found:
-        kind = DEVICE_TYPES.get(device.type, "")
-        print(plain(device_line(device.name, kind, device.version, device.feature_level)))
-    if not found:
-        print(f"{plain(target)} lists no device: below feature level 3 there is no way to ask")
-    return 0
-
-
-def where(what: str | None, *, as_json: bool = False) -> int:
-    """Print paths of the parts that are not Python modules."""
-    known = {
-        "driver": paths.driver_library,
-        "runner": paths.runner,
-        "golden": paths.golden_dir,
-        "op_tests": paths.op_tests_dir,
-    }
-    if as_json:
-        _print_json({name: str(path()) for name, path in known.items() if what in (None, name)})
-        return 0
-    if what:
-        print(known[what]())
-        return 0
-    for name, path in known.items():
-        print(f"{name + ':':<9} {path()}")
-    return 0

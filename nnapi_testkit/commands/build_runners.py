@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from nnapi_testkit.android import ABIS, build_runners
 from nnapi_testkit.android.toolchain import KINDS
 
-__all__ = ["add_build_runners"]
+__all__ = ["add", "main"]
 
 
-def add_build_runners(commands: argparse._SubParsersAction[Any]) -> None:
-    """Add the command to the command line."""
-    parser = commands.add_parser(
-        "build-runners",
-        help="build the runner for Android devices",
-        description="Build the runner for Android devices and emulators, without an NDK. Release"
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the command."""
+    parser.description = (
+        "Build the runner for Android devices and emulators, without an NDK. Release"
         " wheels carry the runners; an installation from source needs this once. Compiler: the NDK"
         " that ANDROID_NDK_HOME names, else zig (pip install 'nnapi-testkit[android]'), else clang"
-        " with lld.",
+        " with lld."
     )
-    parser.set_defaults(command=_build)
     parser.add_argument(
         "abis", nargs="*", metavar="ABI", help=f"{', '.join(ABIS)} (default: all of them)"
     )
@@ -32,6 +28,7 @@ def add_build_runners(commands: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument("--toolchain", default="", metavar="KIND", help=" or ".join(KINDS))
 
 
-def _build(options: argparse.Namespace) -> int:
+def main(options: argparse.Namespace) -> int:
+    """Build them; 0. Raises KitError."""
     build_runners(options.output, options.abis, options.toolchain)
     return 0

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.judge.verdict import Difference, Evidence, Record, Verdict
+from nnapi_testkit.model.case import Stage
 from nnapi_testkit.model.kinds import Source
 from nnapi_testkit.session.closing import Terms, close, lacking, settled, shown
 from nnapi_testkit.session.floors import Floors
@@ -310,7 +311,7 @@ _EVIDENCES = st.builds(
     margin=_REALS,
     minimum_tolerance=_REALS,
     bias=st.none() | _REALS,
-    oracle=_TEXTS,
+    oracle=st.sampled_from(Source),
 )
 _RECORDS = st.builds(
     Record,
@@ -318,7 +319,7 @@ _RECORDS = st.builds(
     message=_TEXTS,
     differences=st.lists(_DIFFERENCES, max_size=3).map(tuple),
     mismatched=st.integers(0, 99),
-    stage=_TEXTS,
+    stage=st.none() | st.sampled_from(Stage),
     code=st.integers(-5, 300),
     isolated=st.none() | st.sampled_from(Verdict),
     nanoseconds=st.integers(0, 10**12),

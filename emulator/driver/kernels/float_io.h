@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstring>
 
 #include "../context.h"
 
@@ -42,5 +43,13 @@ private:
     Context& c_;
     std::array<float*, 8> pending_{};
 };
+
+/// The values of an input in memory that may be overwritten: `target`, or scratch when it is null.
+inline float* copyState(Context& c, FloatIo& io, size_t input, float* target) {
+    const size_t count = c.input(input).count();
+    if (target == nullptr) target = c.scratch<float>(count);
+    if (count != 0) std::memcpy(target, io.in(input), count * sizeof(float));
+    return target;
+}
 
 }  // namespace nnapi

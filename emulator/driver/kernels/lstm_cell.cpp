@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "recurrent_math.h"
 
@@ -299,13 +298,6 @@ void run(const Context& c, const Cell& cell, const Sequence& s, const Work& work
             std::copy_n(state, cell.outputSize, s.output + row * s.outputStride);
         }
     }
-}
-
-float* copyState(Context& c, FloatIo& io, size_t input, float* target) {
-    const size_t count = c.input(input).count();
-    if (target == nullptr) target = c.scratch<float>(count);
-    if (count != 0) std::memcpy(target, io.in(input), count * sizeof(float));
-    return target;
 }
 
 }  // namespace nnapi::lstm

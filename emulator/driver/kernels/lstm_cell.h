@@ -143,7 +143,4 @@ struct Sequence {
 };
 void run(const Context& c, const Cell& cell, const Sequence& sequence, const Work& work);
 
-/// The values of an input in memory that may be overwritten: `target`, or scratch when it is null.
-float* copyState(Context& c, FloatIo& io, size_t input, float* target);
-
 }  // namespace nnapi::lstm

@@ -1,7 +1,6 @@
 // RNN, UNIDIRECTIONAL_SEQUENCE_RNN, BIDIRECTIONAL_SEQUENCE_RNN.
 
 #include <algorithm>
-#include <cstring>
 
 #include "bidirectional.h"
 #include "kernel.h"
@@ -73,13 +72,6 @@ void run(Context& c, const Cell& cell, const Sequence& s) {
             std::copy_n(state, cell.units, s.output + row * s.outputStride);
         }
     }
-}
-
-float* copyState(Context& c, FloatIo& io, size_t input, float* target) {
-    const size_t count = c.input(input).count();
-    if (target == nullptr) target = c.scratch<float>(count);
-    if (count != 0) std::memcpy(target, io.in(input), count * sizeof(float));
-    return target;
 }
 
 /// Weights, recurrent weights, bias and state from input `first` on.

@@ -52,6 +52,7 @@ class Parser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
         """As of argparse, but an unknown option ends it here, where its likes are known."""
+        self.load()
         found, rest = super().parse_known_args(args, namespace)
         unknown = [word for word in rest if word.startswith("-") and word != "--"]
         if unknown:
@@ -63,6 +64,9 @@ class Parser(argparse.ArgumentParser):
             name = unknown[0].partition("=")[0]
             self.error(f"there is no option {name}{_hint(name, known)}")
         return found, rest
+
+    def load(self) -> None:
+        """Declare what is not declared yet; nothing here."""
 
     def _print_message(self, message: str, file: Any = None) -> None:
         # argparse keeps to itself that help could not be written.
@@ -91,13 +95,6 @@ class Command(Parser):
             self._module = ""
             module.add(self)
             self.set_defaults(main=module.main)
-
-    def parse_known_args(  # type: ignore[override]
-        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
-    ) -> tuple[argparse.Namespace, list[str]]:
-        """As of `Parser`, with the options that the module declares."""
-        self.load()
-        return super().parse_known_args(args, namespace)
 
 
 def _hint(given: str, known: Iterable[str]) -> str:

@@ -62,9 +62,7 @@ def summarize(ledger: Ledger, facts: RunFacts) -> dict[str, Any]:
     """Return the summary as JSON values; numbers that JSON lacks become strings."""
     after_first = facts.ended - (facts.first_verdict or facts.ended)
     rate = (len(ledger.records) - facts.kept - 1) / after_first if after_first > 0 else 0.0
-    # Played beside the device that is judged, for what is newer than they are.
-    place = Place.of(facts.settings.target)
-    older = {r.device for r in ledger.records if r.newer and r.target == place.on(r.device)}
+    older = older_devices(ledger.records, facts.settings.target)
     return {
         "schema": SCHEMA,
         "outcome": ledger.conclusion.value,
@@ -142,6 +140,19 @@ def _tables(ledger: Ledger, seed: int) -> dict[str, Any]:
         "honesty": claim_audit_json(claim_audit(ledger.records)),
         "readings": readings_json(readings(ledger.records)),
         "known_faults": excluded(ledger.records).as_json(),
+    }
+
+
+def older_devices(records: Iterable[Record], target: str) -> set[str]:
+    """Return the devices that are played beside the target, for what is newer than they are.
+
+    A device that the target itself names is judged, of whatever level it is.
+    """
+    place = Place.of(target)
+    return {
+        record.device
+        for record in records
+        if record.newer and record.target != target and record.target == place.on(record.device)
     }
 
 

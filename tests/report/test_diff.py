@@ -19,6 +19,7 @@ from nnapi_testkit.report.outcomes import Tally, outcome_of, tallies
 from nnapi_testkit.report.sides import split
 from nnapi_testkit.report.sources import read_sides
 from nnapi_testkit.report.store import Store
+from nnapi_testkit.report.summary import older_devices
 from nnapi_testkit.report.versus import MOST_CHARACTERS, markdown, versus
 from nnapi_testkit.session.record import Beginning, End, How
 
@@ -283,6 +284,14 @@ def test_older_devices_belong_to_the_one_that_is_judged() -> None:
     assert split([judged, older, lost]) == {("host", "npu"): [judged, older, lost]}
     chosen = record(target="host#npu", device="npu")
     assert list(split([chosen])) == [("host#npu", "npu")]
+
+
+def test_a_device_that_the_target_names_is_no_older_one() -> None:
+    beside = record(target="host#level-3", device="level-3", newer=True)
+    named = record(target="host#npu", device="npu", newer=True)
+    lost = record(verdict=Verdict.INFRA, target="host", device="", newer=True)
+    assert older_devices([record(device="npu"), beside, lost], "host") == {"level-3"}
+    assert older_devices([record(target="host#npu", device="npu"), named], "host#npu") == set()
 
 
 def test_readings_that_differ(tmp_path: Path, kit: Said) -> None:

@@ -81,10 +81,7 @@ def _runner(abi: str) -> Path:
         if abi != f"linux-{platform.machine()}":
             raise KitError(f"this machine is {platform.machine()}")
         return paths.runner()
-    find: Callable[[str], Path] | None = getattr(paths, "android_runner", None)
-    if find is None:
-        raise KitError("this installation has no Android runners")
-    return find(abi)
+    return paths.android_runner(abi)
 
 
 def install(

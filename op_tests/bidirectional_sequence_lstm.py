@@ -106,7 +106,6 @@ def width(f, state):
 
 SAMPLES = {"plain": "time-major", "peephole": "everything", "projection-bias": "projection"}
 AUX_SIZES = {f"{p}_a_{gate}": f"{p}units aux" for p in ("fw", "bw") for gate in "ifco"}
-AUX_WEIGHTS = " ".join(AUX_SIZES)
 JOINED = sizes(
     sample="cross-linked",
     x="time batch input",

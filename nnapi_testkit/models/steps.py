@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from nnapi_testkit.model.types import Graph, Lifetime, Model, Operand, Operation
 from nnapi_testkit.spec.codes import OperandCode
 from nnapi_testkit.spec.operands import DTYPE
 
-__all__ = ["Values", "array_of", "exposed", "in_order", "single", "step_inputs"]
+__all__ = ["Values", "array_of", "exposed", "in_order", "single"]
 
 Array = NDArray[np.generic]
 # What a driver left in each operand of the main graph that it was asked to show.
@@ -61,12 +61,6 @@ def in_order(graph: Graph) -> list[int]:
     return order
 
 
-@dataclass(frozen=True)
-class _Part:
-    operands: tuple[Operand, ...]
-    new: Mapping[int, int]
-
-
 def single(model: Model, index: int) -> tuple[Model, tuple[int, ...]]:
     """Return operation `index` of the main graph alone, and the operands it takes as inputs.
 
@@ -102,12 +96,6 @@ def single(model: Model, index: int) -> tuple[Model, tuple[int, ...]]:
         tuple(new[at] for at in operation.outputs),
     )
     return replace(model, main=alone), tuple(inputs)
-
-
-def step_inputs(taken: Sequence[int], values: Values) -> Iterator[Array | None]:
-    """Yield what the driver itself fed to an operation; None for an omitted model input."""
-    for at in taken:
-        yield values.get(at)
 
 
 def array_of(operand: Operand, output: OutputResult, dims: tuple[int, ...]) -> Array:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nnapi_testkit.spec.codes import OperandCode, OperationCode, ResultCode
 from tests.driver.capi import Library, Model, ok
+from tests.driver.loading import Loader
 from tests.driver.operands import (
     BOX,
     BYTE,
@@ -90,13 +91,53 @@ def test_quantized_16bit_lstm_crosses_its_columns(both: Library, units: int, siz
     )
 
 
-def test_quantized_16bit_lstm_takes_biases_without_a_scale(field_library: Library) -> None:
+def quantized_16bit_lstm(lib: Library, bias_scale: float) -> int:
+    """The code of a cell of 2, of which the forget gate keeps a half."""
     inputs = [In(BYTE, [[128]], 1 / 128, 128), *[In(BYTE, [[100]], 1 / 64, 100)] * 8]
-    inputs += [In(INT, [0])] * 4
+    inputs += [In(INT, [0], bias_scale)] * 4
     inputs += [In(SHORT, [[4096]], 1 / 2048), In(BYTE, [[128]], 1 / 128, 128)]
     outs = [Out(SHORT, (1, 1), 1 / 2048), Out(BYTE, (1, 1), 1 / 128, 128)]
-    cell, _ = compute(field_library, OperationCode.QUANTIZED_16BIT_LSTM, inputs, outs)
-    assert cell.item() == 2048
+    cell, _ = compute(lib, OperationCode.QUANTIZED_16BIT_LSTM, inputs, outs)
+    return int(cell.item())
+
+
+def test_quantized_16bit_lstm_takes_biases_without_a_scale(both: Library) -> None:
+    # "Bias is quantized with scale being a product of input and weights scales": 0 is none.
+    assert quantized_16bit_lstm(both, 1 / 128 / 64) == 2048
+    if both.documented:
+        with pytest.raises(Refused, match="finish: BAD_DATA"):
+            quantized_16bit_lstm(both, 0)
+    else:
+        assert quantized_16bit_lstm(both, 0) == 2048
+
+
+@pytest.mark.parametrize("bias_scale", [1 / 128, 2.0**-14])
+def test_quantized_16bit_lstm_refuses_biases_of_another_scale(
+    both: Library, bias_scale: float
+) -> None:
+    with pytest.raises(Refused, match=by(both, "compute: OP_FAILED", "finish: BAD_DATA")):
+        quantized_16bit_lstm(both, bias_scale)
+
+
+def biases_are_refused(lib: Library, log: pytest.CaptureFixture[str]) -> str:
+    """What the driver says of a bias of QUANTIZED_LSTM of a scale that no reading takes."""
+    log.readouterr()
+    with pytest.raises(Refused):
+        quantized_lstm(lib, bias=512, norm=False, projected=False, bias_scale=1 / 64)
+    return log.readouterr().err.strip()
+
+
+def test_quantized_lstm_says_which_scales_a_bias_may_have(
+    load: Loader, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert biases_are_refused(load(), capfd).endswith("times that of its weights, or 0")
+
+
+@pytest.mark.documented
+def test_quantized_lstm_says_which_scale_a_bias_must_have(
+    load: Loader, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert biases_are_refused(load(), capfd).endswith("times that of its weights")
 
 
 def quantized_lstm(

@@ -145,8 +145,11 @@ constexpr size_t kHiddenZero = 30, kHiddenScale = 31;
 /// The scale of a bias: "the product of input and weights scales".
 /// On devices that ship 0 stands for the product, and with layer normalization, where the bias is
 /// added to what has no such scale any more, its scale is not looked at.
-constexpr const char* kBiasRule =
-    "a bias must have the scale of its input times that of its weights, or 0";
+const char* biasRule() {
+    return followsField()
+               ? "a bias must have the scale of its input times that of its weights, or 0"
+               : "a bias must have the scale of its input times that of its weights";
+}
 bool isBiasScale(float scale, double input, float weights) {
     const double expected = input * static_cast<double>(weights);
     const double difference = std::fabs(static_cast<double>(scale) - expected);
@@ -185,7 +188,7 @@ void checkScalars(const View& view) {
     const auto hidden = value(kHiddenScale);
     view.require(!view.has(bias) || !view.has(weights) || !hidden ||
                      isBiasScale(view.scaleOf(bias), *hidden, view.scaleOf(weights)),
-                 kBiasRule);
+                 biasRule());
 }
 
 template <class Where>
@@ -216,7 +219,7 @@ void validateQuantized(OpView& v) {
             const bool normalized = followsField() && v.has(in(kPlaces.norm[FORGET]));
             v.require(normalized || isBiasScale(v[in(bias)].scale, v[in(0)].scale,
                                                 v[in(kPlaces.inputWeights[gate])].scale),
-                      kBiasRule);
+                      biasRule());
         }
         tensor(kPlaces.norm[gate], TENSOR_QUANT16_SYMM, true);
         v.scalar(in(kMatmulScale + gate), FLOAT32);

@@ -28,7 +28,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 # From the ground up. A tuple holds rooms that stand side by side and do not know each other.
-GROUND = ("errors", "closing", "paths", "data", "options", "process")
+GROUND = ("errors", "closing", "paths", "data", "options", "process", "waits")
 ROOMS = (
     "android",
     "spec",

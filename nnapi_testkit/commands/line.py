@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 import nnapi_testkit
 from nnapi_testkit.commands.parser import EXIT_CODES, Command, Parser, complete
 
-__all__ = ["command_line", "execute"]
+__all__ = ["COMMANDS", "command_line", "execute"]
 
 # A command's module has its name (`build_runners` for `build-runners`), a function `add` that
 # declares its options on a parser, and a function `main` of what was typed, to the exit code.
-_COMMANDS = {
+COMMANDS = {
     "run": "judge a driver",
     "report": "render a report again, or compare two",
     "ops": "list operations, their cells and cases",
@@ -57,6 +57,6 @@ def command_line() -> Parser:
     commands = parser.add_subparsers(
         title="commands", required=True, metavar="COMMAND", parser_class=Command
     )
-    for name, about in _COMMANDS.items():
+    for name, about in COMMANDS.items():
         commands.add_parser(name, help=about, module=name.replace("-", "_"))
     return parser

@@ -22,6 +22,7 @@ from nnapi_testkit.report.readings import readings, readings_line, readings_line
 from nnapi_testkit.report.text import count_line, counted, details, matrix_lines
 from nnapi_testkit.report.words import cells_word, run_notes
 from nnapi_testkit.session.ledger import CellTally, Exit, Ledger
+from nnapi_testkit.waits import waited_for
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -87,7 +88,10 @@ class Screen:
             if self._ended.wait(max(wait, 0.1)):
                 return
             seconds = round(time.monotonic() - started)
-            at = f"{self._done} of {self._total} cases" if self._done else self._doing
+            awaited = waited_for()
+            at = f"waiting for {awaited}" if awaited else self._doing
+            if self._done:
+                at = f"{self._done} of {self._total} cases" + (f", {at}" if awaited else "")
             bad = f", {self._bad} not passed" if self._bad else ""
             try:
                 self._print(f"... {seconds} s: {at}{bad}")

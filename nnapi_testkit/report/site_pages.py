@@ -25,6 +25,7 @@ from nnapi_testkit.report.plain import plain
 from nnapi_testkit.report.sides import CONDITIONS
 from nnapi_testkit.report.text import counted
 from nnapi_testkit.report.timeline import Point, spark, timeline
+from nnapi_testkit.report.words import shortened
 from nnapi_testkit.session.ledger import Exit, exit_of
 
 __all__ = ["Entry", "changes_page", "device_page", "index", "overview", "slug"]
@@ -251,7 +252,8 @@ _BAD = (Change.FAILING.value, Change.VANISHED.value)
 
 
 def _selection(run: Run) -> str:
-    chosen = filter(None, (run.conditions.get("selection"), run.conditions.get("shard")))
+    selection = shortened(run.conditions.get("selection", ""))
+    chosen = filter(None, (selection, run.conditions.get("shard")))
     profile = run.conditions.get("profile", "standard")
     return ", ".join(
         [*chosen, *([f"profile {profile}"] if profile not in ("", "standard") else [])]

@@ -13,8 +13,12 @@ __all__ = [
     "partial_words",
     "retried_line",
     "run_notes",
+    "shortened",
     "stopped_line",
 ]
+
+MOST_WORDS = 12  # of a selection that is printed whole; of a longer one fewer are shown
+SHOWN_WORDS = 4
 
 
 def partial_line(summary: Mapping[str, Any]) -> str:
@@ -28,11 +32,22 @@ def partial_words(summary: Mapping[str, Any]) -> str:
     selected, suite = summary.get("selected", 0), summary.get("suite", 0)
     if not 0 < selected < suite:
         return ""
-    how = summary.get("selection", "")
+    how = shortened(str(summary.get("selection", "")))
     share = 100 * selected / suite
     return f"{selected} of {suite} cases were selected ({share:.0f} %)".replace(
         "(0 %)", "(< 1 %)"
     ) + (f": {how}" if how else "")
+
+
+def shortened(selection: str) -> str:
+    """Return the first words of a selection that names many cases, and how many follow.
+
+    The report's file and page have all of them.
+    """
+    words = selection.split(" ")
+    if len(words) <= MOST_WORDS:
+        return selection
+    return f"{' '.join(words[:SHOWN_WORDS])} and {len(words) - SHOWN_WORDS} more words"
 
 
 def stopped_line(summary: Mapping[str, Any]) -> str:

@@ -25,7 +25,7 @@ sys.meta_path[:] = [f for f in sys.meta_path if type(f).__module__ != editable]
 sys.path.insert(0, sys.argv[1])
 """
 KIT = "from nnapi_testkit.cli import main\nsys.exit(main(sys.argv[2:]))\n"
-MOST = {"verdict": 2, "path": 4, "format": 2, "field": 1, "trait": 1}
+MOST = {"verdict": 2, "path": 4, "format": 2, "field": 1, "command": 2, "trait": 1}
 SOURCES = (
     "nnapi_testkit",
     "tools",
@@ -170,6 +170,20 @@ def test_a_field_of_a_record(copy: Copy) -> None:
         'print(repr(record.host), decode(line).host, \'"host":"bench-3"\' in line)\n'
     )
     assert told.split() == ["''", "bench-3", "True"]
+
+
+@changed("command")
+def test_a_command(copy: Copy) -> None:
+    _, records = copy.run("-o", "TANH", "--kind", "positive")
+    margins = {}
+    for record in records:
+        evidence = record["evidence"]
+        assert isinstance(evidence, dict)
+        margins[record["id"]] = float(evidence.get("margin", 0))
+    told = [line.split(" ") for line in copy.kit("margins", "report").splitlines()]
+    assert len(told) == 10 and float(told[0][0]) > 0
+    assert [f"{margins[case]:.3g}" for _, case in told] == [margin for margin, _ in told]
+    assert "the largest margins of a report" in copy.kit("--help")
 
 
 @changed("trait")

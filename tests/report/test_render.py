@@ -300,6 +300,15 @@ def test_waived_is_never_a_pass() -> None:
     assert '<span class="pill waived" id="outcome">PASS, 1 WAIVED</span>' in html(records, summary)
 
 
+def test_a_part_of_many_names_shows_a_few_of_them() -> None:
+    names = [f"ADD[float32-size{size}]" for size in range(300)]
+    summary = {"outcome": "pass", "selected": 300, "suite": 48000, "selection": " ".join(names)}
+    (line,) = run_notes(summary)
+    assert line.endswith(f"(1 %): {' '.join(names[:4])} and 296 more words")
+    summary["selection"] = " ".join(names[:12])
+    assert run_notes(summary)[0].endswith(": " + " ".join(names[:12])), "a dozen is no crowd"
+
+
 def test_a_part_of_the_suite_says_so() -> None:
     summary = {"outcome": "pass", "selected": 6, "suite": 100, "selection": "-k x"}
     assert run_notes(summary) == ["PARTIAL: 6 of 100 cases were selected (6 %): -k x"]

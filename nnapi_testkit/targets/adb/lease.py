@@ -21,6 +21,7 @@ from nnapi_testkit.targets.adb.facts import DeviceFacts
 from nnapi_testkit.targets.adb.launch import Driver, Launch
 from nnapi_testkit.targets.adb.patience import Patience
 from nnapi_testkit.targets.adb.readiness import Boot, wait_services
+from nnapi_testkit.waits import waiting_for
 
 __all__ = ["Lease"]
 
@@ -111,11 +112,13 @@ class Lease:
             # As few commands one after another as can be: on a slow link each is a wait.
             question = device_facts.question(self._boot.has_properties)
             listed = None if self._reached else patience.listed
-            answer = self.device.reach(patience.reach, listed=listed, question=question)
+            with waiting_for(f"device {self.serial} to answer"):
+                answer = self.device.reach(patience.reach, listed=listed, question=question)
             self._reached = True
             found = device_facts.parse(answer)
             if not found.booted:
-                self._boot.wait(patience)
+                with waiting_for(f"device {self.serial} to boot"):
+                    self._boot.wait(patience)
                 found = device_facts.ask(self.device, self._boot.has_properties)
             booted_anew = found.boot_id != self.facts.boot_id
             self.facts = found
@@ -142,7 +145,8 @@ class Lease:
         if self._stale and self.base != place:
             self._end_leftovers()()
         answers = self._launch.answers(done.out)
-        self.nnapi_devices = wait_services(self._launch, patience, began, answers)
+        with waiting_for(f"the NNAPI services of device {self.serial}"):
+            self.nnapi_devices = wait_services(self._launch, patience, began, answers)
 
     def _installed(self, done: Installed) -> None:
         self._launch.abi, self.base, self._launch.runner = done.abi, done.base, done.path

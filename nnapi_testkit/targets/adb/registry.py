@@ -20,6 +20,7 @@ from nnapi_testkit.targets.adb.patience import Patience
 from nnapi_testkit.targets.adb.server import Server
 from nnapi_testkit.targets.base import TargetError
 from nnapi_testkit.targets.kept import is_kept, when_changed, when_let_go
+from nnapi_testkit.waits import waiting_for
 
 __all__ = ["Taken", "acquire"]
 
@@ -90,7 +91,8 @@ def acquire(
     with _REGISTRY_LOCK:
         lease = _REGISTRY.get(key)
         if lease is None:
-            lock = _lock(key, patience.lock) if locked else io.StringIO()
+            with waiting_for(f"device {serial}, which another process has"):
+                lock = _lock(key, patience.lock) if locked else io.StringIO()
             try:
                 device = Device(server or server_for(serial), serial, patience.command)
             except BaseException:

@@ -19,6 +19,7 @@ from nnapi_testkit.targets.base import DEFAULT_MEMORY_LIMIT_MB, InfraError, Targ
 from nnapi_testkit.targets.channel import Channel
 from nnapi_testkit.targets.jumpstarter.settings import JumpstarterSettings, read
 from nnapi_testkit.targets.kept import is_kept, when_let_go
+from nnapi_testkit.waits import waiting_for
 
 if TYPE_CHECKING:
     from nnapi_testkit.targets.jumpstarter.hold import Hold
@@ -247,7 +248,8 @@ class JumpstarterTarget:
         patience = self.patience or Patience.from_environment()
         driver = Driver(self.settings.sl or self.settings.lib, bool(self.settings.sl))
         for attempt in (1, 2):
-            hold = _POOL.take(self.settings)
+            with waiting_for(f"a lease for {self.name}"):
+                hold = _POOL.take(self.settings)
             try:
                 tunnel = hold.tunnel
                 serial = self.settings.serial or only_device(hold, patience.reach)

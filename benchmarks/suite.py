@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -81,6 +82,13 @@ def counts() -> None:
 def speed() -> None:
     """Rates, start-up, what isolation and jobs cost and bring."""
     golden = ("--oracle", "golden")
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["XDG_CACHE_HOME"] = cache
+        cold = rate(run(*golden, "--jobs", "1"))
+        _speed(golden, cold)
+
+
+def _speed(golden: tuple[str, ...], cold: float) -> None:
     one, two = [], []
     for _ in range(REPEAT):
         one.append(run(*golden, "--jobs", "1"))
@@ -88,6 +96,7 @@ def speed() -> None:
     rates = [rate(summary) for summary in one]
     first = [number(summary, "seconds_to_first_verdict") for summary in one]
     print(f"golden suite, one job                   {statistics.median(rates):.0f} cases/s")
+    print(f"the same, with nothing kept yet         {cold:.0f} cases/s")
     print(f"process start to first verdict          {statistics.median(first):.2f} s")
     both = [rate(b) / rate(a) for a, b in zip(one, two, strict=True)]
     print(f"two jobs against one, golden suite      {statistics.median(both):.2f} times")

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from functools import cached_property, partial
@@ -27,6 +25,9 @@ import numpy
 
 from nnapi_testkit import paths
 from nnapi_testkit.cases.index import case_index
+from nnapi_testkit.cases.kept_cases import FOLDER as CASES
+from nnapi_testkit.cases.kept_cases import KeptCases
+from nnapi_testkit.cases.kept_files import forget_old, read, write
 from nnapi_testkit.cases.ref import Broken, CaseRef
 from nnapi_testkit.catalog import operation
 from nnapi_testkit.errors import KitError
@@ -42,7 +43,6 @@ __all__ = ["FOLDER", "ROOMS", "kept_index", "place_of_index", "sources"]
 FOLDER = "index"  # in the user's cache
 ROOMS = ("spec", "model", "op", "catalog", "cases")  # whose code decides on the index
 MOST_KEPT = 8  # states of the sources; each takes about 4 MB
-_CHECKSUM = 32  # bytes
 # What a case has of its own, or what is no JSON value; the other fields go by their names.
 _OTHER = ("id", "operation", "kind", "make", "answer_id", "broken", "contest")
 PLAIN = tuple(field.name for field in fields(CaseRef) if field.name not in _OTHER)
@@ -50,7 +50,7 @@ _SLACK = 1.0  # seconds, for clocks that do not show the same
 
 
 def kept_index() -> list[CaseRef]:
-    """Every case in the order of `case_index()`, from the cache or for it.
+    """Every case in the order of `case_index()`, from the cache or for it, built cases too.
 
     Where nothing can be kept (no home, a full disk), the index is built as if nothing were.
     """
@@ -58,11 +58,16 @@ def kept_index() -> list[CaseRef]:
     if place is None:
         return _built()
     with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
-        return _decode(json.loads(_read(place)), place)
+        return _decode(json.loads(read(place)), place)
     refs = _built()
-    with contextlib.suppress(OSError, ValueError, LookupError):
-        _write(place, json.dumps(_encode(refs), separators=(",", ":")).encode())
-    return refs
+    try:
+        entries = _encode(refs)
+    except (ValueError, LookupError):
+        return refs
+    with contextlib.suppress(OSError):
+        write(place, json.dumps(entries, separators=(",", ":")).encode())
+        forget_old(place, "*.json", MOST_KEPT, lambda path: path.unlink(missing_ok=True))
+    return _decode(entries, place, refs)
 
 
 def _built() -> list[CaseRef]:
@@ -97,44 +102,6 @@ def place_of_index() -> Path | None:
         return None
 
 
-def _read(place: Path) -> bytes:
-    """Return what was kept. Raises OSError without it, ValueError if it is damaged or not ours."""
-    with open(os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as stream:
-        if os.fstat(stream.fileno()).st_uid not in (os.geteuid(), 0):
-            raise ValueError("of another user")
-        checksum, data = stream.read(_CHECKSUM), stream.read()
-    if blake2b(data, digest_size=_CHECKSUM).digest() != checksum:
-        raise ValueError("damaged")
-    return data
-
-
-def _write(place: Path, data: bytes) -> None:
-    """Keep it: whole or not at all, whoever else writes it now. Raises OSError."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=".new-", dir=place.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(blake2b(data, digest_size=_CHECKSUM).digest() + data)
-        os.replace(temporary, place)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    _forget_old(place)
-
-
-def _forget_old(place: Path) -> None:
-    """Keep the last states of the sources alone."""
-
-    def written(path: Path) -> float:
-        with contextlib.suppress(OSError):
-            return path.stat().st_mtime
-        return 0.0  # another process has forgotten it
-
-    others = [path for path in place.parent.glob("*.json") if path != place]
-    for path in sorted(others, key=written, reverse=True)[MOST_KEPT - 1 :]:
-        path.unlink(missing_ok=True)
-
-
 def _contests(op: Op) -> list[Contest]:
     """The questions of an operation, each once, in a fixed order."""
     asked = [sample.contest for cell in op.cells for sample in op.samples_for(cell)]
@@ -166,26 +133,34 @@ def _entry(name: str, refs: Sequence[CaseRef]) -> list[Any]:
     return [name, [ref.id for ref in refs], list(facts), which, answers, controls]
 
 
-def _decode(entries: Iterable[Any], place: Path) -> list[CaseRef]:
-    """The index again. Raises ValueError, LookupError or TypeError for what is none."""
-    return [ref for entry in entries for ref in _refs(place, *entry)]
+def _decode(
+    entries: Iterable[Any], place: Path, built: Sequence[CaseRef] | None = None
+) -> list[CaseRef]:
+    """The index again. Raises ValueError, LookupError or TypeError for what is none.
+
+    Args:
+        built: the index that the entries were made of, where it was.
+    """
+    parts = {name: list(part) for name, part in groupby(built or (), lambda ref: ref.operation)}
+    found: list[CaseRef] = []
+    for name, *entry in entries:
+        found += _refs(_Operation(name, entry[0], place, parts.get(name)), *entry)
+    return found
 
 
 def _refs(
-    place: Path,
-    name: str,
+    op: _Operation,
     ids: list[str],
     facts: list[list[Any]],
     which: list[int],
     answers: list[int],
     controls: list[int],
 ) -> Iterator[CaseRef]:
-    build = _Operation(name, ids, place).build
     contests: list[Contest] = []
     shared = []
     for kind, contest, broken, *plain in facts:
         if contest is not None and not contests:
-            contests = _contests(operation(name))
+            contests = _contests(operation(op.name))
         common = dict(zip(PLAIN, plain, strict=True))
         common |= {"kind": Kind(kind), "contest": None if contest is None else contests[contest]}
         shared.append((common, broken))
@@ -197,8 +172,8 @@ def _refs(
             breaks = Broken(constraint, ids[control] if control >= 0 else "", newer, open_)
         yield CaseRef(
             id=case_id,
-            operation=name,
-            make=partial(build, case_id),
+            operation=op.name,
+            make=partial(op.case, case_id),
             answer_id=ids[answer] if answer >= 0 else "",
             broken=breaks,
             **common,
@@ -206,23 +181,36 @@ def _refs(
 
 
 class _Operation:
-    """Builds the kept cases of one operation."""
+    """The cases of one operation: kept, or built by its part of the index."""
 
-    def __init__(self, name: str, ids: list[str], place: Path) -> None:
-        self._name = name
+    def __init__(
+        self, name: str, ids: list[str], place: Path, refs: Sequence[CaseRef] | None
+    ) -> None:
+        self.name = name
         self._ids = ids
         self._place = place
+        self._given = refs
+
+    @cached_property
+    def _kept(self) -> KeptCases:
+        folder = self._place.parent.parent / CASES / self._place.stem / self.name
+        return KeptCases(folder, self._ids, self._build)
 
     @cached_property
     def _refs(self) -> dict[str, CaseRef]:
+        if self._given is not None:
+            return {ref.id: ref for ref in self._given}
         with collecting_rarely():
-            refs = {ref.id: ref for ref in case_index([self._name])}
+            refs = {ref.id: ref for ref in case_index([self.name])}
         if list(refs) != self._ids:
             with contextlib.suppress(OSError):
                 self._place.unlink()
-            raise KitError(f"the op file of {self._name} has changed during the run: start again")
+            raise KitError(f"the op file of {self.name} has changed during the run: start again")
         return refs
 
-    def build(self, case_id: str) -> Case:
+    def case(self, case_id: str) -> Case:
         """Return the case. Raises KitError where the op files are not those of the index."""
+        return self._kept.get(case_id)
+
+    def _build(self, case_id: str) -> Case:
         return self._refs[case_id].make()

@@ -176,7 +176,7 @@ class SuitePlugin:
         """
         try:
             with collecting_rarely():
-                chosen = self.run.select(part=not self._whole)
+                chosen = self.run.select()
         except KitError as error:
             raise _usage(error) from error
         keyword = self._config.getoption("keyword")

@@ -17,7 +17,7 @@ def quick(kind: type[T]) -> type[T]:
     long as a plain assignment; a case with its result and record has some two hundred fields.
     This one assigns while the object still is of a class that has the same slots and is not
     frozen. Signature, defaults and everything else stay; nobody sees the object before it is
-    whole.
+    whole. A pickled one is made by it again, too.
 
     Raises TypeError for a class without slots, with a `__post_init__`, or with fields that are
     made by a function, are no arguments, or are given by name alone.
@@ -41,6 +41,8 @@ def quick(kind: type[T]) -> type[T]:
         " _set(self, '__class__', _open)",
         *(f" self.{item.name} = {item.name}" for item in items),
         " self.__class__ = _frozen",
+        "def __reduce__(self):",
+        f" return self.__class__, ({' '.join(f'self.{item.name},' for item in items)})",
     ]
     exec("\n".join(lines), scope)
     made = scope["__init__"]
@@ -48,4 +50,5 @@ def quick(kind: type[T]) -> type[T]:
     made.__qualname__ = f"{kind.__qualname__}.__init__"
     made.__module__ = kind.__module__
     kind.__init__ = made  # type: ignore[method-assign]
+    kind.__reduce__ = scope["__reduce__"]  # type: ignore[method-assign]
     return kind

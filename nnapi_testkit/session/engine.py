@@ -15,7 +15,7 @@ from nnapi_testkit.session.lane import Lane
 from nnapi_testkit.session.plan import blocks
 from nnapi_testkit.session.pool import run_pool
 from nnapi_testkit.session.services import Services, load, refs_of
-from nnapi_testkit.session.settings import OracleMode, Settings
+from nnapi_testkit.session.settings import Settings
 from nnapi_testkit.spec.levels import NEWEST
 
 __all__ = ["Session"]
@@ -44,19 +44,14 @@ class Session:
         # What the driver did wrong outside any case; whole when `run` has ended.
         self.faults: list[str] = []
 
-    def refs(self, *, whole: bool = False) -> Sequence[CaseRef]:
-        """Return the case index of the settings.
-
-        Args:
-            whole: every case is going to run. Where goldens judge, all are then built beforehand,
-                which is quicker as a whole; beside the live oracle that would be too late.
-        """
-        return refs_of(self._services, self.settings, soon=self.live or not whole)
+    def refs(self) -> Sequence[CaseRef]:
+        """Return the case index of the settings."""
+        return refs_of(self._services, self.settings)
 
     def every(self) -> Sequence[CaseRef]:
         """Return the index of all operations, of which `refs` may be a part."""
         settings = replace(self.settings, operations=None, seed=0)
-        return refs_of(self._services, settings, soon=True)
+        return refs_of(self._services, settings)
 
     @property
     def several(self) -> bool:
@@ -116,8 +111,3 @@ class Session:
         if self.jobs > 1:
             raise KitError("each device has one lane: leave --jobs out")
         yield from run_fleet(self.settings, fleet, refs, self.faults)
-
-    @property
-    def live(self) -> bool:
-        """Whether eager PyTorch answers in this run."""
-        return self.oracle is OracleMode.LIVE

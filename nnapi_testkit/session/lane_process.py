@@ -14,11 +14,10 @@ from multiprocessing.connection import Connection
 
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.process import collect_rarely
-from nnapi_testkit.session.answering import resolve
 from nnapi_testkit.session.lane import Lane
 from nnapi_testkit.session.record import encode
 from nnapi_testkit.session.services import load, refs_of
-from nnapi_testkit.session.settings import OracleMode, Settings
+from nnapi_testkit.session.settings import Settings
 
 __all__ = ["main"]
 
@@ -50,8 +49,7 @@ def _end(number: int, frame: object) -> None:
 
 def _serve(connection: Connection, settings: Settings) -> None:
     services = load(settings.services)
-    live = resolve(settings.oracle, services)[0] is OracleMode.LIVE
-    index = {ref.id: ref for ref in refs_of(services, settings, soon=live)}
+    index = {ref.id: ref for ref in refs_of(services, settings)}
     with Lane(settings, services) as lane:
         while True:
             ids: list[str] = connection.recv()

@@ -75,13 +75,9 @@ class Run:
         """Of the run."""
         return self.session.settings
 
-    def select(self, *, part: bool = False) -> list[CaseRef]:
-        """Return the chosen cases, refusals with their control cases. Raises KitError.
-
-        Args:
-            part: not all of these will be planned.
-        """
-        self._index = self.session.refs(whole=self.selection.whole and not part)
+    def select(self) -> list[CaseRef]:
+        """Return the chosen cases, refusals with their control cases. Raises KitError."""
+        self._index = self.session.refs()
         chosen = select(self._index, self.selection, controls=True)
         self.selected = len(chosen)
         if self.selection.tier:

@@ -129,8 +129,8 @@ class Services:
         traits: what a target declares of itself.
         golden: opens the goldens and returns them as an oracle that knows no answer (`None`)
             where there is no golden; a stale or corrupt one raises KitError.
-        kept: the index of all operations for seed 0, sooner: what it takes to build a case is
-            done when the first of its operation is built.
+        kept: the index of all operations for seed 0, sooner, and with cases that were built
+            before: what it takes to build a case is done when the first of its operation is built.
     """
 
     index: Callable[[Collection[str] | None, int], Sequence[CaseRef]]
@@ -156,13 +156,9 @@ def load(name: str) -> Services:
     return cast(Services, make())
 
 
-def refs_of(services: Services, settings: Settings, *, soon: bool) -> Sequence[CaseRef]:
-    """Return the case index of the settings.
-
-    Args:
-        soon: the first verdict waits for it, and is worth more than a few per cent of the rate.
-    """
-    if soon and services.kept and settings.operations is None and not settings.seed:
+def refs_of(services: Services, settings: Settings) -> Sequence[CaseRef]:
+    """Return the case index of the settings."""
+    if services.kept and settings.operations is None and not settings.seed:
         return services.kept()
     return services.index(settings.operations, settings.seed)
 

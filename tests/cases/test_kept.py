@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nnapi_testkit import paths
-from nnapi_testkit.cases import kept
+from nnapi_testkit.cases import kept, kept_files
 from nnapi_testkit.cases.index import case_index
 from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.errors import KitError
@@ -83,7 +83,7 @@ def test_damage_costs_time_only(cache: Path, few: list[int], harm: str, tmp_path
         (tmp_path / "elsewhere").write_bytes(data)
         place.symlink_to(tmp_path / "elsewhere")
     elif harm == "nonsense":  # with a checksum that is right
-        kept._write(place, b'[["ADD", ["x"], [[1]], [5], [7], [9]]]')
+        kept_files.write(place, b'[["ADD", ["x"], [[1]], [5], [7], [9]]]')
     assert list(map(fields, kept.kept_index())) == whole
     assert len(few) == 2
     assert list(map(fields, kept.kept_index())) == whole

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from nnapi_testkit.cases.ref import Broken, CaseRef
+from nnapi_testkit.cases.ref import Broken, CaseRef, Constraint
 from nnapi_testkit.judge.codes import RULES
 from nnapi_testkit.judge.judge import judge
 from nnapi_testkit.judge.verdict import Record, Verdict
@@ -29,24 +29,24 @@ def judged(case: Case, result: Result, broken: Broken, *, between: bool = False)
 @pytest.mark.parametrize(
     ("code", "constraint", "expect", "verdict"),
     [
-        (SET_INPUT, "input-length.short", VALID, Verdict.WRONG_CODE),
-        (COMPUTE, "loop-timeout.compute", VALID, Verdict.WRONG_CODE),
-        (COMPUTE, "output-size", VALID, Verdict.WRONG_CODE),
-        (NO_ROOM, "output-size", VALID, Verdict.PASS),
-        (COMPUTE, "fenced-dims", VALID, Verdict.PASS),  # no code is named
-        (COMPUTE, "dimension-out.first", VALID, Verdict.PASS),
-        (COMPILE, "rank-input.5", Stage.COMPILATION, Verdict.PASS),
-        (FINISH, "rank-input.5", Stage.COMPILATION, Verdict.PASS),
-        (FINISH, "output-size", VALID, Verdict.REFUSED),
-        (COMPILE, "input-length.long", VALID, Verdict.REFUSED),
-        (GOOD, "output-length.short", VALID, Verdict.ACCEPTED_INVALID),
+        (SET_INPUT, Constraint("input-length", "short"), VALID, Verdict.WRONG_CODE),
+        (COMPUTE, Constraint("loop-timeout", "compute"), VALID, Verdict.WRONG_CODE),
+        (COMPUTE, Constraint("output-size"), VALID, Verdict.WRONG_CODE),
+        (NO_ROOM, Constraint("output-size"), VALID, Verdict.PASS),
+        (COMPUTE, Constraint("fenced-dims"), VALID, Verdict.PASS),  # no code is named
+        (COMPUTE, Constraint("dimension-out", "first"), VALID, Verdict.PASS),
+        (COMPILE, Constraint("rank-input", "5"), Stage.COMPILATION, Verdict.PASS),
+        (FINISH, Constraint("rank-input", "5"), Stage.COMPILATION, Verdict.PASS),
+        (FINISH, Constraint("output-size"), VALID, Verdict.REFUSED),
+        (COMPILE, Constraint("input-length", "long"), VALID, Verdict.REFUSED),
+        (GOOD, Constraint("output-length", "short"), VALID, Verdict.ACCEPTED_INVALID),
     ],
 )
 def test_what_the_toy_gives(
     session: RunnerSession,
     make_case: Callable[..., Case],
     code: int,
-    constraint: str,
+    constraint: Constraint,
     expect: Stage,
     verdict: Verdict,
 ) -> None:
@@ -55,7 +55,7 @@ def test_what_the_toy_gives(
     record = judged(case, result, Broken(constraint))
     assert record.verdict is verdict, record.message
     if verdict is Verdict.WRONG_CODE:
-        rule = next(rule for rule in RULES if rule.broken == constraint.partition(".")[0])
+        rule = next(rule for rule in RULES if rule.broken == constraint.rule)
         assert rule.sentence in record.message
         assert record.evidence.oracle == "expected-refusal"
     if code == NO_ROOM:
@@ -81,7 +81,7 @@ def test_what_is_newer_may_be_refused_or_left_unclaimed(
 ) -> None:
     case = replace(make_case(code), sets=(), expect=Stage.COMPILATION)
     (result,) = session.run([case])
-    record = judged(case, result, Broken("level-type", newer=newer))
+    record = judged(case, result, Broken(Constraint("level-type"), newer=newer))
     assert record.verdict is verdict, record.message
 
 
@@ -91,8 +91,8 @@ def given(function: str, code: ResultCode, stage: Stage = Stage.EXECUTION) -> Re
 
 
 # Of every rule, what breaks it.
-CAUSES = {rule.broken: Broken(rule.broken) for rule in RULES} | {
-    "invalid model": Broken("rank-input.5")
+CAUSES = {rule.broken: Broken(Constraint(rule.broken)) for rule in RULES} | {
+    "invalid model": Broken(Constraint("rank-input", "5"))
 }
 
 
@@ -109,7 +109,7 @@ def test_each_function_of_each_rule(rule, make_case: Callable[..., Case]) -> Non
         newer = judged(
             replace(case, expect=Stage.EXECUTION),
             given(function, ResultCode.OP_FAILED, stage),
-            Broken(rule.broken, newer=True),
+            Broken(Constraint(rule.broken), newer=True),
         )
         assert newer.verdict is not Verdict.WRONG_CODE
 
@@ -119,12 +119,15 @@ def test_a_code_of_the_runtime_is_not_held_against_the_driver(
 ) -> None:
     case = replace(make_case(), expect=Stage.EXECUTION)
     told = given("Execution_setOutput", ResultCode.OP_FAILED)
-    record = judged(case, told, Broken("output-length.short"), between=True)
+    record = judged(case, told, Broken(Constraint("output-length", "short")), between=True)
     assert record.verdict is Verdict.PLATFORM
     assert "runtime" in record.message
     # The deadline of a loop is the driver's.
     late = given("Execution_compute", ResultCode.OP_FAILED)
-    assert judged(case, late, Broken("loop-timeout"), between=True).verdict is Verdict.WRONG_CODE
+    assert (
+        judged(case, late, Broken(Constraint("loop-timeout")), between=True).verdict
+        is Verdict.WRONG_CODE
+    )
 
 
 def test_the_outputs_tell_it_even_if_the_execution_says_otherwise(
@@ -136,7 +139,7 @@ def test_the_outputs_tell_it_even_if_the_execution_says_otherwise(
     def after(code: int) -> Verdict:
         run = SetResult(ResultCode.OP_FAILED, (OutputResult((6,), b"", dims_code=code),))
         result = replace(given("Execution_compute", ResultCode.OP_FAILED), executions=(run,))
-        return judged(case, result, Broken("output-size")).verdict
+        return judged(case, result, Broken(Constraint("output-size"))).verdict
 
     assert after(ResultCode.OUTPUT_INSUFFICIENT_SIZE) is Verdict.PASS
     assert after(ResultCode.NO_ERROR) is Verdict.WRONG_CODE

@@ -145,11 +145,11 @@ constexpr size_t kHiddenZero = 30, kHiddenScale = 31;
 /// The scale of a bias: "the product of input and weights scales".
 /// On devices that ship 0 stands for the product, and with layer normalization, where the bias is
 /// added to what has no such scale any more, its scale is not looked at.
-const char* biasRule() {
-    return followsField()
-               ? "a bias must have the scale of its input times that of its weights, or 0"
-               : "a bias must have the scale of its input times that of its weights";
-}
+constexpr const char* kBiasRule =
+    "a bias must have the scale of its input times that of its weights, or 0";
+constexpr const char* kDocumentedBiasRule =
+    "a bias must have the scale of its input times that of its weights";
+const char* biasRule() { return followsField() ? kBiasRule : kDocumentedBiasRule; }
 bool isBiasScale(float scale, double input, float weights) {
     const double expected = input * static_cast<double>(weights);
     const double difference = std::fabs(static_cast<double>(scale) - expected);

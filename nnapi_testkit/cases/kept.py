@@ -28,7 +28,7 @@ from nnapi_testkit.cases.index import case_index
 from nnapi_testkit.cases.kept_cases import FOLDER as CASES
 from nnapi_testkit.cases.kept_cases import KeptCases
 from nnapi_testkit.cases.kept_files import forget_old, read, write
-from nnapi_testkit.cases.ref import Broken, CaseRef
+from nnapi_testkit.cases.ref import Aspect, Broken, CaseRef, Constraint
 from nnapi_testkit.catalog import operation
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.model.case import Case
@@ -123,7 +123,7 @@ def _entry(name: str, refs: Sequence[CaseRef]) -> list[Any]:
     for ref in refs:
         broken = ref.broken
         contest = contests.index(id(ref.contest)) if ref.contest is not None else None
-        breaks = (broken.constraint, broken.newer, broken.open) if broken else None
+        breaks = _broken_facts(broken) if broken else None
         key = (ref.kind.value, contest, breaks, *(getattr(ref, name) for name in PLAIN))
         which.append(facts.setdefault(key, len(facts)))
     answers = [place[ref.answer_id] if ref.answer_id else -1 for ref in refs]
@@ -131,6 +131,13 @@ def _entry(name: str, refs: Sequence[CaseRef]) -> list[Any]:
         place[ref.broken.control] if ref.broken and ref.broken.control else -1 for ref in refs
     ]
     return [name, [ref.id for ref in refs], list(facts), which, answers, controls]
+
+
+def _broken_facts(broken: Broken) -> tuple[str, str, str, bool, str]:
+    """What a refusal breaks as JSON values, but for its control."""
+    constraint = broken.constraint
+    aspect = constraint.aspect.value
+    return constraint.rule, constraint.how, aspect, broken.newer, broken.open
 
 
 def _decode(
@@ -163,6 +170,9 @@ def _refs(
             contests = _contests(operation(op.name))
         common = dict(zip(PLAIN, plain, strict=True))
         common |= {"kind": Kind(kind), "contest": None if contest is None else contests[contest]}
+        if broken:
+            rule, how, aspect, *rest = broken
+            broken = (Constraint(rule, how, Aspect(aspect)), *rest)
         shared.append((common, broken))
     for case_id, fact, answer, control in zip(ids, which, answers, controls, strict=True):
         common, broken = shared[fact]

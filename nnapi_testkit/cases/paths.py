@@ -19,7 +19,7 @@ from hashlib import blake2b
 from typing import TypeVar
 
 from nnapi_testkit.cases.draw import bits, key_of
-from nnapi_testkit.cases.ref import Broken, CaseRef
+from nnapi_testkit.cases.ref import Broken, CaseRef, Constraint
 from nnapi_testkit.cases.refusals.constraints import MOST_EACH
 from nnapi_testkit.model.case import Case, Execution, ExecutionPath, MemoryKind, Stage
 from nnapi_testkit.model.kinds import Kind
@@ -203,7 +203,7 @@ def path_refs(op: Op, cell: Cell, base: CaseRef) -> Iterator[CaseRef]:
         max(base.level, PATH_LEVEL[ExecutionPath.FENCED]),
         Kind.REFUSAL,
         partial(_untold, base, case_id),
-        broken=Broken("fenced-dims", base.id),
+        broken=Broken(Constraint("fenced-dims"), base.id),
     )
 
 

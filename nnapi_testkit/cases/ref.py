@@ -1,13 +1,46 @@
-"""`CaseRef`: a case that costs nothing until it is built; `Broken`: what a refusal breaks."""
+"""`CaseRef`: a case that costs nothing until it is built; `Broken`: what a refusal breaks.
+
+`Constraint` names it: a rule, and how it is broken.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 
 from nnapi_testkit.model.case import Case
 from nnapi_testkit.model.kinds import Kind
 from nnapi_testkit.op.readings import Contest
+
+
+class Aspect(Enum):
+    """What of a model a constraint is about, in words for people."""
+
+    MISSING = "missing operands"
+    RANK = "ranks"
+    DIMENSION = "dimensions"
+    VALUE = "values of scalars"
+    QUANTIZATION = "scales and zero points"
+    RELATION = "relations of operands"
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """A rule and how it is broken; as text with a dot between, as ids have it (`rank-input.5`).
+
+    Args:
+        rule: (operation, rule) pairs are counted.
+        how: tells ways to break it apart; "" where there is one.
+        aspect: what it is about.
+    """
+
+    rule: str
+    how: str = ""
+    aspect: Aspect = Aspect.RELATION
+
+    def __str__(self) -> str:
+        return f"{self.rule}.{self.how}" if self.how else self.rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +48,7 @@ class Broken:
     """What a refusal case breaks.
 
     Args:
-        constraint: the rule, and after a dot how it is broken (`rank-input.5`).
+        constraint: which one, and how.
         control: id of the case that runs the same model unbroken; empty if there is none.
         newer: the model breaks no rule, but needs the feature level of its reference: a device
             of a lower level has to refuse it, or not to claim it, and only such a device is asked.
@@ -23,15 +56,15 @@ class Broken:
             meaning of the operation, and no sentence demands it. `strict` blames all the same.
     """
 
-    constraint: str
+    constraint: Constraint
     control: str = ""
     newer: bool = False
     open: str = ""
 
     @property
     def rule(self) -> str:
-        """The rule alone; (operation, rule) pairs are counted."""
-        return self.constraint.partition(".")[0]
+        """The rule alone."""
+        return self.constraint.rule
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def index_facts(ref: CaseRef) -> Facts:
     }  # fmt: skip
     if ref.broken is not None:
         facts["rule"] = ref.broken.rule
-        facts["broken"] = ref.broken.constraint
+        facts["broken"] = str(ref.broken.constraint)
     return facts
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnapi_testkit.cases.index import case_index
-from nnapi_testkit.cases.ref import Broken, CaseRef
+from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.judge.platform import before_the_driver
 from nnapi_testkit.judge.verdict import Evidence, Record, Verdict
@@ -25,14 +25,6 @@ from nnapi_testkit.session.platforms import Platform, explain
 __all__ = ["CHARGED", "Row", "add", "classify", "main", "read_rows"]
 
 CHARGED = "charged to the driver"
-_KINDS = {
-    "missing": "missing operands",
-    "rank": "ranks",
-    "dimension": "dimensions",
-    "value": "values of scalars",
-    "scale": "scales and zero points",
-    "zero": "scales and zero points",
-}
 _ENDINGS = {
     Verdict.CRASH_RUNNER: Ending.CRASHED,
     Verdict.CRASH_SERVICE: Ending.CRASHED,
@@ -119,13 +111,9 @@ def classify(row: Row, ref: CaseRef | None, platform: Platform) -> str:
         if ref.broken.open:
             return "open: no sentence forbids it"
         if case.expect is Stage.EXECUTION:
-            return f"due at the execution, which the file does not tell: {_broken(ref.broken)}"
+            about = ref.broken.constraint.aspect.value
+            return f"due at the execution, which the file does not tell: {about}"
     return CHARGED
-
-
-def _broken(broken: Broken) -> str:
-    """What is wrong with a model, in the words of the table of when things are refused."""
-    return _KINDS.get(broken.constraint.partition("-")[0], "relations of operands")
 
 
 def main(options: argparse.Namespace) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nnapi_testkit.cases.index import case_index
-from nnapi_testkit.cases.ref import Broken, CaseRef
+from nnapi_testkit.cases.ref import Broken, CaseRef, Constraint
 from nnapi_testkit.catalog import catalog
 from nnapi_testkit.commands.parser import add_shared
 from nnapi_testkit.errors import KitError
@@ -112,7 +112,7 @@ def _kind(saved: Mapping[str, object]) -> Kind:
 def _broken(saved: Mapping[str, object]) -> Broken:
     """What the saved refusal breaks."""
     return Broken(
-        str(saved.get("rule", "")),
+        Constraint(str(saved.get("rule", ""))),
         control=str(saved.get("neighbour", "")),
         newer=saved.get("newer") is True,
     )

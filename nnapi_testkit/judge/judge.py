@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from nnapi_testkit.cases.ref import Broken, CaseRef
+from nnapi_testkit.cases.ref import Broken, CaseRef, Constraint
 from nnapi_testkit.judge.bits import bits_of
 from nnapi_testkit.judge.edges import edge, refused
 from nnapi_testkit.judge.leaks import leak
@@ -154,7 +154,7 @@ def _by_ending(case: Case, result: Result, newer: bool) -> Found | None:
 
 def _refusal(ref: CaseRef, case: Case, result: Result, between: bool, *, strict: bool) -> Found:
     """A model that breaks a documented rule: refused in time, or wrongly accepted."""
-    broken = ref.broken or Broken("")
+    broken = ref.broken or Broken(Constraint(""))
     verdict, text, evidence = refusal(case, broken, ref.level, result, between=between)
     if broken.open and verdict is Verdict.ACCEPTED_INVALID and not strict:
         verdict, text = Verdict.OBSERVED, f"{text}; {broken.open}"

@@ -100,7 +100,9 @@ class Entry:
             return False
         if self.biased and record.mismatched:
             return False
-        if self.constraint and (ref.broken is None or ref.broken.constraint != self.constraint):
+        if self.constraint and (
+            ref.broken is None or str(ref.broken.constraint) != self.constraint
+        ):
             return False
         return self._of_model(ref, case)
 

@@ -104,7 +104,7 @@ def test_every_fence_is_told_the_dimensions_or_refused() -> None:
             open_ = any(0 in main.operands[i].dims for i in main.outputs)
             assert not open_ or all(s.set_output_dims for s in case.sets), ref.id
             fenced += 1
-        if ref.broken is not None and ref.broken.constraint == "fenced-dims":
+        if ref.broken is not None and ref.broken.rule == "fenced-dims":
             case = ref.make()
             main = case.model.main
             assert any(0 in main.operands[i].dims for i in main.outputs), ref.id

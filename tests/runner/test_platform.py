@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from nnapi_testkit.cases.ref import Broken, CaseRef
+from nnapi_testkit.cases.ref import Broken, CaseRef, Constraint
 from nnapi_testkit.judge.judge import judge
 from nnapi_testkit.judge.platform import before_the_driver
 from nnapi_testkit.judge.verdict import Verdict
@@ -83,7 +83,13 @@ def test_a_target_of_another_package_is_taken_for_one_with_a_runtime(
 def test_the_message_says_how_far_an_invalid_model_came(make_case: Callable[..., Case]) -> None:
     case = make_case()
     ref = CaseRef(
-        case.id, "ADD", "float32", 3, Kind.REFUSAL, lambda: case, broken=Broken("rank-a.5")
+        case.id,
+        "ADD",
+        "float32",
+        3,
+        Kind.REFUSAL,
+        lambda: case,
+        broken=Broken(Constraint("rank-a", "5")),
     )
     late = replace(case, expect=Stage.EXECUTION)
     ran = Result(

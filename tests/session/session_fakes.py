@@ -18,7 +18,7 @@ from functools import partial
 
 import numpy as np
 
-from nnapi_testkit.cases.ref import Broken, CaseRef
+from nnapi_testkit.cases.ref import Broken, CaseRef, Constraint
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.judge.verdict import Difference, Evidence, Record, Verdict
 from nnapi_testkit.model.case import (
@@ -79,7 +79,7 @@ def refs(special: Sequence[str] | None = None, count: int | None = None) -> list
                 1 + at % 3,
                 Kind.POSITIVE,
                 partial(make, case_id),
-                broken=Broken("rank", near) if "beside" in word else None,
+                broken=Broken(Constraint("rank"), near) if "beside" in word else None,
                 answer_id="ADD[base]" if "path" in word else "",
             )
         )

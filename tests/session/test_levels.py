@@ -8,7 +8,7 @@ from typing import NoReturn
 import pytest
 
 from nnapi_testkit.cases.index import case_index
-from nnapi_testkit.cases.ref import Broken, CaseRef
+from nnapi_testkit.cases.ref import Broken, CaseRef, Constraint
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.judge.verdict import Verdict
 from nnapi_testkit.model.case import Ending
@@ -27,7 +27,7 @@ def ref(level: int) -> CaseRef:
 
 def newer(level: int) -> CaseRef:
     """A model of this level, for devices below it to refuse."""
-    broken = Broken("level-type", newer=True)
+    broken = Broken(Constraint("level-type"), newer=True)
     return replace(ref(level), id=f"ADD[newer{level}]", kind=Kind.REFUSAL, broken=broken)
 
 

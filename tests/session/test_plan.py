@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnapi_testkit.cases.ref import Broken, CaseRef
+from nnapi_testkit.cases.ref import Broken, CaseRef, Constraint
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.model.kinds import Kind
 from nnapi_testkit.session.plan import Selection, block_sizes, expression, glob, select
@@ -144,7 +144,10 @@ def test_an_unknown_profile_is_an_error() -> None:
 
 
 def test_a_refusal_brings_its_neighbour() -> None:
-    refs = [*REFS[:-1], replace(REFS[-1], broken=Broken("rank-input.5", "ADD[quant8-same]"))]
+    refs = [
+        *REFS[:-1],
+        replace(REFS[-1], broken=Broken(Constraint("rank-input", "5"), "ADD[quant8-same]")),
+    ]
     alone = Selection(names=("RELU[float32-same]",))
     assert [ref.id for ref in select(refs, alone)] == ["RELU[float32-same]"]
     both = ["ADD[quant8-same]", "RELU[float32-same]"]

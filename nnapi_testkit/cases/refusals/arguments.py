@@ -14,7 +14,7 @@ from functools import partial
 from nnapi_testkit.cases.build import choose_signature, level_of
 from nnapi_testkit.cases.covering import covering
 from nnapi_testkit.cases.edits import Base, base_id, base_of, base_variant, with_operand
-from nnapi_testkit.cases.ref import Broken, CaseRef
+from nnapi_testkit.cases.ref import Broken, CaseRef, Constraint
 from nnapi_testkit.model.case import Case, Stage
 from nnapi_testkit.model.kinds import Kind
 from nnapi_testkit.op.declare import Cell, Op, Sample
@@ -29,9 +29,9 @@ UNKNOWN_LEVEL = 3  # outputs may leave their dimensions unknown
 
 @dataclass(frozen=True, slots=True)
 class _Fault:
-    """A wrong argument: its name, since when it is one, in how many cells, and how it is made."""
+    """A wrong argument: what is broken, since when, in how many cells, how it is made."""
 
-    name: str
+    constraint: Constraint
     level: int
     cells: int
     make: Callable[[Base], Case]
@@ -50,7 +50,7 @@ def argument_refs(op: Op) -> Iterator[CaseRef]:
         chosen = {(number + i * step) % len(usable) for i in range(fault.cells)}
         for position in sorted(chosen):
             cell, sample = usable[position]
-            case_id = f"{op.name}[{cell.name}-refused-{fault.name}]"
+            case_id = f"{op.name}[{cell.name}-refused-{fault.constraint}]"
             level = level_of(op, cell, sample, choose_signature(op, sample))
             yield CaseRef(
                 case_id,
@@ -59,7 +59,7 @@ def argument_refs(op: Op) -> Iterator[CaseRef]:
                 max(level, base_variant(op).level, fault.level),
                 Kind.REFUSAL,
                 partial(_make, op.name, cell.name, sample.name, fault, case_id),
-                broken=Broken(fault.name, base_id(op, cell.name, sample.name)),
+                broken=Broken(fault.constraint, base_id(op, cell.name, sample.name)),
             )
 
 
@@ -107,9 +107,9 @@ def _open(base: Base) -> Case:
 
 
 FAULTS = (
-    _Fault("input-length.short", 1, 1, partial(_input, -1)),
-    _Fault("input-length.long", PADDING_LEVEL, 1, partial(_input, 1)),
-    _Fault("output-length.short", 1, 1, partial(_output, -1)),
-    _Fault("output-length.long", PADDING_LEVEL, 1, partial(_output, 1)),
-    _Fault("output-size", UNKNOWN_LEVEL, 2, _open),
+    _Fault(Constraint("input-length", "short"), 1, 1, partial(_input, -1)),
+    _Fault(Constraint("input-length", "long"), PADDING_LEVEL, 1, partial(_input, 1)),
+    _Fault(Constraint("output-length", "short"), 1, 1, partial(_output, -1)),
+    _Fault(Constraint("output-length", "long"), PADDING_LEVEL, 1, partial(_output, 1)),
+    _Fault(Constraint("output-size"), UNKNOWN_LEVEL, 2, _open),
 )

@@ -30,7 +30,7 @@ from nnapi_testkit.cases.build import (
 from nnapi_testkit.cases.draw import key_of
 from nnapi_testkit.cases.edits import base_id, base_variant, find
 from nnapi_testkit.cases.given import given_rules
-from nnapi_testkit.cases.ref import Broken, CaseRef
+from nnapi_testkit.cases.ref import Broken, CaseRef, Constraint
 from nnapi_testkit.cases.slots import Regime
 from nnapi_testkit.model.builder import Builder
 from nnapi_testkit.model.case import Case, Execution, Stage
@@ -57,9 +57,9 @@ class Breach:
     sample: Sample
 
     @property
-    def name(self) -> str:
+    def constraint(self) -> Constraint:
         """`splits-divide-axis.one-more-fed`."""
-        return f"{self.rule.name}.{self.how}{self.form}"
+        return Constraint(self.rule.name, f"{self.how}{self.form}")
 
 
 def broken_refs(op: Op) -> Iterator[CaseRef]:
@@ -82,7 +82,7 @@ def broken_refs(op: Op) -> Iterator[CaseRef]:
 
 
 def _ref(op: Op, cell: Cell, breach: Breach) -> CaseRef:
-    case_id = f"{op.name}[{cell.name}-refused-{breach.name}]"
+    case_id = f"{op.name}[{cell.name}-refused-{breach.constraint}]"
     sample = breach.sample
     level = max(
         level_of(op, cell, sample, choose_signature(op, sample)),
@@ -91,6 +91,7 @@ def _ref(op: Op, cell: Cell, breach: Breach) -> CaseRef:
         UNKNOWN_LEVEL if breach.form else 1,
     )
     names = op.name, cell.name, sample.name
+    control = base_id(op, cell.name, sample.name)
     return CaseRef(
         case_id,
         op.name,
@@ -98,7 +99,7 @@ def _ref(op: Op, cell: Cell, breach: Breach) -> CaseRef:
         level,
         Kind.REFUSAL,
         partial(_make, *names, breach.rule, breach.how, breach.form, case_id),
-        broken=Broken(breach.name, base_id(op, cell.name, sample.name), open=breach.rule.open),
+        broken=Broken(breach.constraint, control, open=breach.rule.open),
     )
 
 

@@ -29,7 +29,7 @@ from nnapi_testkit.cases.edits import (
     with_operand,
     without_output_shapes,
 )
-from nnapi_testkit.cases.ref import Broken, CaseRef
+from nnapi_testkit.cases.ref import Aspect, Broken, CaseRef, Constraint
 from nnapi_testkit.cases.refusals.fed import fed
 from nnapi_testkit.cases.refusals.legal import documented, reads_as_another
 from nnapi_testkit.cases.refusals.mutations import MUTATIONS, due_of, open_reason
@@ -84,7 +84,7 @@ class Refusal:
     """One way to break a model.
 
     Args:
-        name: `constraint` or `constraint.how`.
+        constraint: what is broken, and how.
         sample: the sample whose case is broken.
         edit: makes the broken model.
         expect: when the refusal is due: counts, types, scalars, lifetimes and cycles by the
@@ -92,16 +92,11 @@ class Refusal:
         open: why a device that accepts it is not to blame (`Broken.open`).
     """
 
-    name: str
+    constraint: Constraint
     sample: Sample
     edit: Edit
     expect: Stage = Stage.COMPILATION
     open: str = ""
-
-    @property
-    def constraint(self) -> str:
-        """The rule that is broken."""
-        return self.name.partition(".")[0]
 
 
 def refusal_refs(op: Op) -> Iterator[CaseRef]:
@@ -111,22 +106,23 @@ def refusal_refs(op: Op) -> Iterator[CaseRef]:
 
 def refs_of(op: Op, found_in: Callable[[Op, Cell], Iterable[Refusal]]) -> Iterator[CaseRef]:
     """Each constraint in a few cells, of those that `found_in` finds in the cells."""
-    by_name: dict[str, list[tuple[Cell, Refusal]]] = {}
+    by_constraint: dict[Constraint, list[tuple[Cell, Refusal]]] = {}
     for cell in op.cells:
         for refusal in found_in(op, cell):
-            by_name.setdefault(refusal.name, []).append((cell, refusal))
-    hows = Counter(name.partition(".")[0] for name in by_name)
-    for number, (name, found) in enumerate(by_name.items()):
-        each = min(CELLS_EACH, len(found), max(1, MOST_EACH // hows[name.partition(".")[0]]))
+            by_constraint.setdefault(refusal.constraint, []).append((cell, refusal))
+    hows = Counter(constraint.rule for constraint in by_constraint)
+    for number, (constraint, found) in enumerate(by_constraint.items()):
+        each = min(CELLS_EACH, len(found), max(1, MOST_EACH // hows[constraint.rule]))
         step = max(1, len(found) // each)
         # Each constraint begins at another cell, so that all cells have their share.
         chosen = {(number + i * step) % len(found) for i in range(each)}
         for position in sorted(chosen):
             cell, refusal = found[position]
-            case_id = f"{op.name}[{cell.name}-refused-{name}]"
+            case_id = f"{op.name}[{cell.name}-refused-{constraint}]"
             sample = refusal.sample
             level = level_of(op, cell, sample, choose_signature(op, sample))
-            broken = Broken(name, base_id(op, cell.name, sample.name), open=refusal.open)
+            control = base_id(op, cell.name, sample.name)
+            broken = Broken(constraint, control, open=refusal.open)
             make = partial(
                 _make,
                 op.name,
@@ -169,8 +165,8 @@ def refusals(op: Op, cell: Cell) -> list[Refusal]:
         found.extend(_of_output(op, cell, whole, position, output))
     found.extend(_of_counts(op, first))
     found.extend(
-        Refusal(name, first, edit, due_of(name), open_reason(name))
-        for name, edit in MUTATIONS.items()
+        Refusal(constraint, first, edit, due_of(constraint), open_reason(constraint))
+        for constraint, edit in MUTATIONS.items()
     )
     return [refusal for refusal in found if _applies(op, cell, refusal)]
 
@@ -197,7 +193,12 @@ def _of_input(
 ) -> Iterator[Refusal]:
     name = spec.name
     if not spec.optional:
-        yield Refusal(f"missing-{name}", sample, partial(omit, name), Stage.EXECUTION)
+        yield Refusal(
+            Constraint(f"missing-{name}", aspect=Aspect.MISSING),
+            sample,
+            partial(omit, name),
+            Stage.EXECUTION,
+        )
     yield from _of_type(op, cell, sample, signature, spec)
     if isinstance(spec, Scalar):
         yield from _of_scalar(cell, sample, spec)
@@ -217,44 +218,64 @@ def _of_type(
         illegal = [other for other in illegal if other not in REALS]
     open_ = isinstance(spec, Tensor) and spec.any_type
     for other in [] if open_ else illegal[:TYPES_EACH]:
-        word = f"type-{name}.{other.name.removeprefix('TENSOR_').lower()}"
-        yield Refusal(word, sample, partial(retype, name, other), Stage.COMPILATION)
+        constraint = Constraint(f"type-{name}", type_word(other))
+        yield Refusal(constraint, sample, partial(retype, name, other), Stage.COMPILATION)
     if isinstance(spec, Tensor) and spec.many and len(sample.operands[name]) > 1:
         last = f"{name}[{len(sample.operands[name]) - 1}]"
         for other in illegal[:1]:
-            word = f"type-{name}.last-{other.name.removeprefix('TENSOR_').lower()}"
-            yield Refusal(word, sample, partial(retype, last, other), Stage.COMPILATION)
+            constraint = Constraint(f"type-{name}", f"last-{type_word(other)}")
+            yield Refusal(constraint, sample, partial(retype, last, other), Stage.COMPILATION)
 
 
 def _of_scalar(cell: Cell, sample: Sample, spec: Scalar) -> Iterator[Refusal]:
     name, code = spec.name, cell.type_of(spec.name, spec.type)
-    yield Refusal(f"tensor-{name}", sample, partial(as_tensor, name), Stage.COMPILATION)
+    yield Refusal(Constraint(f"tensor-{name}"), sample, partial(as_tensor, name), Stage.COMPILATION)
     values = list(_illegal_values(spec, code))
     if name == "activation" and cell.main == OperandCode.TENSOR_INT32:
         # "For a TENSOR_INT32 tensor, the FuseCode must be NONE."
         values.insert(0, ("fused", 1))
     for how, value in values:
         edit = partial(set_scalar, name, code, value)
-        yield Refusal(f"value-{name}.{how}", sample, edit, Stage.EXECUTION)
+        yield Refusal(Constraint(f"value-{name}", how, Aspect.VALUE), sample, edit, Stage.EXECUTION)
 
 
 def _of_tensor(cell: Cell, sample: Sample, spec: Tensor) -> Iterator[Refusal]:
     """A tensor that is a scalar, of a rank beyond its own, or quantized otherwise."""
     name, code = spec.name, cell.type_of(spec.name, spec.type)
     late = Stage.EXECUTION
-    yield Refusal(f"scalar-{name}", sample, partial(as_scalar, name), Stage.COMPILATION)
+    yield Refusal(Constraint(f"scalar-{name}"), sample, partial(as_scalar, name), Stage.COMPILATION)
     low, high = spec.rank
     if high <= HIGHEST_LIMIT:
-        yield Refusal(f"rank-{name}.{high + 1}", sample, partial(rerank, name, high + 1), late)
+        yield Refusal(
+            Constraint(f"rank-{name}", f"{high + 1}", Aspect.RANK),
+            sample,
+            partial(rerank, name, high + 1),
+            late,
+        )
     if low > 1:
-        yield Refusal(f"rank-{name}.{low - 1}", sample, partial(rerank, name, low - 1), late)
+        yield Refusal(
+            Constraint(f"rank-{name}", f"{low - 1}", Aspect.RANK),
+            sample,
+            partial(rerank, name, low - 1),
+            late,
+        )
     fixed = bool(spec.like) or isinstance(spec.quant, tuple)
     own = is_quantized(code) and code != PER_CHANNEL and fixed
     bias = bool(spec.bias_of) and code == OperandCode.TENSOR_INT32
     if own or bias:
-        yield Refusal(f"scale-{name}", sample, partial(rescale, name), late)
+        yield Refusal(
+            Constraint(f"scale-{name}", aspect=Aspect.QUANTIZATION),
+            sample,
+            partial(rescale, name),
+            late,
+        )
     if bias or (own and code not in SYMMETRIC):
-        yield Refusal(f"zero-point-{name}", sample, partial(rezero, name), late)
+        yield Refusal(
+            Constraint(f"zero-point-{name}", aspect=Aspect.QUANTIZATION),
+            sample,
+            partial(rezero, name),
+            late,
+        )
 
 
 def _of_main_type(op: Op, cell: Cell, sample: Sample) -> Iterator[Refusal]:
@@ -272,8 +293,8 @@ def _of_main_type(op: Op, cell: Cell, sample: Sample) -> Iterator[Refusal]:
         and is_quantized(other) == is_quantized(cell.main)
     ]
     for other in wrong[:TYPES_EACH]:
-        word = f"type-all.{other.name.removeprefix('TENSOR_').lower()}"
-        yield Refusal(word, sample, partial(retype_all, int(cell.main), other))
+        constraint = Constraint("type-all", type_word(other))
+        yield Refusal(constraint, sample, partial(retype_all, int(cell.main), other))
 
 
 def _of_axis(op: Op, sample: Sample, spec: Input) -> Iterator[Refusal]:
@@ -283,7 +304,14 @@ def _of_axis(op: Op, sample: Sample, spec: Input) -> Iterator[Refusal]:
     counted_from_zero = isinstance(spec, Scalar) and spec.minimum is not None
     for word, above in (("above", True), ("below", False))[: 1 if counted_from_zero else 2]:
         edit = partial(beyond_rank, spec.name, tensor, more, above)
-        yield Refusal(f"value-{spec.name}.{word}", sample, edit, Stage.EXECUTION)
+        yield Refusal(
+            Constraint(f"value-{spec.name}", word, Aspect.VALUE), sample, edit, Stage.EXECUTION
+        )
+
+
+def type_word(code: OperandCode) -> str:
+    """A type as ids of refusals have it: `quant8_asymm`."""
+    return code.name.removeprefix("TENSOR_").lower()
 
 
 def types_of(
@@ -335,7 +363,12 @@ def _of_ties(op: Op, samples: list[Sample]) -> Iterator[Refusal]:
         for sample in samples:
             if all(sample.operands.get(other) is not None for other in (name, *others)):
                 edit = partial(_lengthen, name, axis)
-                yield Refusal(f"dimension-{name}.{axis}", sample, edit, Stage.EXECUTION)
+                yield Refusal(
+                    Constraint(f"dimension-{name}", str(axis), Aspect.DIMENSION),
+                    sample,
+                    edit,
+                    Stage.EXECUTION,
+                )
                 break
 
 
@@ -362,24 +395,38 @@ def _of_output(
     declared = types_of(op, cell, sample, signature)
     illegal = [other for other in WRONG_TENSORS if _illegal(op, signature, declared, name, other)]
     for other in illegal[:TYPES_EACH]:
-        word = f"type-{name}.{other.name.removeprefix('TENSOR_').lower()}"
-        yield Refusal(word, sample, partial(_retype_output, position, other))
+        constraint = Constraint(f"type-{name}", type_word(other))
+        yield Refusal(constraint, sample, partial(_retype_output, position, other))
     if not is_tensor(code):
         return
-    yield Refusal(f"scalar-{name}", sample, partial(_scalar_output, position))
+    yield Refusal(Constraint(f"scalar-{name}"), sample, partial(_scalar_output, position))
     # A function chooses; only a table or another operand is a rule.
     ruled = bool(output.like or output.quant) and not callable(output.quant)
     if is_quantized(code) and code != PER_CHANNEL and ruled:
         edit = partial(_rescale_output, position)
-        yield Refusal(f"scale-{name}", sample, edit, Stage.EXECUTION)
+        yield Refusal(
+            Constraint(f"scale-{name}", aspect=Aspect.QUANTIZATION), sample, edit, Stage.EXECUTION
+        )
         if code not in SYMMETRIC:
             edit = partial(_rezero_output, position)
-            yield Refusal(f"zero-point-{name}", sample, edit, Stage.EXECUTION)
+            yield Refusal(
+                Constraint(f"zero-point-{name}", aspect=Aspect.QUANTIZATION),
+                sample,
+                edit,
+                Stage.EXECUTION,
+            )
     # A dimension that follows from the data is not declared, and cannot be declared wrongly.
     for how, axis in (("first", 0), ("last", -1))[output.counted :]:
         edit = partial(longer_output, position, axis)
-        yield Refusal(f"dimension-{name}.{how}", sample, edit, Stage.EXECUTION)
-    yield Refusal(f"rank-{name}", sample, partial(_deeper_output, position), Stage.EXECUTION)
+        yield Refusal(
+            Constraint(f"dimension-{name}", how, Aspect.DIMENSION), sample, edit, Stage.EXECUTION
+        )
+    yield Refusal(
+        Constraint(f"rank-{name}", aspect=Aspect.RANK),
+        sample,
+        partial(_deeper_output, position),
+        Stage.EXECUTION,
+    )
 
 
 def _retype_output(position: int, other: OperandCode, base: Base) -> Model:
@@ -428,16 +475,20 @@ def _of_counts(op: Op, sample: Sample) -> Iterator[Refusal]:
     for signature in op.signatures:
         last = max((i for i, spec in enumerate(signature) if not spec.optional), default=-1)
         legal.update(range(last + 1, len(signature) + 1))
-    yield Refusal("inputs.none", sample, partial(input_count, 0))
+    yield Refusal(Constraint("inputs", "none"), sample, partial(input_count, 0))
     fewest = 1 if listed else min(legal) - 1
     if fewest > 0:
-        yield Refusal("inputs.too-few", sample, partial(input_count, fewest))
+        yield Refusal(Constraint("inputs", "too-few"), sample, partial(input_count, fewest))
     if not listed:
-        yield Refusal("inputs.too-many", sample, partial(input_count, max(legal) + 1))
+        yield Refusal(
+            Constraint("inputs", "too-many"), sample, partial(input_count, max(legal) + 1)
+        )
         gap = sorted(set(range(min(legal), max(legal))) - legal)
         if gap:
-            yield Refusal("inputs.between", sample, partial(input_count, gap[0]))
-    yield Refusal("outputs.none", sample, partial(output_count, 0))
+            yield Refusal(Constraint("inputs", "between"), sample, partial(input_count, gap[0]))
+    yield Refusal(Constraint("outputs", "none"), sample, partial(output_count, 0))
     # How many a SPLIT has is a value.
     due = Stage.EXECUTION if any(output.many for output in op.outputs) else Stage.COMPILATION
-    yield Refusal("outputs.too-many", sample, partial(output_count, len(op.outputs) + 1), due)
+    yield Refusal(
+        Constraint("outputs", "too-many"), sample, partial(output_count, len(op.outputs) + 1), due
+    )

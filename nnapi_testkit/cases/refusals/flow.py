@@ -21,7 +21,7 @@ from nnapi_testkit.cases.edits import (
     without_output_shapes,
 )
 from nnapi_testkit.cases.graphs import build_graph
-from nnapi_testkit.cases.ref import Broken, CaseRef
+from nnapi_testkit.cases.ref import Broken, CaseRef, Constraint
 from nnapi_testkit.cases.refusals.fed import fed
 from nnapi_testkit.cases.refusals.mutations import MUTATIONS, due_of
 from nnapi_testkit.catalog import operation
@@ -48,16 +48,18 @@ FLOAT32, INT32, BOOL8 = (
 def flow_refusal_refs(op: Op) -> Iterator[CaseRef]:
     """The refusals of a control flow operation."""
     cells = [cell for cell in op.cells if cell.main != BOOL8]
-    mutations = ((n, e) for n, e in MUTATIONS.items() if not hasattr(e, "needs"))
+    mutations = ((c, e) for c, e in MUTATIONS.items() if not hasattr(e, "needs"))
     edits = [*_edits(op), *mutations, *_fed_models(op)]
-    for number, (name, edit) in enumerate(edits):
+    for number, (constraint, edit) in enumerate(edits):
         for step in range(CELLS_EACH):
             cell = cells[(number + step * (len(cells) // CELLS_EACH)) % len(cells)]
-            yield _refusal(op, cell, name, partial(_make, op.name, cell.name, edit, _due(name)))
+            make = partial(_make, op.name, cell.name, edit, _due(constraint))
+            yield _refusal(op, cell, constraint, make)
     quantized = [cell for cell in cells if is_quantized(cell.main)]
-    for name, edit in DISAGREEMENTS.items():
-        for cell in (cells if name in _LATE else quantized)[:CELLS_EACH]:
-            yield _refusal(op, cell, name, partial(_make, op.name, cell.name, edit, _due(name)))
+    for constraint, edit in DISAGREEMENTS.items():
+        for cell in (cells if constraint in _LATE else quantized)[:CELLS_EACH]:
+            make = partial(_make, op.name, cell.name, edit, _due(constraint))
+            yield _refusal(op, cell, constraint, make)
     if op.name == "WHILE":
         yield from _endless(op, next(cell for cell in cells if cell.main == FLOAT32))
 
@@ -65,26 +67,26 @@ def flow_refusal_refs(op: Op) -> Iterator[CaseRef]:
 # Values and shapes, for which the header names no time.
 _LATE = frozenset(
     {
-        "argument-dimension",
-        "argument-shape",
-        "condition-missing",
-        "condition-shape.rank",
-        "condition-shape.two",
-        "result-dimension",
-        "result-shape",
+        Constraint("argument-dimension"),
+        Constraint("argument-shape"),
+        Constraint("condition-missing"),
+        Constraint("condition-shape", "rank"),
+        Constraint("condition-shape", "two"),
+        Constraint("result-dimension"),
+        Constraint("result-shape"),
     }
 )
 
 
-def _due(name: str) -> Stage:
-    return Stage.EXECUTION if name in _LATE else due_of(name)
+def _due(constraint: Constraint) -> Stage:
+    return Stage.EXECUTION if constraint in _LATE else due_of(constraint)
 
 
-def _refusal(op: Op, cell: Cell, name: str, make: Callable[[str], Case]) -> CaseRef:
+def _refusal(op: Op, cell: Cell, constraint: Constraint, make: Callable[[str], Case]) -> CaseRef:
     """The reference of a refusal; `make` is handed its id."""
-    case_id = f"{op.name}[{cell.name}-refused-{name}]"
+    case_id = f"{op.name}[{cell.name}-refused-{constraint}]"
     level = max(op.since, cell.since)
-    broken = Broken(name, graph_id(op, cell))
+    broken = Broken(constraint, graph_id(op, cell))
     kind, build = Kind.REFUSAL, partial(make, case_id)
     return CaseRef(case_id, op.name, cell.name, level, kind, build, broken=broken)
 
@@ -126,8 +128,8 @@ def _endless(op: Op, cell: Cell) -> Iterator[CaseRef]:
         ExecutionPath.BURST,
         ExecutionPath.FENCED,
     ):
-        name = f"loop-timeout.{path.name.lower().replace('_', '-')}"
-        yield _refusal(op, cell, name, partial(_loop, path))
+        constraint = Constraint("loop-timeout", path.name.lower().replace("_", "-"))
+        yield _refusal(op, cell, constraint, partial(_loop, path))
 
 
 def _loop(path: ExecutionPath, case_id: str) -> Case:
@@ -150,36 +152,36 @@ def _loop(path: ExecutionPath, case_id: str) -> Case:
     )
 
 
-def _edits(op: Op) -> Iterator[tuple[str, Edit]]:
+def _edits(op: Op) -> Iterator[tuple[Constraint, Edit]]:
     for position in MODELS[op.name]:
-        yield f"model-{position}.tensor", partial(_as_tensor, position)
-        yield f"model-{position}.scalar", partial(_as_scalar, position)
-        yield f"model-{position}.missing", partial(_omit, position)
+        yield Constraint(f"model-{position}", "tensor"), partial(_as_tensor, position)
+        yield Constraint(f"model-{position}", "scalar"), partial(_as_scalar, position)
+        yield Constraint(f"model-{position}", "missing"), partial(_omit, position)
     first, second = MODELS[op.name]
     if op.name == "IF":
-        yield "condition-type.int32", partial(_retype, 0, INT32)
-        yield "condition-type.float32", partial(_retype, 0, FLOAT32)
-        yield "condition-shape.two", partial(_redim, 0, (2,))
-        yield "condition-shape.rank", partial(_redim, 0, (1, 1))
-        yield "condition-scalar", partial(_as_scalar, 0)
-        yield "condition-missing", partial(_omit, 0)
+        yield Constraint("condition-type", "int32"), partial(_retype, 0, INT32)
+        yield Constraint("condition-type", "float32"), partial(_retype, 0, FLOAT32)
+        yield Constraint("condition-shape", "two"), partial(_redim, 0, (2,))
+        yield Constraint("condition-shape", "rank"), partial(_redim, 0, (1, 1))
+        yield Constraint("condition-scalar"), partial(_as_scalar, 0)
+        yield Constraint("condition-missing"), partial(_omit, 0)
     else:
-        yield "models-swapped", partial(_swap, first, second)
-    yield "inputs.too-few", partial(_inputs, -1)
-    yield "inputs.too-many", partial(_inputs, 1)
-    yield "inputs.none", partial(_inputs, -100)
-    yield "outputs.too-many", _more_outputs
+        yield Constraint("models-swapped"), partial(_swap, first, second)
+    yield Constraint("inputs", "too-few"), partial(_inputs, -1)
+    yield Constraint("inputs", "too-many"), partial(_inputs, 1)
+    yield Constraint("inputs", "none"), partial(_inputs, -100)
+    yield Constraint("outputs", "too-many"), _more_outputs
     # What is handed to a model has to be what the model takes.
-    yield "argument-type", partial(_retype, -1, BOOL8)
-    yield "argument-shape", partial(_redim, -1, (7, 7, 7))
-    yield "result-type", _retype_output
-    yield "result-shape", _reshape_output
+    yield Constraint("argument-type"), partial(_retype, -1, BOOL8)
+    yield Constraint("argument-shape"), partial(_redim, -1, (7, 7, 7))
+    yield Constraint("result-type"), _retype_output
+    yield Constraint("result-shape"), _reshape_output
 
 
-def _fed_models(op: Op) -> Iterator[tuple[str, Edit]]:
+def _fed_models(op: Op) -> Iterator[tuple[Constraint, Edit]]:
     """A model is a constant: there is none to be given to an execution."""
     for position in MODELS[op.name]:
-        yield f"model-{position}.input", partial(_as_input, position)
+        yield Constraint(f"model-{position}", "input"), partial(_as_input, position)
 
 
 def _index(base: Base, position: int) -> int:
@@ -278,11 +280,11 @@ def _requantized(result: bool, scale: float, zero_point: int, base: Base) -> Mod
 
 
 # The referenced models agree with the operation in dimensions and quantization, too.
-DISAGREEMENTS: dict[str, Edit] = {
-    "argument-dimension": _longer_argument,
-    "result-dimension": _longer_output,
-    "argument-scale": partial(_requantized, False, 2.0, 0),
-    "argument-zero-point": partial(_requantized, False, 1.0, 1),
-    "result-scale": partial(_requantized, True, 2.0, 0),
-    "result-zero-point": partial(_requantized, True, 1.0, 1),
+DISAGREEMENTS: dict[Constraint, Edit] = {
+    Constraint("argument-dimension"): _longer_argument,
+    Constraint("result-dimension"): _longer_output,
+    Constraint("argument-scale"): partial(_requantized, False, 2.0, 0),
+    Constraint("argument-zero-point"): partial(_requantized, False, 1.0, 1),
+    Constraint("result-scale"): partial(_requantized, True, 2.0, 0),
+    Constraint("result-zero-point"): partial(_requantized, True, 1.0, 1),
 }

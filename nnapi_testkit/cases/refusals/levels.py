@@ -16,7 +16,7 @@ from functools import partial
 from nnapi_testkit.cases.build import ALL_OUTPUTS, Variant, build_case, choose_signature, level_of
 from nnapi_testkit.cases.covering import is_empty
 from nnapi_testkit.cases.graphs import build_graph
-from nnapi_testkit.cases.ref import Broken, CaseRef
+from nnapi_testkit.cases.ref import Broken, CaseRef, Constraint
 from nnapi_testkit.cases.refusals.constraints import CELLS_EACH, MOST_EACH
 from nnapi_testkit.cases.refusals.flow import first_graph, graph_id
 from nnapi_testkit.model.case import Case, Stage
@@ -37,28 +37,29 @@ TAKEN_BEFORE = (
     ("SPACE_TO_BATCH_ND", "", "far"),
 )
 
+_NEW_TYPE = Constraint("level-type")
 # An addition: its constraint, its level, the id of the valid case, and what builds it.
-_Addition = tuple[str, int, str, Callable[[str], Case]]
+_Addition = tuple[Constraint, int, str, Callable[[str], Case]]
 
 
 def level_refs(op: Op) -> Iterator[CaseRef]:
     """One case for each addition, each in a few of its cells."""
-    found: dict[str, list[tuple[Cell, _Addition]]] = {}
+    found: dict[Constraint, list[tuple[Cell, _Addition]]] = {}
     for cell in op.cells:
-        seen: set[str] = set()
+        seen: set[Constraint] = set()
         for addition in _graph_additions(op, cell) if op.graphs else _additions(op, cell):
-            name = addition[0]
-            if name not in seen:
-                seen.add(name)
-                found.setdefault(name, []).append((cell, addition))
-    for name, each in found.items():
+            constraint = addition[0]
+            if constraint not in seen:
+                seen.add(constraint)
+                found.setdefault(constraint, []).append((cell, addition))
+    for constraint, each in found.items():
         # Every row of types is an addition of its own; the others show in any row.
-        most = MOST_EACH if name == "level-type" else CELLS_EACH
+        most = MOST_EACH if constraint == _NEW_TYPE else CELLS_EACH
         step = max(1.0, len(each) / most)
         for position in sorted({int(i * step) for i in range(min(most, len(each)))}):
             cell, (_, level, control, build) = each[position]
-            case_id = f"{op.name}[{cell.name}-refused-{name}]"
-            broken = Broken(name, control, newer=True)
+            case_id = f"{op.name}[{cell.name}-refused-{constraint}]"
+            broken = Broken(constraint, control, newer=True)
             make = partial(_make, build, case_id)
             yield CaseRef(case_id, op.name, cell.name, level, Kind.REFUSAL, make, broken=broken)
 
@@ -76,18 +77,18 @@ def taken_before(operation: str, cell: str, sample: str) -> bool:
     )
 
 
-def _since(op: Op, cell: Cell) -> tuple[str, int]:
+def _since(op: Op, cell: Cell) -> tuple[Constraint, int]:
     """What the cell itself adds, and its level."""
     if cell.since > op.since:
-        return "level-type", cell.since
-    return "level-operation", op.since
+        return _NEW_TYPE, cell.since
+    return Constraint("level-operation"), op.since
 
 
 def _graph_additions(op: Op, cell: Cell) -> Iterator[_Addition]:
-    name, level = _since(op, cell)
+    constraint, level = _since(op, cell)
     if level > 1:
         graph = first_graph(op, cell)
-        yield name, level, graph_id(op, cell), lambda i: build_graph(graph, False, i, 0)
+        yield constraint, level, graph_id(op, cell), lambda i: build_graph(graph, False, i, 0)
 
 
 def _additions(op: Op, cell: Cell) -> Iterator[_Addition]:
@@ -118,12 +119,12 @@ def _use(op: Op, cell: Cell, sample: Sample, signature: tuple[Input, ...], level
     """A use that came later than the cell: an operand, or what the sample is named for."""
     # The last one: what comes before it may only be there to be passed over.
     used = [s.name for s in signature if s.name in sample.operands and s.level == level]
-    name = used[-1] if used else f"use.{sample.name}"
+    constraint = Constraint(f"level-{used[-1]}") if used else Constraint("level-use", sample.name)
     # An optional model input may still be omitted by each execution, a constant may not.
     fixed = any(isinstance(s, Tensor) and s.optional and not s.weight for s in signature)
     control, plain = _built(op, cell, sample, Variant())
     build = _built(op, cell, sample, Variant(("const",)))[1] if fixed else plain
-    return f"level-{name}", level, control, build
+    return constraint, level, control, build
 
 
 def _varied(
@@ -132,12 +133,12 @@ def _varied(
     """What variations of a sample add beyond it: the other layout, an optional output."""
     layout = next((spec.level for spec in signature if spec.name == "nchw"), 0)
     if layout > level and "nchw" not in sample.operands:
-        yield "level-nchw", layout, *_built(op, cell, sample, Variant(("nchw",)))
+        yield Constraint("level-nchw"), layout, *_built(op, cell, sample, Variant(("nchw",)))
     since = _since(op, cell)[1]
     more = next((o for o in op.outputs if o.optional and o.level > since), None)
     if more and more.level > level:
         variant = Variant((ALL_OUTPUTS,), level=more.level)
-        yield f"level-{more.name}", more.level, *_built(op, cell, sample, variant)
+        yield Constraint(f"level-{more.name}"), more.level, *_built(op, cell, sample, variant)
 
 
 def _built(

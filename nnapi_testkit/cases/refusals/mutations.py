@@ -22,6 +22,7 @@ from nnapi_testkit.cases.edits import (
     with_operand,
     with_operation,
 )
+from nnapi_testkit.cases.ref import Constraint
 from nnapi_testkit.model.case import Stage
 from nnapi_testkit.model.types import ChannelQuant, Lifetime, Model, Operand, Operation
 from nnapi_testkit.op.declare import Cell, Op, Sample, Scalar, Tensor
@@ -29,24 +30,25 @@ from nnapi_testkit.spec.codes import OperandCode, OperationCode
 from nnapi_testkit.spec.operands import ASYMMETRIC, CODE_RANGE, DTYPE, is_quantized, is_tensor
 
 PER_CHANNEL = OperandCode.TENSOR_QUANT8_SYMM_PER_CHANNEL
-MUTATIONS: dict[str, Edit] = {}
+MUTATIONS: dict[Constraint, Edit] = {}
 # Values of a quantization, for which the header names no time: due at the execution. The others
 # are of counts, types, lifetimes and wiring.
-_VALUES = {"quantization-scale.infinite"}
+_INFINITE = Constraint("quantization-scale", "infinite")
+_VALUES = {_INFINITE}
 _OPEN = {
-    "quantization-scale.infinite": "a scale is to be greater than zero; no sentence says finite",
+    _INFINITE: "a scale is to be greater than zero; no sentence says finite",
 }
 Needs = Callable[[Op, Cell, Sample], bool]
 
 
-def due_of(name: str) -> Stage:
+def due_of(constraint: Constraint) -> Stage:
     """Return the last stage at which the mutation may be refused."""
-    return Stage.EXECUTION if name in _VALUES else Stage.COMPILATION
+    return Stage.EXECUTION if constraint in _VALUES else Stage.COMPILATION
 
 
-def open_reason(name: str) -> str:
+def open_reason(constraint: Constraint) -> str:
     """Return why a device that accepts the mutation is not to blame; "" where it is."""
-    return _OPEN.get(name, "")
+    return _OPEN.get(constraint, "")
 
 
 class _Conditional:
@@ -60,9 +62,9 @@ class _Conditional:
         return self._edit(base)
 
 
-def _mutation(name: str, needs: Needs | None = None) -> Callable[[Edit], Edit]:
+def _mutation(rule: str, how: str = "", needs: Needs | None = None) -> Callable[[Edit], Edit]:
     def register(edit: Edit) -> Edit:
-        MUTATIONS[name] = _Conditional(edit, needs) if needs else edit
+        MUTATIONS[Constraint(rule, how)] = _Conditional(edit, needs) if needs else edit
         return edit
 
     return register
@@ -90,30 +92,30 @@ def _has_scalar(op: Op, cell: Cell, sample: Sample) -> bool:
 # Wiring.
 
 
-@_mutation("operand-index.input")
+@_mutation("operand-index", "input")
 def _input_index(base: Base) -> Model:
     inputs = list(base.operation.inputs)
     inputs[0] = len(base.model.main.operands)
     return with_operation(base.model, inputs=inputs)
 
 
-@_mutation("operand-index.output")
+@_mutation("operand-index", "output")
 def _output_index(base: Base) -> Model:
     return with_operation(base.model, outputs=[len(base.model.main.operands)])
 
 
-@_mutation("operand-index.far")
+@_mutation("operand-index", "far")
 def _far_index(base: Base) -> Model:
     return with_operation(base.model, inputs=[0xFFFFFFFF, *base.operation.inputs[1:]])
 
 
-@_mutation("identified-index.input")
+@_mutation("identified-index", "input")
 def _identified_input(base: Base) -> Model:
     main = base.model.main
     return with_main(base.model, inputs=(*main.inputs, len(main.operands)))
 
 
-@_mutation("identified-index.output")
+@_mutation("identified-index", "output")
 def _identified_output(base: Base) -> Model:
     main = base.model.main
     return with_main(base.model, outputs=(*main.outputs, len(main.operands)))
@@ -129,13 +131,13 @@ def _no_output(base: Base) -> Model:
     return with_main(base.model, outputs=())
 
 
-@_mutation("cycle.self")
+@_mutation("cycle", "self")
 def _self_cycle(base: Base) -> Model:
     first = base.operation.inputs[0]
     return with_operation(base.model, inputs=replaced(base.operation.inputs, first, base.output(0)))
 
 
-@_mutation("cycle.pair")
+@_mutation("cycle", "pair")
 def _pair_cycle(base: Base) -> Model:
     """Two more operations, each of which reads what the other writes."""
     float32 = Operand(OperandCode.TENSOR_FLOAT32, (2,))
@@ -152,7 +154,7 @@ def _written_twice(base: Base) -> Model:
     return with_main(base.model, operations=(*operations, operations[-1]))
 
 
-@_mutation("writes.model-input")
+@_mutation("writes", "model-input")
 def _writes_input(base: Base) -> Model:
     return _write_to(base, _first_input(base))
 
@@ -171,7 +173,7 @@ def _write_to(base: Base, target: int) -> Model:
     return with_main(model, operations=(*model.main.operations, copy))
 
 
-@_mutation("writes.constant")
+@_mutation("writes", "constant")
 def _writes_constant(base: Base) -> Model:
     output = base.model.main.operands[base.output(0)]
     model, index = add_operand(
@@ -186,7 +188,7 @@ def _zeros(like: Operand) -> Operand:
     return replace(like, lifetime=Lifetime.CONSTANT, value=bytes(size))
 
 
-@_mutation("never-written.read")
+@_mutation("never-written", "read")
 def _never_written(base: Base) -> Model:
     old = _first_input(base)
     fresh = replace(base.model.main.operands[old], lifetime=Lifetime.TEMPORARY, value=b"")
@@ -194,31 +196,31 @@ def _never_written(base: Base) -> Model:
     return with_operation(model, inputs=replaced(base.operation.inputs, old, index))
 
 
-@_mutation("never-written.unused")
+@_mutation("never-written", "unused")
 def _unused(base: Base) -> Model:
     return add_operand(base.model, Operand(OperandCode.TENSOR_FLOAT32, (2, 2)))[0]
 
 
-@_mutation("never-written.output")
+@_mutation("never-written", "output")
 def _unwritten_output(base: Base) -> Model:
     old = base.model.main.operands[base.output(0)]
     model, index = add_operand(base.model, replace(old, lifetime=Lifetime.OUTPUT))
     return with_main(model, outputs=(*model.main.outputs, index))
 
 
-@_mutation("lifetime.input-and-output")
+@_mutation("lifetime", "input-and-output")
 def _input_and_output(base: Base) -> Model:
     main = base.model.main
     return with_main(base.model, outputs=(*main.outputs, main.inputs[0]))
 
 
-@_mutation("lifetime.constant-output")
+@_mutation("lifetime", "constant-output")
 def _constant_output(base: Base) -> Model:
     model, index = add_operand(base.model, _constant_float())
     return with_main(model, outputs=(*model.main.outputs, index))
 
 
-@_mutation("lifetime.constant-input")
+@_mutation("lifetime", "constant-input")
 def _constant_input(base: Base) -> Model:
     model, index = add_operand(base.model, _constant_float())
     return with_main(model, inputs=(*model.main.inputs, index))
@@ -230,17 +232,17 @@ def _constant_float() -> Operand:
     )
 
 
-@_mutation("operation-code.unknown")
+@_mutation("operation-code", "unknown")
 def _unknown_operation(base: Base) -> Model:
     return with_operation(base.model, code=max(OperationCode) + 1)
 
 
-@_mutation("operation-code.negative")
+@_mutation("operation-code", "negative")
 def _negative_operation(base: Base) -> Model:
     return with_operation(base.model, code=-1)
 
 
-@_mutation("operation-code.extension")
+@_mutation("operation-code", "extension")
 def _extension_operation(base: Base) -> Model:
     """A code in the range of extensions, of which none with this prefix was asked for."""
     return with_operation(base.model, code=0x7FFF0001)
@@ -249,17 +251,17 @@ def _extension_operation(base: Base) -> Model:
 # Operands.
 
 
-@_mutation("operand-type.unknown")
+@_mutation("operand-type", "unknown")
 def _unknown_type(base: Base) -> Model:
     return _typed(base, max(OperandCode) + 1)
 
 
-@_mutation("operand-type.negative")
+@_mutation("operand-type", "negative")
 def _negative_type(base: Base) -> Model:
     return _typed(base, -1)
 
 
-@_mutation("operand-type.extension")
+@_mutation("operand-type", "extension")
 def _extension_type(base: Base) -> Model:
     return _typed(base, 0x7FFF0001)
 
@@ -271,24 +273,24 @@ def _typed(base: Base, type: int) -> Model:
     return with_main(base.model, operands=tuple(operands))
 
 
-@_mutation("scalar-with-dimensions", _has_scalar)
+@_mutation("scalar-with-dimensions", needs=_has_scalar)
 def _scalar_with_dimensions(base: Base) -> Model:
     operands = base.model.main.operands
     index = next(i for i in _constants(base) if not is_tensor(OperandCode(operands[i].type)))
     return with_operand(base.model, index, dims=(1,), value=operands[index].value)
 
 
-@_mutation("value-length.short")
+@_mutation("value-length", "short")
 def _short_value(base: Base) -> Model:
     return _added_constant(base, b"\0" * 15)
 
 
-@_mutation("value-length.long")
+@_mutation("value-length", "long")
 def _long_value(base: Base) -> Model:
     return _added_constant(base, b"\0" * 17)
 
 
-@_mutation("value-length.empty")
+@_mutation("value-length", "empty")
 def _empty_value(base: Base) -> Model:
     """A buffer of no length is no omission: the buffer is not null."""
     return _added_constant(base, b"")
@@ -299,12 +301,12 @@ def _added_constant(base: Base, value: bytes) -> Model:
     return add_operand(base.model, operand)[0]
 
 
-@_mutation("constant-without-dimensions.some")
+@_mutation("constant-without-dimensions", "some")
 def _constant_unknown_dimension(base: Base) -> Model:
     return _added_shape(base, (0, 4))
 
 
-@_mutation("constant-without-dimensions.rank")
+@_mutation("constant-without-dimensions", "rank")
 def _constant_unknown_rank(base: Base) -> Model:
     return _added_shape(base, ())
 
@@ -349,17 +351,17 @@ for _word, _scale in (
     ("nan", float("nan")),
     ("infinite", float("inf")),
 ):
-    MUTATIONS[f"quantization-scale.{_word}"] = _Conditional(
+    MUTATIONS[Constraint("quantization-scale", _word)] = _Conditional(
         partial(_rescaled, _scale), _quantized_input
     )
 
 
-@_mutation("zero-point-range.below", _quantized_input)
+@_mutation("zero-point-range", "below", needs=_quantized_input)
 def _zero_point_below(base: Base) -> Model:
     return _zero_point(base, -1)
 
 
-@_mutation("zero-point-range.above", _quantized_input)
+@_mutation("zero-point-range", "above", needs=_quantized_input)
 def _zero_point_above(base: Base) -> Model:
     return _zero_point(base, 1)
 
@@ -375,12 +377,12 @@ def _plain_input(op: Op, cell: Cell, sample: Sample) -> bool:
     return cell.main in (OperandCode.TENSOR_FLOAT32, OperandCode.TENSOR_FLOAT16)
 
 
-@_mutation("quantization-of-float.scale", _plain_input)
+@_mutation("quantization-of-float", "scale", needs=_plain_input)
 def _float_scale(base: Base) -> Model:
     return with_operand(base.model, _float(base), scale=0.5)
 
 
-@_mutation("quantization-of-float.zero-point", _plain_input)
+@_mutation("quantization-of-float", "zero-point", needs=_plain_input)
 def _float_zero_point(base: Base) -> Model:
     return with_operand(base.model, _float(base), zero_point=1)
 
@@ -411,38 +413,38 @@ def _with_scales(base: Base, change: Callable[[tuple[float, ...]], tuple[float, 
     )
 
 
-@_mutation("channel-quantization.missing", _channels)
+@_mutation("channel-quantization", "missing", needs=_channels)
 def _no_channels(base: Base) -> Model:
     return with_operand(base.model, _channel(base)[0], channel_quant=None)
 
 
-@_mutation("channel-quantization.dimension", _channels)
+@_mutation("channel-quantization", "dimension", needs=_channels)
 def _channel_dimension(base: Base) -> Model:
     index, quant = _channel(base)
     return with_operand(base.model, index, channel_quant=replace(quant, dim=4))
 
 
-@_mutation("channel-quantization.too-few", _channels)
+@_mutation("channel-quantization", "too-few", needs=_channels)
 def _few_scales(base: Base) -> Model:
     return _with_scales(base, lambda scales: scales[:-1])
 
 
-@_mutation("channel-quantization.too-many", _channels)
+@_mutation("channel-quantization", "too-many", needs=_channels)
 def _many_scales(base: Base) -> Model:
     return _with_scales(base, lambda scales: (*scales, scales[0]))
 
 
-@_mutation("channel-quantization.zero-scale", _channels)
+@_mutation("channel-quantization", "zero-scale", needs=_channels)
 def _zero_scale(base: Base) -> Model:
     return _with_scales(base, lambda scales: (*scales[:-1], 0.0))
 
 
-@_mutation("channel-quantization.negative-scale", _channels)
+@_mutation("channel-quantization", "negative-scale", needs=_channels)
 def _negative_scale(base: Base) -> Model:
     return _with_scales(base, lambda scales: (-scales[0], *scales[1:]))
 
 
-@_mutation("channel-quantization.other-type", _channels)
+@_mutation("channel-quantization", "other-type", needs=_channels)
 def _channels_elsewhere(base: Base) -> Model:
     _, quant = _channel(base)
     other = base.operation.inputs[0]
@@ -450,6 +452,6 @@ def _channels_elsewhere(base: Base) -> Model:
     return with_operand(base.model, other, channel_quant=ChannelQuant(quant.dim, (0.5,) * count))
 
 
-@_mutation("channel-quantization.own-scale", _channels)
+@_mutation("channel-quantization", "own-scale", needs=_channels)
 def _own_scale(base: Base) -> Model:
     return with_operand(base.model, _channel(base)[0], scale=0.5)

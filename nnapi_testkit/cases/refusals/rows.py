@@ -21,13 +21,14 @@ from nnapi_testkit.cases.edits import (
     with_operand,
     with_operation,
 )
-from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.cases.ref import Aspect, CaseRef, Constraint
 from nnapi_testkit.cases.refusals.constraints import (
     TYPES_EACH,
     WRONG_TENSORS,
     Refusal,
     longer_output,
     refs_of,
+    type_word,
     types_of,
 )
 from nnapi_testkit.cases.refusals.legal import documented, reads_as_another
@@ -57,8 +58,8 @@ def _refusals(op: Op, cell: Cell) -> Iterator[Refusal]:
         if output.spatial and output.when is None and not output.counted:
             for axis, word in ((1, "height"), (2, "width")):
                 edit = partial(longer_output, position, axis)
-                name = f"dimension-{output.name}.{word}"
-                yield Refusal(name, samples[0], edit, Stage.EXECUTION)
+                wrong = Constraint(f"dimension-{output.name}", word, Aspect.DIMENSION)
+                yield Refusal(wrong, samples[0], edit, Stage.EXECUTION)
 
 
 def _of_rows(op: Op, cell: Cell, samples: list[Sample]) -> Iterator[Refusal]:
@@ -80,9 +81,9 @@ def _of_rows(op: Op, cell: Cell, samples: list[Sample]) -> Iterator[Refusal]:
                 and not documented(op, given | dict.fromkeys((*inputs, *outputs), other))
             ]
             for other in wrong[:TYPES_EACH]:
-                word = f"type-row-{column}.{other.name.removeprefix('TENSOR_').lower()}"
+                constraint = Constraint(f"type-row-{column}", type_word(other))
                 edit = partial(_retype, tuple(inputs), tuple(outputs.values()), other)
-                yield Refusal(word, sample, edit)
+                yield Refusal(constraint, sample, edit)
             break
 
 
@@ -109,7 +110,7 @@ def _of_layout(op: Op, cell: Cell, sample: Sample) -> Iterator[Refusal]:
     if reads_as_another(op, signature, whole, LAYOUT, other):
         return
     if not documented(op, {**given, LAYOUT: other}):
-        yield Refusal(f"type-{LAYOUT}.int32", sample, _int_layout)
+        yield Refusal(Constraint(f"type-{LAYOUT}", "int32"), sample, _int_layout)
 
 
 def _int_layout(base: Base) -> Model:

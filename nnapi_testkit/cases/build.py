@@ -6,6 +6,7 @@ Everything here is deterministic and needs no torch: goldens judge the same case
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,12 @@ from nnapi_testkit.cases.codes import drawn_codes, drawn_floats
 from nnapi_testkit.cases.draw import bits, integers, key_of, magnitudes, uniform
 from nnapi_testkit.cases.slots import (
     ALL_OUTPUTS,
+    KNOWN_OUTPUTS,
+    NO_DIMS,
+    NO_RANK,
     PER_CHANNEL,
+    UNKNOWN_FIRST,
+    UNKNOWN_LAST,
     Regime,
     Slot,
     Variant,
@@ -71,11 +77,12 @@ def build_case(
         KitError: the sample does not fit any signature, or names an unknown operand.
     """
     slots, facts = plan_slots(op, cell, sample, variant, seed)
+    open_inputs = _open(slots, variant)
     builder = Builder()
     indexes: list[int] = []
     fed: list[Slot] = []
     tensors = 0
-    for slot in slots:
+    for at, slot in enumerate(slots):
         spec = slot.spec
         if isinstance(spec, Scalar) or slot.omitted:
             indexes.append(_fixed(builder, slot))
@@ -92,14 +99,13 @@ def build_case(
             fed.append(slot._replace(shape=tuple(n or 1 for n in slot.shape)))
             continue
         fed.append(slot)
-        whole = spec.weight or slot.code == PER_CHANNEL
-        dims = slot.shape if whole else _told(slot.shape, variant)
+        dims = _told(slot.shape, variant) if at in open_inputs else slot.shape
         indexes.append(
             builder.input(slot.code, dims, *slot.quant, channel_quant=slot.channel_quant)
         )
     outputs, output_dims = [], []
     for spec_out, code, shape, quant in plan_outputs(op, cell, facts, sample, variant, seed):
-        dims = _told(shape, variant)
+        dims = shape if KNOWN_OUTPUTS.intersection(variant.words) else _told(shape, variant)
         if spec_out.counted and dims:
             dims = (0, *dims[1:])
         outputs.append(builder.output(code, dims, *quant))
@@ -117,11 +123,28 @@ def build_case(
     return Case(case_id, builder.build("relaxed" in variant), sets)
 
 
+def _open(slots: Sequence[Slot], variant: Variant) -> set[int]:
+    """Positions of the inputs whose dimensions the model leaves open."""
+    found = [
+        at
+        for at, slot in enumerate(slots)
+        if isinstance(slot.spec, Tensor)
+        and not slot.omitted
+        # Not weights, whose sizes decide on the output's.
+        and not (slot.spec.weight or slot.code == PER_CHANNEL)
+    ]
+    if UNKNOWN_FIRST in variant:
+        found = found[:1]
+    if UNKNOWN_LAST in variant:
+        found = found[-1:]
+    return set(found)
+
+
 def _told(shape: tuple[int, ...], variant: Variant) -> tuple[int, ...]:
-    """The dimensions that the model tells of a tensor."""
-    if "unknown-rank" in variant:
+    """The dimensions that the model tells of a tensor, where it does not tell them all."""
+    if NO_RANK.intersection(variant.words):
         return ()
-    return (0,) * len(shape) if "unknown-dims" in variant else shape
+    return (0,) * len(shape) if NO_DIMS.intersection(variant.words) else shape
 
 
 def _fixed(builder: Builder, slot: Slot) -> int:

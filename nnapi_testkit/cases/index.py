@@ -30,13 +30,21 @@ from nnapi_testkit.cases.refusals.constraints import refusal_refs
 from nnapi_testkit.cases.refusals.flow import flow_refusal_refs
 from nnapi_testkit.cases.refusals.levels import level_refs
 from nnapi_testkit.cases.refusals.rows import row_refs
-from nnapi_testkit.cases.slots import Regime
+from nnapi_testkit.cases.slots import (
+    UNKNOWN_DIMS,
+    UNKNOWN_FIRST,
+    UNKNOWN_INPUT_RANKS,
+    UNKNOWN_INPUTS,
+    UNKNOWN_LAST,
+    UNKNOWN_RANK,
+    Regime,
+)
 from nnapi_testkit.cases.states import state_refs
 from nnapi_testkit.cases.vary import Follows, build_varied
 from nnapi_testkit.cases.wide_graphs import wide_refs
 from nnapi_testkit.catalog import catalog, operation
 from nnapi_testkit.model.kinds import Kind
-from nnapi_testkit.op.declare import Cell, Input, Op, Sample, Scalar, Tensor
+from nnapi_testkit.op.declare import Cell, Input, Op, Sample, Tensor
 from nnapi_testkit.op.forms import forms_of
 from nnapi_testkit.spec.codes import OperandCode
 from nnapi_testkit.spec.operands import FLOATS, is_quantized
@@ -166,9 +174,11 @@ def _variants(
         yield from _activations(sample, number)
     yield from _lifetimes(signature, sample, number)
     if number in (0, 2):
-        yield Variant(("unknown-dims",), level=3)
+        yield Variant((UNKNOWN_DIMS,), level=3)
     if number == 1:
-        yield Variant(("unknown-rank",), level=3)
+        yield Variant((UNKNOWN_RANK,), level=3)
+    if cell is op.cells[0]:  # shapes are inferred alike for all types
+        yield from _open_inputs(signature, sample, number)
     if number in (1, 3) or sample.large:
         yield from _specials(cell)
 
@@ -189,13 +199,32 @@ def _specials(cell: Cell) -> Iterator[Variant]:
         yield Variant(("special", "relaxed"), regimes=(Regime.SPECIAL_HALF,), level=2)
 
 
-def _lifetimes(signature: tuple[Input, ...], sample: Sample, number: int) -> Iterator[Variant]:
-    tensors = [
+def _open_inputs(signature: tuple[Input, ...], sample: Sample, number: int) -> Iterator[Variant]:
+    """Inputs that the model does not describe, beside outputs that it does.
+
+    What a driver infers of a shape that is known in part must not contradict what is told.
+    """
+    fed = [spec for spec in _tensors(signature, sample) if not spec.weight]
+    if number == 0 and fed:
+        yield Variant((UNKNOWN_INPUTS,), level=3)
+    if number == 1 and fed:
+        yield Variant((UNKNOWN_INPUT_RANKS,), level=3)
+    if number < 4 and len(fed) > 1:
+        yield Variant((UNKNOWN_FIRST if number % 2 else UNKNOWN_LAST,), level=3)
+
+
+def _tensors(signature: tuple[Input, ...], sample: Sample) -> list[Tensor]:
+    """The tensors of a signature that a sample has."""
+    return [
         spec
         for spec in signature
-        if not isinstance(spec, Scalar) and sample.operands.get(spec.name) is not None
+        if isinstance(spec, Tensor) and sample.operands.get(spec.name) is not None
     ]
-    weights = [spec for spec in tensors if isinstance(spec, Tensor) and spec.weight]
+
+
+def _lifetimes(signature: tuple[Input, ...], sample: Sample, number: int) -> Iterator[Variant]:
+    tensors = _tensors(signature, sample)
+    weights = [spec for spec in tensors if spec.weight]
     if number < 2 and any(spec.type != "TENSOR_INT32" for spec in weights):
         yield Variant(("inputs",))
     if number == 0 and any(spec.type == "TENSOR_INT32" for spec in weights):

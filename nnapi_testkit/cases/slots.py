@@ -77,6 +77,16 @@ class Regime(Enum):
         return self in (Regime.SPECIAL, Regime.SPECIAL_HALF)
 
 
+# What a model leaves open of its tensors: dimensions, or the rank too; of inputs alone, where the
+# outputs are told in full; of one input alone.
+UNKNOWN_DIMS, UNKNOWN_RANK = "unknown-dims", "unknown-rank"
+UNKNOWN_INPUTS, UNKNOWN_INPUT_RANKS = "unknown-inputs", "unknown-input-ranks"
+UNKNOWN_FIRST, UNKNOWN_LAST = "unknown-first", "unknown-last"
+NO_RANK = frozenset({UNKNOWN_RANK, UNKNOWN_INPUT_RANKS})
+NO_DIMS = frozenset({UNKNOWN_DIMS, UNKNOWN_INPUTS, UNKNOWN_FIRST, UNKNOWN_LAST})
+KNOWN_OUTPUTS = frozenset({UNKNOWN_INPUTS, UNKNOWN_INPUT_RANKS, UNKNOWN_FIRST, UNKNOWN_LAST})
+
+
 @dataclass(frozen=True, slots=True)
 class Variant:
     """What is varied around a sample.

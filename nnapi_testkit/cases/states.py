@@ -24,7 +24,7 @@ from nnapi_testkit.cases.graph_shapes import samples_in
 from nnapi_testkit.cases.pairs.relations import Situation
 from nnapi_testkit.cases.paths import MEMORY_LEVEL, MEMORY_WORD, PATH_LEVEL, PATH_WORD
 from nnapi_testkit.cases.ref import CaseRef
-from nnapi_testkit.cases.slots import Regime
+from nnapi_testkit.cases.slots import UNKNOWN_DIMS, Regime
 from nnapi_testkit.model.case import Case, ExecutionPath, Extra, MemoryKind
 from nnapi_testkit.model.kinds import Kind
 from nnapi_testkit.op.declare import Cell, Op, Sample
@@ -179,7 +179,7 @@ def _batches(op_name: str, cell_name: str, sample_name: str, case_id: str) -> Ca
             shape[axis] += more
             grown[name] = tuple(shape)
         other = sample.derived(sample.name, {**sample.operands, **grown})
-        cases.append(build_case(op, cell, other, Variant(("unknown-dims",)), case_id, 0))
+        cases.append(build_case(op, cell, other, Variant((UNKNOWN_DIMS,)), case_id, 0))
     assert all(case.model == cases[0].model for case in cases), f"{case_id}: other constants"
     sets = tuple(case.sets[0] for case in (*cases, cases[0]))
     return replace(cases[0], path=ExecutionPath.BURST, memory=MemoryKind.SHARED, sets=sets)
@@ -194,7 +194,7 @@ def _turned(op_name: str, cell_name: str, sample_name: str, case_id: str) -> Cas
     for dims in (shape, shape[::-1]):
         tensors = {k: dims for k, v in sample.operands.items() if isinstance(v, tuple)}
         other = sample.derived(sample.name, {**sample.operands, **tensors})
-        cases.append(build_case(op, cell, other, Variant(("unknown-dims",)), case_id, 0))
+        cases.append(build_case(op, cell, other, Variant((UNKNOWN_DIMS,)), case_id, 0))
     assert cases[0].model == cases[1].model, f"{case_id}: other constants"
     first, second = (case.sets[0] for case in cases)
     return replace(cases[0], sets=(first, second, first))

@@ -50,6 +50,8 @@ MUTANTS = 600
 ROUNDS = 6  # of compiling a file and leaving out the mutants that are no C++
 _FAULTS = "driver/faults"
 _REFUSALS = "driver/error.cpp"
+_CONTEXT = "driver/context.h"
+_SCRATCH = b"scratch_->take(count * sizeof(T))"
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,11 @@ def _planted(found: dict[str, bytes]) -> dict[str, bytes]:
     found[_REFUSALS] = found[_REFUSALS].replace(
         b"throw Refusal(", b"::nnapi::faults::refused(); throw Refusal("
     )
+    # What a kernel reads beyond its own scratch memory, or before it wrote it, must tell.
+    if found.get(_CONTEXT, b"").count(_SCRATCH) != 1:
+        raise KitError(f"{_CONTEXT} takes no scratch memory by {_SCRATCH.decode()}: adapt build.py")
+    dirty = b"::nnapi::faults::dirty(*scratch_, count * sizeof(T))"
+    found[_CONTEXT] = found[_CONTEXT].replace(_SCRATCH, dirty)
     return found
 
 

@@ -421,6 +421,16 @@ PLANTED: tuple[Planted, ...] = tuple(
             "const double code = (ON ? std::trunc(real / scale) : roundQuotient(real, 1.0, scale))"
             " + zeroPoint;",
         ),
+        (
+            "unknown-size-as-one",
+            "what is inferred of an output's shape takes a dimension of an input that is not known"
+            " yet for 1",
+            "microsoft/onnxruntime#31153 (a dynamic dimension is taken for 1)",
+            ("ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "POW", "PRELU", "EQUAL", "LESS"),
+            "driver/kernels/broadcast.h",
+            "x && *x != 1 ? *x : x && y ? 1 : 0",
+            "x && *x != 1 ? *x : (x && y) || ON ? 1 : 0",
+        ),
         *EDGES,
     )
 )

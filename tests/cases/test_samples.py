@@ -94,3 +94,27 @@ def test_channel_dimension_may_follow_the_shape() -> None:
     )
     quant = built(declared, cell, Sample("s", a=(2, 3, 5))).model.main.operands[0].channel_quant
     assert quant is not None and quant.dim == 2 and len(quant.scales) == 5
+
+
+@pytest.mark.parametrize(
+    ("word", "told", "output"),
+    [
+        ("unknown-dims", [(0, 0), (0, 0)], (0, 0)),
+        ("unknown-rank", [(), ()], ()),
+        ("unknown-inputs", [(0, 0), (0, 0)], (2, 3)),
+        ("unknown-input-ranks", [(), ()], (2, 3)),
+        ("unknown-first", [(0, 0), (2, 3)], (2, 3)),
+        ("unknown-last", [(2, 3), (0, 0)], (2, 3)),
+    ],
+)
+def test_what_a_model_tells_of_its_tensors(
+    word: str, told: list[tuple[int, ...]], output: tuple[int, ...]
+) -> None:
+    declared = op(Tensor("a"), Tensor("b"))
+    sample = Sample("s", a=(2, 3), b=(2, 3))
+    case = build_case(declared, NUMERIC["float32"], sample, Variant((word,)), "x", 0)
+    graph = case.model.main
+    assert [graph.operands[at].dims for at in graph.inputs] == told
+    assert graph.operands[graph.outputs[0]].dims == output
+    # The execution completes what is open.
+    assert [array.shape for array in case.sets[0].inputs if array is not None] == [(2, 3)] * 2

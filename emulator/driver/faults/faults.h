@@ -48,6 +48,14 @@ inline bool offInner(int site) {
 /// A rule refuses: notes which one.
 void refused();
 
+/// Memory of an arena, full of what no sound kernel reads, with as much behind it as a vector has.
+template <class Arena>
+void* dirty(Arena& arena, size_t bytes) {
+    constexpr size_t kBehind = 64;
+    void* memory = arena.take(bytes + kBehind);
+    return std::memset(memory, 0x7E, bytes + kBehind);
+}
+
 /// What `OpView::type` returns where its rule is left out.
 template <class View, class Operand>
 auto anyType(const View& view, Operand operand) {

@@ -27,10 +27,12 @@ class Base:
     Args:
         case: a model of one operation with constant weights and attributes.
         names: what the operation's inputs are called, in order (`inputs[0]` for a list).
+        declared: the declared operand that each is, or is one tensor of.
     """
 
     case: Case
     names: tuple[str, ...]
+    declared: tuple[str, ...]
 
     @property
     def model(self) -> Model:
@@ -64,7 +66,7 @@ def base_of(op_name: str, cell_name: str, sample_name: str) -> Base:
     variant = base_variant(op)
     slots, _ = plan_slots(op, cell, sample, variant, 0)
     case = build_case(op, cell, sample, variant, base_id(op, cell_name, sample_name), 0)
-    return Base(case, tuple(slot.key for slot in slots))
+    return Base(case, tuple(s.key for s in slots), tuple(s.spec.name for s in slots))
 
 
 def base_variant(op: Op) -> Variant:

@@ -109,8 +109,8 @@ class Wiring(Second):
         names = {spec.name for spec in self.place.inputs()}
         return next(
             index
-            for name, index in zip(self.base.names, self.base.operation.inputs, strict=True)
-            if name.partition("[")[0] in names
+            for name, index in zip(self.base.declared, self.base.operation.inputs, strict=True)
+            if name in names
         )
 
     def output(self, like: int, dims: Sequence[int], scale: float = 0.0) -> int:

@@ -203,7 +203,7 @@ def plan_slots(
     # Seed 0 is frozen: its keys must not change.
     key = (op.name, cell.name, sample.name, *([f"seed{seed}"] if seed else []))
     facts = Facts(cell, [], {}, {}, {}, {})
-    planner = _Planner(sample, facts, bool(given.get("nchw")), key)
+    planner = _Planner(sample, facts, bool(given.get("nchw")), key, bool(seed))
     values = facts.values
     slots: list[Slot] = []
     used = signature[:count]
@@ -246,17 +246,24 @@ class _Planner:
     Args:
         channels_first: spatial tensors are stored as NCHW.
         key: of the quantization that is drawn.
+        seeded: it is drawn from more than the frozen suite has: the seed is other than 0.
     """
 
-    __slots__ = ("_channels_first", "_facts", "_key", "_sample")
+    __slots__ = ("_channels_first", "_facts", "_key", "_sample", "_seeded")
 
     def __init__(
-        self, sample: Sample, facts: Facts, channels_first: bool, key: tuple[str, ...]
+        self,
+        sample: Sample,
+        facts: Facts,
+        channels_first: bool,
+        key: tuple[str, ...],
+        seeded: bool,
     ) -> None:
         self._sample = sample
         self._facts = facts
         self._channels_first = channels_first
         self._key = key
+        self._seeded = seeded
 
     def many(self, spec: Tensor, code: OperandCode, values: Any) -> list[Slot]:
         """The slots of an operand that stands for several tensors."""
@@ -279,13 +286,16 @@ class _Planner:
         shape, explicit = _shaped(value)
         channel_quant = None
         if code == PER_CHANNEL:
-            channel_quant = _channels(spec, name, shape, key, sample)
+            span = (0.002, 0.04) if self._seeded else (0.006, 0.02)
+            channel_quant = _channels(spec, name, shape, key, span, sample)
         # Values that a sample gives need a quantization that holds them.
         held = isinstance(explicit, np.ndarray)
         quant = NO_QUANT
         if code in CODE_RANGE or spec.bias_of or sample.like:
             shared = _shared(spec, name, facts, sample)
-            quant = shared or _quant(spec, code, facts, (*key, name), held)
+            quant = shared or _quant(
+                spec, code, facts, (*key, name), drawn=self._seeded and not held
+            )
         if name in sample.quants and channel_quant is None:
             quant = sample.quants[name]
         facts.inputs.append(name)
@@ -311,7 +321,7 @@ class _Planner:
         # Quantized types need a scale even where there is no value.
         quant = NO_QUANT
         if code in CODE_RANGE:
-            quant = _quant(spec, code, facts, (*self._key, name), held=True)
+            quant = _quant(spec, code, facts, (*self._key, name), drawn=False)
             facts.quants[name] = quant
         return Slot(spec, code, (), quant, None, None, True, name)
 
@@ -336,7 +346,7 @@ def _shared(spec: Tensor, name: str, facts: Facts, sample: Sample) -> tuple[floa
 
 
 def _quant(
-    spec: Tensor, code: OperandCode, facts: Facts, key: tuple[str, ...], held: bool = False
+    spec: Tensor, code: OperandCode, facts: Facts, key: tuple[str, ...], *, drawn: bool
 ) -> tuple[float, int]:
     if spec.bias_of and code == OperandCode.TENSOR_INT32:
         left, right = (
@@ -353,26 +363,23 @@ def _quant(
         return spec.quant(code, facts)
     if spec.quant is not None:
         return spec.quant
-    if held or not seeded(key):
-        return default_quant(code, *key)
-    return drawn_quant(code, spec.domain, *key)
-
-
-def seeded(key: tuple[str, ...]) -> bool:
-    """Whether a key of quantization belongs to a seed other than 0."""
-    return any(part.startswith("seed") for part in key[3:])
+    return drawn_quant(code, spec.domain, *key) if drawn else default_quant(code, *key)
 
 
 def _channels(
-    spec: Tensor, name: str, shape: tuple[int, ...], key: tuple[str, ...], sample: Sample
+    spec: Tensor,
+    name: str,
+    shape: tuple[int, ...],
+    key: tuple[str, ...],
+    span: tuple[float, float],
+    sample: Sample,
 ) -> ChannelQuant:
     """The scales of a per-channel operand: the sample's own, or drawn ones."""
     dim = spec.channel_dim(shape) if callable(spec.channel_dim) else spec.channel_dim
     if name in sample.quants:
         own = tuple(map(float_32, sample.quants[name]))
         return ChannelQuant(dim, (own * shape[dim])[: shape[dim]])
-    low, high = (0.002, 0.04) if seeded(key) else (0.006, 0.02)
-    scales = uniform(key_of("channel", *key), shape[dim], low, high)
+    scales = uniform(key_of("channel", *key), shape[dim], *span)
     return ChannelQuant(dim, tuple(float_32(float(scale)) for scale in scales))
 
 

@@ -131,8 +131,8 @@ def _build(options: argparse.Namespace) -> int:
     made = build()
     print(made.library)
     print(
-        f"{len(made.planted)} planted faults, {len(made.of('rule'))} rules,"
-        f" {len(made.of('mutant'))} mutants ({made.invalid} drawn ones do not compile)"
+        f"{len(made.planted)} planted faults, {len(made.rules)} rules,"
+        f" {len(made.mutants)} mutants ({made.invalid} drawn ones do not compile)"
     )
     return 0
 
@@ -194,7 +194,7 @@ def _outcomes(options: argparse.Namespace, name: str, outcomes: Sequence[Outcome
         if outcome.status == "killed":
             continue
         site = outcome.site
-        change = f" -> {site.instead}" if site.name.startswith("mutant:") else ""
+        change = f" -> {site.instead}" if site.change else ""
         lines.append(f"{outcome.status:9} {site.name}: {site.text[:90]}{change[:90]}")
         if outcome.by:
             lines.append(f"          {outcome.by}")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.judge.readings import agreeing
 from nnapi_testkit.judge.verdict import Record, Verdict
 from nnapi_testkit.model.case import Answer, Case, Expected, Result
 from nnapi_testkit.model.kinds import Kind
@@ -50,7 +51,7 @@ class Agreement:
         if answer is None or not _right(record):
             return record
         if record.reading:
-            sets = dict(answer.readings)[record.reading.split("+")[0]]
+            sets = dict(answer.readings)[agreeing(record.reading)[0]]
             if sets is None:
                 return record  # it was refused, as that reading has it
             answer = replace(answer, sets=sets)

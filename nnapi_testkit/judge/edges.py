@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.catalog import catalog
-from nnapi_testkit.judge.verdict import Evidence, Verdict, code_name
+from nnapi_testkit.judge.verdict import OPEN, Evidence, Verdict, code_name
 from nnapi_testkit.judge.whole import missing
 from nnapi_testkit.model.case import Case, OutputResult, Result
 from nnapi_testkit.model.types import Operand
 from nnapi_testkit.spec.codes import ResultCode
 
-__all__ = ["OPEN", "edge", "refused"]
-
-OPEN = "the values are open"  # what the evidence says where each execution ran to its end
+__all__ = ["edge", "refused"]
 
 Found = tuple[Verdict, str, Evidence]
 

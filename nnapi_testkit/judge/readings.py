@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from nnapi_testkit.judge.verdict import Evidence, Record, Verdict
@@ -11,6 +11,17 @@ from nnapi_testkit.op.readings import Contest
 from nnapi_testkit.spec.codes import ResultCode
 
 NEITHER = "neither"
+_AND = "+"
+
+
+def together(names: Iterable[str]) -> str:
+    """Readings that agree, as a record has them."""
+    return _AND.join(names)
+
+
+def agreeing(reading: str) -> tuple[str, ...]:
+    """The readings of `Record.reading` again; one for a device that follows one alone."""
+    return tuple(reading.split(_AND))
 
 
 def refused(result: Result) -> bool:
@@ -67,7 +78,7 @@ def by_readings(
         everyone = len(names) == len(answer.readings)
         best = tried[names[-1]]
         if everyone and all(record.verdict.is_pass for record in tried.values()):
-            return replace(best, topic=contest.topic, reading="+".join(names))
+            return replace(best, topic=contest.topic, reading=together(names))
         return _followed(replace(best, topic=contest.topic), names, contest)
     others = "; ".join(
         f"{name}: {record.message or record.verdict.value}" for name, record in tried.items()
@@ -80,4 +91,4 @@ def by_readings(
 
 def _followed(record: Record, names: list[str], contest: Contest) -> Record:
     text = f"follows the reading {' and '.join(names)}: {contest.text}"
-    return replace(record, verdict=Verdict.OBSERVED, message=text, reading="+".join(names))
+    return replace(record, verdict=Verdict.OBSERVED, message=text, reading=together(names))

@@ -10,6 +10,8 @@ from nnapi_testkit.model.kinds import Kind, Source
 from nnapi_testkit.model.quick import quick
 from nnapi_testkit.spec.codes import ResultCode
 
+OPEN = "the values are open"  # `Evidence.exempt_why` of an edge of which each execution ended
+
 
 class Verdict(str, Enum):
     """The outcome of one case (the words are defined in docs/verdicts.md)."""
@@ -246,6 +248,11 @@ class Evidence:
     minimum_tolerance: float = 0.0
     bias: float | None = None
     oracle: Source = Source.NONE
+
+    @property
+    def ended(self) -> bool:
+        """Of an edge: whether each execution ran to its end, and only values are open."""
+        return self.exempt > 0 and self.exempt_why == OPEN
 
 
 @quick

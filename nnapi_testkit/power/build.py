@@ -71,9 +71,15 @@ class Build:
     invalid: int
     size: int
 
-    def of(self, kind: str) -> dict[int, Site]:
-        """The sites of a kind: `rule` or `mutant`."""
-        return {n: site for n, site in self.sites.items() if site.name.startswith(kind + ":")}
+    @property
+    def rules(self) -> dict[int, Site]:
+        """The sites that leave out a rule."""
+        return {n: site for n, site in self.sites.items() if not site.change}
+
+    @property
+    def mutants(self) -> dict[int, Site]:
+        """The sites that change code that computes."""
+        return {n: site for n, site in self.sites.items() if site.change}
 
 
 def build(mutants: int = MUTANTS, seed: int = SEED, jobs: int = 2) -> Build:

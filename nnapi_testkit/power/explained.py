@@ -45,7 +45,6 @@ def holding_test(site: Site) -> str:
 
 
 def _entry(site: Site) -> dict[str, str]:
-    change = site.name.split(":", 4)[4] if site.name.startswith("mutant:") else ""
     lines = _lines(site.file)
     line = lines[site.line - 1].strip() if site.line <= len(lines) else ""
-    return _known().get((site.file, line, site.text, change), {})
+    return _known().get((site.file, line, site.text, site.change), {})

@@ -112,6 +112,7 @@ class Site:
         text: the code that it replaces, in one line.
         instead: what stands there when it is switched on; of a rule, the value of the call.
         kind: `rule`, `inner` (a rule that other rules call), `expression` or `statement`.
+        change: of a mutant, what is changed to what (`< to <=`); "" for a rule.
     """
 
     name: str
@@ -122,6 +123,7 @@ class Site:
     text: str
     instead: str
     kind: str
+    change: str = ""
 
 
 @cache
@@ -267,6 +269,7 @@ def mutant_sites(file: str, source: bytes) -> list[Site]:
                     _flat(text),
                     _flat(instead),
                     kind,
+                    what,
                 )
             )
     return found
@@ -421,8 +424,7 @@ def sample(sites: Iterable[Site], found: Mapping[str, bytes], seed: int) -> list
     met: Counter[tuple[str, ...]] = Counter()
     places: list[tuple[bytes, Site]] = []
     for site in sites:
-        what = site.name.split(":", 4)[4]
-        key = (site.file, lines[site.file][site.line - 1].strip(), site.text, what)
+        key = (site.file, lines[site.file][site.line - 1].strip(), site.text, site.change)
         text = repr((seed, *key, met[key]))
         met[key] += 1
         places.append((hashlib.sha256(text.encode()).digest(), site))

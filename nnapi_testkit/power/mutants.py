@@ -28,7 +28,7 @@ def try_mutants(
         progress: what earlier runs found, and where this one notes what it finds.
     """
     progress = progress or Progress()
-    mutants = ways[0].build.of("mutant")
+    mutants = ways[0].build.mutants
     if most:
         mutants = dict(list(mutants.items())[:most])
     for way, switches in enumerate(ways):

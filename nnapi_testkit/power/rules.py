@@ -99,7 +99,7 @@ def try_rules(
     told: Callable[[str], None],
 ) -> list[Outcome]:
     """Take out each rule that a case of these operations reaches; one outcome for each rule."""
-    rules = {n: s for n, s in ways[0].build.of("rule").items() if concerns_a_model(s)}
+    rules = {n: s for n, s in ways[0].build.rules.items() if concerns_a_model(s)}
     left = dict(rules)
     done: dict[int, Outcome] = {}
     tried: dict[int, int] = {}

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import nnapi_testkit
+from nnapi_testkit.cases.index import case_index
+from nnapi_testkit.cases.ref import CaseRef
+from nnapi_testkit.model.kinds import Kind
 from nnapi_testkit.power.matrix import read_matrix
 from nnapi_testkit.power.signatures import write_signatures
 
@@ -65,16 +68,19 @@ def write_tiers(path: Path) -> str:
     Raises KitError.
     """
     matrix = read_matrix(path)
-    milliseconds = matrix["head"]["milliseconds"]
+    suite = {ref.id: ref for ref in case_index()}
+    spent: dict[str, float] = matrix["head"]["milliseconds"]
+    milliseconds = {case: took for case, took in spent.items() if case in suite}
     rows: dict[str, Any] = matrix["faults"]
-    kills = {fault: list(row["kills"]) for fault, row in rows.items()}
+    # Cases that are no more since it was measured notice nothing.
+    kills = {fault: [case for case in row["kills"] if case in suite] for fault, row in rows.items()}
     # Fixed steps towards one tier each: the second begins where the first ended.
     tiers: dict[str, list[str]] = {
         "smoke": choose(kills, milliseconds, SMOKE, SMOKE_DEPTH),
         "standard": choose(kills, milliseconds, STANDARD, STANDARD_DEPTH),
     }
     for name, most in (("smoke", SMOKE), ("standard", STANDARD)):
-        tiers[name] = _filled(tiers[name], milliseconds, most)
+        tiers[name] = _filled(tiers[name], milliseconds, suite, most)
     known = len(rows)
     data: dict[str, Any] = {"known": known, "tiers": {}}
     lines = []
@@ -92,7 +98,7 @@ def write_tiers(path: Path) -> str:
             "what": row["what"],
             "seen": row["seen"],
             "layer": row["layer"],
-            "cases": _witnesses(list(row["kills"])),
+            "cases": _witnesses(kills[fault], suite),
         }
         for fault, row in rows.items()
     ]
@@ -106,26 +112,27 @@ def _noticed(kills: Mapping[str, Sequence[str]], cases: Sequence[str]) -> int:
     return sum(1 for found in kills.values() if chosen & set(found))
 
 
-def _filled(cases: list[str], milliseconds: Mapping[str, float], most: int) -> list[str]:
+def _filled(
+    cases: list[str], milliseconds: Mapping[str, float], suite: Mapping[str, CaseRef], most: int
+) -> list[str]:
     """Add the quickest case of each operation that has none: every operation is asked."""
     chosen = set(cases)
-    asked = {case.partition("[")[0] for case in cases}
+    asked = {suite[case].operation for case in cases}
     quickest: dict[str, str] = {}
     for case in sorted(milliseconds, key=lambda c: (milliseconds[c], c)):
-        operation = case.partition("[")[0]
-        if "-refused-" not in case:
-            quickest.setdefault(operation, case)
+        if suite[case].kind is not Kind.REFUSAL:
+            quickest.setdefault(suite[case].operation, case)
     for operation, case in sorted(quickest.items()):
         if operation not in asked and case not in chosen and len(chosen) < most:
             chosen.add(case)
     return sorted(chosen)
 
 
-def _witnesses(cases: list[str]) -> list[str]:
+def _witnesses(cases: list[str], suite: Mapping[str, CaseRef]) -> list[str]:
     """A few cases that notice a fault: of each operation in turn."""
     by_operation: dict[str, list[str]] = {}
     for case in cases:
-        by_operation.setdefault(case.partition("[")[0], []).append(case)
+        by_operation.setdefault(suite[case].operation, []).append(case)
     found: list[str] = []
     for turn in range(WITNESSES):
         for group in by_operation.values():

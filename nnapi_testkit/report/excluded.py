@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from nnapi_testkit.judge.edges import OPEN
 from nnapi_testkit.judge.verdict import Record, Verdict
 from nnapi_testkit.model.kinds import Kind
 
@@ -84,8 +83,7 @@ def _word(record: Record) -> Verdict:
     evidence = record.evidence
     followed = bool(record.reading) and evidence.compared > 0
     # Whoever computed: what cannot be named excludes nothing.
-    ended = bool(record.device) and record.kind is Kind.EDGE and evidence.exempt > 0
-    ended = ended and evidence.exempt_why == OPEN
+    ended = bool(record.device) and record.kind is Kind.EDGE and evidence.ended
     told = record.verdict is Verdict.OBSERVED and (followed or ended)
     return Verdict.PASS if told else record.verdict
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from nnapi_testkit.judge.readings import NEITHER
+from nnapi_testkit.judge.readings import NEITHER, agreeing
 
 __all__ = ["Row", "readings", "readings_json", "readings_line", "readings_lines"]
 
@@ -82,7 +82,7 @@ def readings(records: Iterable[Asked]) -> list[Row]:
         row.first.setdefault(record.reading, record.id)
         if record.reading == NEITHER:
             row.neither += 1
-        elif "+" in record.reading:
+        elif len(agreeing(record.reading)) > 1:
             row.agreed += 1
         else:
             row.follows[record.reading] += 1

@@ -18,7 +18,9 @@ from nnapi_testkit.power.trace import Trace
 
 SETTING = {"build": "ab", "profile": "standard"}
 MUTANTS = {
-    number: Site(f"mutant:f.cpp:{number}:1:+ to -", "f.cpp", number, 0, 1, "+", "-", "expression")
+    number: Site(
+        f"mutant:f.cpp:{number}:1:+ to -", "f.cpp", number, 0, 1, "+", "-", "expression", "+ to -"
+    )
     for number in (11, 12, 13)
 }
 REACHED = {"ADD": {11: [0, 1], 12: [1]}, "SUB": {12: [0, 2]}}
@@ -52,7 +54,7 @@ class Bench:
 
 
 def ways(bench: Bench) -> list[Any]:
-    built = SimpleNamespace(of=lambda kind: MUTANTS if kind == "mutant" else {})
+    built = SimpleNamespace(mutants=MUTANTS)
     look = lambda operation: Trace(reached=REACHED[operation])  # noqa: E731
     return [SimpleNamespace(bench=bench, build=built, look=look)]
 

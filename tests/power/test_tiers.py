@@ -10,9 +10,8 @@ import pytest
 
 from nnapi_testkit.cases.index import case_index
 from nnapi_testkit.errors import KitError
-from nnapi_testkit.judge.edges import OPEN
 from nnapi_testkit.judge.judge import judge
-from nnapi_testkit.judge.verdict import Evidence, Record, Verdict
+from nnapi_testkit.judge.verdict import OPEN, Evidence, Record, Verdict
 from nnapi_testkit.model.case import Ending
 from nnapi_testkit.model.kinds import Kind
 from nnapi_testkit.power.tiers import DATA, choose

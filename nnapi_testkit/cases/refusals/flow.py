@@ -98,7 +98,8 @@ def flow_base(op_name: str, cell_name: str) -> Base:
     cell = next(cell for cell in op.cells if cell.name == cell_name)
     case = build_graph(first_graph(op, cell), False, graph_id(op, cell), 0)
     count = len(case.model.main.operations[-1].inputs)
-    return Base(case, tuple(f"input{number}" for number in range(count)))
+    names = tuple(f"input{number}" for number in range(count))
+    return Base(case, names, names)
 
 
 def graph_id(op: Op, cell: Cell) -> str:

@@ -180,7 +180,7 @@ def _writes_constant(base: Base) -> Model:
         base.model,
         _zeros(output) if is_tensor(OperandCode(output.type)) else scalar(OperandCode.INT32, 0),
     )
-    return _write_to(Base(replace(base.case, model=model), base.names), index)
+    return _write_to(replace(base, case=replace(base.case, model=model)), index)
 
 
 def _zeros(like: Operand) -> Operand:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from nnapi_testkit.cases.derive import base_for
+from nnapi_testkit.cases.probe_conditions import condition_probes
 from nnapi_testkit.cases.probe_data import data_probes, saturated_probes
 from nnapi_testkit.cases.probe_floats import float_probes
 from nnapi_testkit.cases.probe_kernels import kernel_probes
@@ -38,5 +39,6 @@ def _probes(op_name: str, cell_name: str) -> list[Sample]:
         data_probes,
         saturated_probes,
         kernel_probes,
+        condition_probes,
     )
     return [sample for probes in found for sample in probes(base)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nnapi_testkit.power.planted_edges import EDGES
+from nnapi_testkit.power.planted_kernels import KERNELS
 
 __all__ = ["PLANTED", "Planted"]
 
@@ -432,5 +433,6 @@ PLANTED: tuple[Planted, ...] = tuple(
             "x && *x != 1 ? *x : (x && y) || ON ? 1 : 0",
         ),
         *EDGES,
+        *KERNELS,
     )
 )

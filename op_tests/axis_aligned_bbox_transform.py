@@ -124,5 +124,14 @@ OP = Op(
             image=Given(WIDE),
         ),
         sample("large", 40, 8, [[100, 200], [200, 100]], large=True),
+        # A hundred times as wide and high, and not cut at all.
+        Sample(
+            "far-larger",
+            variations=(),
+            rois=Given([[300.0, 200.0, 301.0, 201.0], [400.0, 250.0, 400.5, 251.0]]),
+            deltas=Given([[0.0, 0.0, 4.75, 4.5], [0.0, 0.0, 5.0, 4.75]]),
+            batches=[0, 0],
+            image=Given([[500, 800]]),
+        ),
     ],
 )

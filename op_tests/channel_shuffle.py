@@ -57,5 +57,7 @@ OP = Op(
         sample("rank4", (1, 2, 8, 3), 2, 2),
         sample("rank4-negative", (6, 1, 2, 3), 2, -4),
         sample("large", (2, 7, 8, 12), 3, 3, large=True),
+        # As many groups as channels in each: both orders look alike but for the elements.
+        sample("square-groups", (2, 9, 2), 3, 1, variations=()),
     ],
 )

@@ -3,6 +3,7 @@
 from nnapi_testkit.op import (
     NO_WORD_OF_EMPTY,
     Choice,
+    Given,
     Op,
     Output,
     Sample,
@@ -53,6 +54,20 @@ def samples(cell):
         Sample("shared-scale", a=(3, 33), b=(33,), like={"b": "a"}),
         Sample("rank5", a=(2, 1, 3, 2, 3), b=(2, 1, 2, 1)),
     ]
+    if cell.name in ZERO:
+        # Half a step apart in the first one's scale, and three quarters: no rounding may close it.
+        zero = ZERO[cell.name]
+        rows = [zero + k for k in range(-4, 5)]
+        found += [
+            Sample(
+                word,
+                a=Given([[row] for row in rows]),
+                b=Given(rows),
+                quants={"a": (0.5, zero), "b": (scale, zero)},
+                variations=(),
+            )
+            for word, scale in (("finer-scale", 0.125), ("coarser-scale", 0.75))
+        ]
     if cell.name in ("float32", "float16", "int32"):
         large = (2, 8, 9, 10)
         found.append(Sample("large-ties", a=large, b=Choice(large, -2, 2), large=True))
@@ -62,6 +77,9 @@ def samples(cell):
                 if isinstance(shape, tuple):
                     sample.operands[name] = Choice(shape, -2, 2)
     return [s for s in found if s.name != "empty" or cell.name != "bool8"]
+
+
+ZERO = {"quant8": 130, "quant8_signed": -9}
 
 
 def declare(name):

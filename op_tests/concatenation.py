@@ -9,6 +9,7 @@ from nnapi_testkit.op import (
     later,
     moved,
     numeric,
+    refused_or_computed,
     rule,
 )
 
@@ -46,9 +47,15 @@ def samples(cell):
         sample("empty", 0, (0, 3), (0, 3), level=3),
         sample("of-64", 1, *((2, 1 + i % 3) for i in range(64)), variations=()),
         sample("large", 3, (2, 8, 9, 3), (2, 8, 9, 6), like=None, large=True),
+        sample("negative", -2, (2, 3, 4), (2, 1, 4), contest=NEGATIVE, variations=()),
     ]
 
 
+NEGATIVE = refused_or_computed(
+    "negative-axis",
+    "A negative axis, of which nothing is said: counted from the end by deployed devices, or"
+    " refused.",
+)
 OP = Op(
     name="CONCATENATION",
     signatures=((Tensor("inputs", many=True), Scalar("axis")),),
@@ -78,5 +85,5 @@ OP = Op(
     ),
     bound=moved(),
     samples=samples,
-    ambiguity="A negative axis is not mentioned and not tried.",
+    ambiguity="A negative axis is not mentioned: it counts from the end, or is refused.",
 )

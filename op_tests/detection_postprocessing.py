@@ -224,6 +224,10 @@ OP = Op(
         sample("fast-classes", 1, 9, 25, most=3, regular=False),
         sample("wide-overlaps", 1, 9, 3, most=12, iou=0.9),
         at_threshold("score-at-threshold"),
+        # Boxes a hundred times as wide and high as their anchors.
+        sample(
+            "far-larger", 1, 9, 3, most=9, iou=0.98, scales=(10.0, 10.0, 0.4, 0.4), variations=()
+        ),
     ],
     ambiguity=(
         "Deltas are divided by their scales; detections stand in descending order of score; what"

@@ -147,6 +147,12 @@ OP = Op(
             heatmap=peaks(2, 5, 2),
             boxes=Given([[-40.0, -24.5, -8.0, 7.5], [-64.0, 16.0, 0.0, 80.0]]),
         ),
+        Sample(
+            "thin-boxes",
+            variations=(),
+            heatmap=peaks(2, 6, 2),
+            boxes=Given([[8.0, 4.0, 8.5, 60.0], [16.0, 20.0, 90.0, 20.125]]),
+        ),
         sample("large", 32, 5, 32, (64, 96), large=True),
     ],
     ambiguity=(

@@ -7,16 +7,19 @@ from nnapi_testkit.op import (
     Sample,
     Scalar,
     Tensor,
+    axis_of,
     bounded_by,
     ints,
     numeric,
     overflowing,
     reduced,
+    refused_or_computed,
 )
 
 
 def reference(torch, input, axes, keep_dims):
-    mean = input.mean(tuple(axes.tolist()), keepdim=keep_dims > 0)
+    listed = {axis_of(axis, input.ndim) for axis in axes.tolist()}
+    mean = input.mean(tuple(sorted(listed)), keepdim=keep_dims > 0)
     return mean.reshape(1) if mean.ndim == 0 else mean
 
 
@@ -35,6 +38,11 @@ def sample(name, input, axes, keep_dims=0, **more):
     return Sample(name, input=input, axes=axes, keep_dims=keep_dims, **more)
 
 
+TWICE = refused_or_computed(
+    "axis-twice",
+    "A dimension that is listed twice, of which nothing is said: reduced once by deployed devices,"
+    " or refused.",
+)
 OP = Op(
     name="MEAN",
     signatures=((Tensor("input"), ints("axes"), Scalar("keep_dims")),),
@@ -59,6 +67,7 @@ OP = Op(
         sample("keep-two", (3, 4, 3), [1], 2),
         sample("keep-negative", (3, 4, 3), [1], -1),
         sample("large", (4, 7, 16, 17), [1], large=True),
+        sample("axis-twice", (3, 5, 2), [1, -2], contest=TWICE, variations=()),
     ],
-    ambiguity="keep_dims retains dimensions only if positive; axes are distinct in every case.",
+    ambiguity="keep_dims retains dimensions only if positive.",
 )

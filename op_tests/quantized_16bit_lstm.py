@@ -1,6 +1,7 @@
 """QUANTIZED_16BIT_LSTM: one time step of an LSTM with 16-bit internal state."""
 
 from nnapi_testkit.op import (
+    Given,
     Op,
     Output,
     Reals,
@@ -69,6 +70,23 @@ def sample(name, batch, size, units, reach=2.0, **more):
     return Sample(name, c_in=state, contest=CROSSED, **shapes, **more)
 
 
+def overflowing(name):
+    """A cell state at both ends of its range, and gates that push it further."""
+    found = sample(name, 2, 3, 4, variations=())
+    signs = [1, -1, 1, -1]
+    for gate in GATES:
+        # 5 in steps of 0.005 / 128.
+        found.operands[f"b_{gate}"] = Given(
+            [128_000 * s if gate == "c" else 128_000 for s in signs]
+        )
+        found.operands[f"w_x{gate}"] = Given([[0.25] * 3] * 4)
+        found.operands[f"w_h{gate}"] = Given([[-0.25] * 4] * 4)
+    found.operands["x"] = Given([[0.5, 0.25, 0.0]] * 2)
+    found.operands["h_in"] = Given([[0.25, 0.5, 0.0, -0.25]] * 2)
+    found.operands["c_in"] = Given([[15.97 * s for s in signs], [15.5 * s for s in signs]])
+    return found
+
+
 SHARED = [f"w_{part}{gate}" for part in "xh" for gate in GATES]
 OP = Op(
     name="QUANTIZED_16BIT_LSTM",
@@ -117,6 +135,7 @@ OP = Op(
         sample("near-state", 3, 4, 3, reach=0.25),
         sample("square", 5, 5, 5),
         sample("large", 128, 4, 8, large=True),
+        overflowing("state-saturates"),
     ],
     ambiguity=(
         "In deployed devices recurrent weights meet the first columns of [input, state]. The"

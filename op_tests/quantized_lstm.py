@@ -4,6 +4,7 @@ from struct import pack, unpack
 
 from nnapi_testkit.op import (
     Choice,
+    Given,
     Op,
     Output,
     Quantized,
@@ -149,6 +150,20 @@ def sample(
     )
 
 
+def overflowing(name):
+    """A cell state at both ends of its range, and gates that push it further."""
+    found = sample(name, 2, 3, 4, variations=())
+    signs = [1.0, -1.0, 1.0, -1.0]
+    for gate in GATES:
+        side = signs if gate == "c" else [1.0] * 4
+        found.operands[f"w_x{gate}"] = Given([[0.5 * sign] * 3 for sign in side])
+        found.operands[f"w_h{gate}"] = Given([[0.4 * sign] * 4 for sign in side])
+    found.operands["x"] = Given([[1.9] * 3, [1.75] * 3])
+    found.operands["h_in"] = Given([[1.1] * 4, [1.0] * 4])
+    found.operands["c_in"] = Given([[15.97 * sign for sign in signs], [15.5 * s for s in signs]])
+    return found
+
+
 def ours(scale, zero):
     """Not documented, but chosen here."""
     return lambda code, facts: (scale, zero)
@@ -285,6 +300,11 @@ OP = Op(
         sample("large", 128, 4, 8, large=True),
         # A clip of the projection alone, which nearly all of it meets.
         sample("projection-clipped", 3, 2, 5, clips=(0.0, 0.03125), project=3),
+        overflowing("state-saturates"),
+        # Below codes that a zero point moves out of their range.
+        sample(
+            "hidden-zero-point", 2, 3, 4, project=3, bias=True, hidden=(11, OUT[0]), variations=()
+        ),
         sample("biases", 2, 3, 4, biased=True, contest=BIASED, variations=()),
         sample("biases-cifg", 3, 4, 3, cifg=True, biased=True, contest=BIASED, variations=()),
         sample("norm-biases", 2, 3, 6, norm=True, biased=True, contest=SCALED, variations=()),

@@ -20,6 +20,7 @@ from nnapi_testkit.op import (
     nan_operands,
     numeric,
     reduced,
+    refused_or_computed,
     selected,
 )
 
@@ -64,6 +65,13 @@ def sample(name, input, axes, keep_dims=False, **more):
     return Sample(name, input=input, axes=axes, keep_dims=keep_dims, **more)
 
 
+TWICE = refused_or_computed(
+    "axis-twice",
+    "A dimension that is listed twice, of which nothing is said: reduced once by deployed devices,"
+    " or refused.",
+)
+
+
 def samples(large, mostly=None):
     """Every rank, axis and sign; `large` is the largest shape.
 
@@ -81,6 +89,7 @@ def samples(large, mostly=None):
         sample("all-kept", (2, 3, 2), [2, 1, 0], True),
         sample("rank1", (11,), [0]),
         sample("any-nonzero", (3, 4, 2), [1], 2),  # a BOOL is true if it is not zero
+        sample("axis-twice", (3, 5, 2), [1, -2], contest=TWICE, variations=()),
         sample("one-element", (1, 1), [1], variations=()),
         sample("of-one", (4, 1, 6), [1]),
         sample("large", large, [1], large=True),
@@ -113,7 +122,7 @@ def declare(name, function, rows, bound, exempt, large):
         bound=bound,
         exempt=exempt,
         samples=samples(large, 5 if function == "all" else None),
-        ambiguity="Axes are distinct in every case; an empty list of axes is not tried.",
+        ambiguity="An empty list of axes is not tried.",
     )
 
 

@@ -1,6 +1,16 @@
 """SPLIT: equal parts of a tensor along an axis."""
 
-from nnapi_testkit.op import Op, Output, Sample, Scalar, Tensor, exact, numeric, rule
+from nnapi_testkit.op import (
+    Op,
+    Output,
+    Sample,
+    Scalar,
+    Tensor,
+    exact,
+    numeric,
+    refused_or_computed,
+    rule,
+)
 
 
 def part(f):
@@ -17,6 +27,11 @@ def sample(name, input, axis, num_splits, **more):
     return Sample(name, input=input, axis=axis, num_splits=num_splits, **more)
 
 
+NEGATIVE = refused_or_computed(
+    "negative-axis",
+    "A negative axis, of which nothing is said: counted from the end by deployed devices, or"
+    " refused.",
+)
 OP = Op(
     name="SPLIT",
     signatures=(
@@ -45,6 +60,8 @@ OP = Op(
         sample("ones", (1, 7, 1), 1, 7),
         sample("into-64", (2, 64), 1, 64, variations=()),
         sample("large", (4, 18, 5, 9), 1, 3, large=True),
+        sample("rank5-last", (2, 1, 3, 1, 4), 4, 2, variations=()),
+        sample("negative", (2, 6, 3), -2, 3, contest=NEGATIVE, variations=()),
     ],
     rules=(
         rule(
@@ -55,5 +72,5 @@ OP = Op(
             last={"input": (2, 3, 7), "axis": -1, "num_splits": 3},
         ),
     ),
-    ambiguity="A negative axis is not mentioned and not tried.",
+    ambiguity="A negative axis is not mentioned: it counts from the end, or is refused.",
 )

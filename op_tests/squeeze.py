@@ -5,16 +5,20 @@ from nnapi_testkit.op import (
     Output,
     Sample,
     Tensor,
+    axis_of,
     exact,
     ints,
     numeric,
+    refused_or_computed,
     rule,
 )
 
 
 def kept(shape, axes):
     """The shape without the listed dimensions, or without every 1; [1] if nothing is left."""
-    listed = [i for i, n in enumerate(shape) if n == 1] if axes is None else [int(i) for i in axes]
+    rank = len(shape)
+    ones = [i for i, n in enumerate(shape) if n == 1]
+    listed = ones if axes is None else [axis_of(int(axis), rank) for axis in axes]
     return tuple(n for i, n in enumerate(shape) if i not in listed) or (1,)
 
 
@@ -26,6 +30,11 @@ def sample(name, input, axes, **more):
     return Sample(name, input=input, axes=axes, **more)
 
 
+NEGATIVE = refused_or_computed(
+    "negative-axes",
+    '"The dimension index starts at 0": negative ones count from the end in deployed devices, or'
+    " are refused.",
+)
 OP = Op(
     name="SQUEEZE",
     signatures=((Tensor("input"), ints("axes", optional=True)),),
@@ -49,7 +58,7 @@ OP = Op(
     ),
     reference=reference,
     bound=exact(),
-    valid=lambda f: all(n >= 0 and f.shape("input")[int(n)] == 1 for n in f["axes"] or ()),
+    valid=lambda f: all(f.shape("input")[int(n)] == 1 for n in f["axes"] or ()),
     samples=[
         sample("first", (1, 5, 7), [0]),
         sample("all", (1, 4, 1, 6), None),
@@ -62,5 +71,6 @@ OP = Op(
         sample("backwards", (1, 1, 5, 1), [3, 0]),
         sample("rank2", (1, 13), [0]),
         sample("large", (1, 12, 1, 90), [0, 2], large=True),
+        sample("negative", (1, 5, 1, 3), [-2], contest=NEGATIVE, variations=()),
     ],
 )

@@ -10,31 +10,34 @@ from nnapi_testkit.op import (
     ints,
     numeric,
     refused_by_field,
+    refused_or_computed,
     rule,
 )
 
 
-def picks(shape, begin, end, strides, begin_mask, end_mask):
-    """The indexes taken of each dimension."""
+def picks(shape, begin, end, strides, begin_mask, end_mask, shrink=0):
+    """The indexes taken of each dimension; negative ones count from its end, others are cut."""
     for i, size in enumerate(shape):
         first, last, step = int(begin[i]), int(end[i]), int(strides[i])
-        if begin_mask >> i & 1:
-            first = 0 if step > 0 else size - 1
-        if end_mask >> i & 1:
-            last = size if step > 0 else -1
-        yield list(range(first, last, step))
+        masked = (begin_mask | end_mask) >> i & 1
+        if shrink >> i & 1 and not masked and step > 0 and last == first + 1:
+            yield [first + size if first < 0 else first]
+            continue
+        part = slice(
+            None if begin_mask >> i & 1 else first, None if end_mask >> i & 1 else last, step
+        )
+        yield list(range(*part.indices(size)))
 
 
 def sliced(f):
-    lists = picks(
-        f.shape("input"), f["begin"], f["end"], f["strides"], f["begin_mask"], f["end_mask"]
-    )
-    shrink = f["shrink_axis_mask"]
+    masks = f["begin_mask"], f["end_mask"], f["shrink_axis_mask"]
+    lists = picks(f.shape("input"), f["begin"], f["end"], f["strides"], *masks)
+    shrink = masks[2]
     return tuple(len(p) for i, p in enumerate(lists) if not shrink >> i & 1) or (1,)
 
 
 def reference(torch, input, begin, end, strides, begin_mask, end_mask, shrink_axis_mask):
-    lists = picks(input.shape, begin, end, strides, begin_mask, end_mask)
+    lists = picks(input.shape, begin, end, strides, begin_mask, end_mask, shrink_axis_mask)
     for i, indexes in enumerate(lists):
         input = input.index_select(i, torch.tensor(indexes))
     kept = [n for i, n in enumerate(input.shape) if not shrink_axis_mask >> i & 1]
@@ -60,6 +63,11 @@ BACKWARDS = refused_by_field(
     "shrunk-backwards",
     "A negative stride in a dimension that is shrunk, the slice having size 1 as it should:"
     " computed, or refused by deployed devices.",
+)
+OUTSIDE = refused_or_computed(
+    "indexes-outside",
+    "Negative indexes and those beyond a dimension, of which nothing is said: counted from the end"
+    " and cut to the dimension by deployed devices, or refused.",
 )
 OP = Op(
     name="STRIDED_SLICE",
@@ -135,6 +143,28 @@ OP = Op(
             contest=BACKWARDS,
             variations=(),
         ),
+        sample(
+            "negative",
+            (4, 5, 6),
+            [-1, -4, -2],
+            [0, -1, -6],
+            [1, 2, -1],
+            (0, 0, 1),
+            contest=OUTSIDE,
+            variations=(),
+        ),
+        sample(
+            "beyond",
+            (5, 7, 3),
+            [9, -20, 1],
+            [-9, 20, 8],
+            [-2, 3, 1],
+            contest=OUTSIDE,
+            variations=(),
+        ),
     ],
-    ambiguity="Indexes outside a dimension, and negative ones, are not described and not tried.",
+    ambiguity=(
+        "Negative indexes count from the end, and those outside of a dimension are cut to it, or"
+        " they are refused: nothing is said of them."
+    ),
 )

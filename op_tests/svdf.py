@@ -154,6 +154,7 @@ OP = Op(
         sample("one-unit", 4, 5, 1, 6),
         sample("wide", 2, 11, 2, 3),
         sample("large", 32, 5, 36, 3, large=True),
+        sample("memory-of-one", 2, 3, 3, 1, rank=2, variations=()),
         sample("short-state", 2, 3, 4, 5, contest=LETTER, variations=()),
         sample("short-state-rank2", 2, 3, 3, 4, rank=2, contest=LETTER, variations=()),
     ],

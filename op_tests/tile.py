@@ -60,6 +60,7 @@ OP = Op(
         sample("single", (1, 1, 1), [3, 2, 5]),
         sample("batch", (2, 3, 2, 4), [3, 1, 1, 1]),
         sample("rank5", (1, 2, 2, 1, 3), [2, 1, 2, 3, 1]),
+        sample("rank5-last", (1, 2, 1, 2, 3), [1, 1, 1, 2, 3], variations=()),
         sample("large", (5, 8, 6), [2, 1, 4], large=True),
     ],
 )

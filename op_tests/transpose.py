@@ -66,6 +66,7 @@ OP = Op(
         sample("rank1", (8,), [0]),
         sample("ones", (1, 6, 1, 2), [3, 2, 1, 0]),
         sample("empty", (0, 3, 2), [2, 1, 0], level=3),
+        sample("unit-planes", (3, 5, 1, 1), [0, 2, 3, 1], variations=()),
         sample("large", (4, 9, 8, 5), [2, 0, 3, 1], large=True),
     ],
 )

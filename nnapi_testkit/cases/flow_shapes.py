@@ -17,13 +17,16 @@ from nnapi_testkit.spec.codes import OperandCode
 from nnapi_testkit.spec.operands import Array
 
 ROUNDS = 3
-# Adds a graph; gives the data of its inputs behind the condition, and how many outputs it has.
-Build = Callable[[Builder, Typed], tuple[list[Array], int]]
+# Adds a graph; gives the data of its inputs behind the condition, and how many outputs of SHAPE it
+# has, or their shapes.
+Build = Callable[[Builder, Typed], tuple[list[Array], int | tuple[tuple[int, ...], ...]]]
 
 
 def flow_shape_refs(op: Op, cell: Cell) -> Iterator[CaseRef]:
     """The shapes of graphs around an operation of control flow."""
     for name, build in SHAPES.get(op.name, {}).items():
+        if cell.main == BOOL8 and name in UNTILED:
+            continue
         case_id = f"{op.name}[{cell.name}-graph-{name}]"
         make = partial(_make, op.name, build, cell.main, case_id)
         yield CaseRef(case_id, op.name, cell.name, max(op.since, cell.since), Kind.GRAPH, make)
@@ -31,8 +34,8 @@ def flow_shape_refs(op: Op, cell: Cell) -> Iterator[CaseRef]:
 
 def _make(op_name: str, build: Build, code: OperandCode, case_id: str) -> Case:
     builder = Builder()
-    arrays, count = build(builder, Typed(code))
-    dims = (SHAPE,) * count
+    arrays, outputs = build(builder, Typed(code))
+    dims = (SHAPE,) * outputs if isinstance(outputs, int) else outputs
     if op_name == "WHILE":
         return Case(case_id, builder.build(), (Execution(tuple(arrays), dims),))
     # Both branches are taken by one compilation, the first one again after the other.
@@ -195,6 +198,32 @@ def _loop_around(b: Builder, t: Typed) -> tuple[list[Array], int]:
     return _data(t, "x", "y"), 1
 
 
+def _resized_loop(b: Builder, t: Typed) -> tuple[list[Array], tuple[tuple[int, ...], ...]]:
+    """WHILE in which x doubles its rows and y loses its first, from round to round."""
+
+    def state(graph: Builder) -> tuple[int, int, int]:
+        return t.input(graph, OPEN), t.input(graph, OPEN), graph.input(INT32, (1,))
+
+    condition = b.subgraph()
+    *_, counter = state(condition)
+    limit = condition.constant(INT32, [ROUNDS])
+    condition.operation("LESS", (counter, limit), (condition.output(BOOL8, (1,)),))
+    body = b.subgraph()
+    x, y, counter = state(body)
+    body.operation("TILE", (x, body.constant(INT32, [2, 1])), (t.output(body, OPEN),))
+    begin, rest = body.constant(INT32, [1, 0]), body.constant(INT32, [-1, -1])
+    body.operation("SLICE", (y, begin, rest), (t.output(body, OPEN),))
+    one, none = body.constant(INT32, [1]), body.constant("INT32", 0)
+    body.operation("ADD", (counter, one, none), (body.output(INT32, (1,)),))
+    models = b.refer(condition), b.refer(body)
+    inputs = t.input(b, OPEN), t.input(b, OPEN), b.constant(INT32, [0])
+    b.operation("WHILE", (*models, *inputs), (t.output(b, OPEN), t.output(b, OPEN)))
+    rows = 2 + ROUNDS
+    return [t.data("x", 1, 3), t.data("y", rows, 3)], ((2**ROUNDS, 3), (rows - ROUNDS, 3))
+
+
+OPEN = (0, 3)  # rows that are known at the execution
+UNTILED = ("resized",)  # of whose operations none takes truth values
 SHAPES: dict[str, dict[str, Build]] = {
     "IF": {
         "one-operand-twice": _operand_twice,
@@ -209,5 +238,6 @@ SHAPES: dict[str, dict[str, Build]] = {
         "output-read-models-shared": _loops,
         "reversed": _loop_reversed,
         "value-needed-after": _loop_around,
+        "resized": _resized_loop,
     },
 }

@@ -25,7 +25,14 @@ PAIRS = {
     "PRELU": ("input", "alpha"),
 }
 # A vector's width is no sign of a scalar; a leading dimension of 1 is no sign of a stretched one.
-BROADCAST = {"of-four": ((3, 4), (4,)), "leading-one": ((1, 4, 5, 3), (4, 5, 3))}
+# A vector of a square lies along the last dimension; each may be stretched between two others.
+BROADCAST = {
+    "of-four": ((3, 4), (4,)),
+    "leading-one": ((1, 4, 5, 3), (4, 5, 3)),
+    "of-square": ((3, 3), (3,)),
+    "with-square": ((3,), (3, 3)),
+    "both-between": ((2, 1, 3, 2), (2, 3, 1, 2)),
+}
 ROW = 263  # beyond 256, and no multiple of 2 or more
 # What a row holds but at its end, and there: alone the end decides.
 ENDS = {

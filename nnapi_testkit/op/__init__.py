@@ -63,6 +63,7 @@ from nnapi_testkit.op.readings import (
     computed_otherwise,
     refused_by_documentation,
     refused_by_field,
+    refused_or_computed,
 )
 from nnapi_testkit.op.rules import Quantized, but, compatible, longer, rule, sizes, together
 from nnapi_testkit.op.samples import NO_WORD_OF_EMPTY, broadcast_pairs, highest, unary
@@ -160,6 +161,7 @@ __all__ = [
     "reduced",
     "refused_by_documentation",
     "refused_by_field",
+    "refused_or_computed",
     "relative",
     "reread",
     "rounded",

@@ -83,6 +83,12 @@ def refused_by_documentation(topic: str, text: str) -> Contest:
     return Contest(topic, text, (Reading(DOCUMENTED, refuses=True), Reading(FIELD)))
 
 
+def refused_or_computed(topic: str, text: str) -> Contest:
+    """A model of which the documentation says nothing: some refuse it, deployed devices compute it
+    by the operation's own reference."""
+    return Contest(topic, text, (Reading("refused", refuses=True), Reading(FIELD)))
+
+
 def computed_otherwise(topic: str, text: str, documented: Reference, **more: Any) -> Contest:
     """A model that both compute: devices by the operation's own reference, the documentation by
     `documented`; `more` as of its `Reading`."""

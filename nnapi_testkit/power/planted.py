@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nnapi_testkit.power.planted_cells import CELLS
 from nnapi_testkit.power.planted_edges import EDGES
+from nnapi_testkit.power.planted_indexing import INDEXING
 from nnapi_testkit.power.planted_kernels import KERNELS
+from nnapi_testkit.power.planted_values import VALUES
 
 __all__ = ["PLANTED", "Planted"]
 
@@ -434,5 +437,8 @@ PLANTED: tuple[Planted, ...] = tuple(
         ),
         *EDGES,
         *KERNELS,
+        *CELLS,
+        *INDEXING,
+        *VALUES,
     )
 )

@@ -13,6 +13,7 @@ from nnapi_testkit.power.planted_edges import EDGES
 from nnapi_testkit.power.planted_indexing import INDEXING
 from nnapi_testkit.power.planted_kernels import KERNELS
 from nnapi_testkit.power.planted_values import VALUES
+from nnapi_testkit.power.planted_runtime import RUNTIME
 
 __all__ = ["PLANTED", "Planted"]
 
@@ -440,5 +441,6 @@ PLANTED: tuple[Planted, ...] = tuple(
         *CELLS,
         *INDEXING,
         *VALUES,
+        *RUNTIME,
     )
 )

@@ -3,11 +3,14 @@
 #include "set_run.h"
 #include "together.h"
 
-/* Whether the next set fits into what the last one used: arguments of the same shapes and sizes. */
-static bool same_arguments(const struct argument* a, const struct argument* b, uint32_t count) {
+/* Whether the next set fits into what the last one used: arguments of the same sizes, and of the
+ * same shapes where the execution is told them. */
+static bool same_arguments(const struct argument* a, const struct argument* b, uint32_t count,
+                           bool told) {
     for (uint32_t i = 0; i < count; i++)
-        if (a[i].omitted != b[i].omitted || a[i].length != b[i].length || a[i].rank != b[i].rank ||
-            (a[i].rank > 0 && memcmp(a[i].dims, b[i].dims, a[i].rank * sizeof *a[i].dims) != 0))
+        if (a[i].omitted != b[i].omitted || a[i].length != b[i].length ||
+            (told && a[i].rank != b[i].rank) ||
+            (told && a[i].rank > 0 && memcmp(a[i].dims, b[i].dims, a[i].rank * sizeof *a[i].dims) != 0))
             return false;
     return true;
 }
@@ -16,8 +19,8 @@ static bool fits(const struct set_run* s, const struct input_set* set) {
     return s->good && set->input_count == s->set->input_count &&
            set->output_count == s->set->output_count &&
            set->set_output_dims == s->set->set_output_dims &&
-           same_arguments(set->inputs, s->set->inputs, set->input_count) &&
-           same_arguments(set->outputs, s->set->outputs, set->output_count);
+           same_arguments(set->inputs, s->set->inputs, set->input_count, true) &&
+           same_arguments(set->outputs, s->set->outputs, set->output_count, set->set_output_dims);
 }
 
 static bool execute_set(struct set_run* s, const struct input_set* next) {
@@ -28,6 +31,7 @@ static bool execute_set(struct set_run* s, const struct input_set* next) {
     if (same == NULL) return bad_case(run, "out of memory");
     run->last_code = 0;
     bool ready = next != NULL ? next_set(s, next) : prepare_memory(s) && make_memories(s);
+    if (ready && (run->c->extra.flags & EXTRA_SHORT)) ready = execute_short(s);
     s->good = false;
     bool have_first = false;
     for (uint32_t r = 0; r < run->c->repetitions; r++) {

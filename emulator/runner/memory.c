@@ -79,9 +79,10 @@ bool region_fetch(struct region* r, char* error, size_t error_size) {
 }
 
 uint8_t* region_take(struct region* r, size_t length, size_t* offset) {
-    if (r->size - r->used < region_slot(length)) return NULL;
-    *offset = r->used + GUARD;
-    r->used += region_slot(length);
+    size_t slot = region_slot(length + r->skew);
+    if (r->size - r->used < slot) return NULL;
+    *offset = r->used + GUARD + r->skew;
+    r->used += slot;
     return r->base + *offset;
 }
 

@@ -6,12 +6,15 @@
 
 /* What lies before and after each buffer, to notice a driver that writes past its ends. */
 enum { GUARD = 64, REGION_ALIGN = 64 };
+/* Where what is packed begins behind a multiple of that: aligned for every type, and no more. */
+enum { SKEW = 4 };
 
 struct region {
     int fd;                    /* -1 when `hardware` */
     AHardwareBuffer* hardware; /* then `base` is a copy, exchanged by the two functions below */
     size_t size;
     size_t used;
+    size_t skew; /* of each slot */
     uint8_t* base;
 };
 

@@ -7,14 +7,35 @@ static bool is_shared_constant(const struct operand* o) {
            o->value_length > ANEURALNETWORKS_MAX_SIZE_OF_IMMEDIATELY_COPIED_VALUES;
 }
 
+/* The region of constants as a memory object; of a file that is open for reading alone, where the
+ * case asks for it and the system can open it so. */
+static bool map_constants(struct run* run) {
+    int fd = run->constants->fd;
+    if (run->c->extra.flags & EXTRA_READ_ONLY) {
+        char name[32];
+        snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+        int reading = open(name, O_RDONLY | O_CLOEXEC);
+        if (reading >= 0) fd = reading;
+    }
+    int code = ANEURALNETWORKS_BAD_STATE;
+    bool known = run->api->has[FN_ANeuralNetworksMemory_createFromFd];
+    if (known)
+        code = CALL(run, ANeuralNetworksMemory_createFromFd, run->constants->size, PROT_READ, fd, 0,
+                    &run->constants_memory);
+    if (fd != run->constants->fd) close(fd);
+    if (!known) return missing(run, FN_ANeuralNetworksMemory_createFromFd);
+    return code == ANEURALNETWORKS_NO_ERROR ||
+           stop(run, FN_ANeuralNetworksMemory_createFromFd, code);
+}
+
 /* Constants that NNAPI only refers to move into one region of shared memory. */
 static bool share_constants(struct run* run) {
     if (run->c->memory == MEMORY_POINTER) return true;
-    size_t total = 0;
+    size_t total = 0, skew = run->c->extra.flags & EXTRA_PACKED ? SKEW : 0;
     for (uint32_t g = 0; g < run->c->graph_count; g++)
         for (uint32_t i = 0; i < run->c->graphs[g].operand_count; i++) {
             const struct operand* o = &run->c->graphs[g].operands[i];
-            if (is_shared_constant(o)) total += region_slot(o->value_length);
+            if (is_shared_constant(o)) total += region_slot(o->value_length + skew);
         }
     if (total == 0) return true;
     char error[ERROR_TEXT];
@@ -23,13 +44,13 @@ static bool share_constants(struct run* run) {
     if (region == NULL) return bad_case(run, "out of memory");
     if (!region_create(region, total, hardware, error, sizeof error))
         return bad_case(run, "%s", error);
+    region->skew = skew;
     run->constants = region;
     if (hardware)
         TRY(run, ANeuralNetworksMemory_createFromAHardwareBuffer, region->hardware,
             &run->constants_memory);
     else
-        TRY(run, ANeuralNetworksMemory_createFromFd, region->size, PROT_READ, region->fd, 0,
-            &run->constants_memory);
+        return map_constants(run);
     return true;
 }
 

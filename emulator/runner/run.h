@@ -19,6 +19,7 @@ struct run {
     struct region* constants;      /* large constants of MEMORY_SHARED and beyond, or NULL */
     ANeuralNetworksMemory* constants_memory;
     ANeuralNetworksCompilation* compilation;
+    ANeuralNetworksCompilation* earlier; /* of the same model, where the case asks for two */
     ANeuralNetworksBurst* burst;
 
     enum ending ending;

@@ -116,6 +116,7 @@ static bool describe_io(struct set_run* s, struct io* io, uint32_t index, bool i
     io->offered = io->argument->omitted ? 0 : (size_t)io->argument->length;
     io->length = io->offered;
     io->alignment = in_device_memory(s->run) ? page_size() : REGION_ALIGN;
+    if ((s->run->c->extra.flags & EXTRA_PACKED) && !in_device_memory(s->run)) io->skew = SKEW;
     if ((s->run->c->flags & CASE_PADDING) && !io->argument->omitted)
         return ask_padding(s, io, index, input);
     return true;
@@ -123,15 +124,31 @@ static bool describe_io(struct set_run* s, struct io* io, uint32_t index, bool i
 
 /* Bytes from one slot's start to its end, whatever the alignment of the slot before. */
 static size_t slot_size(const struct io* io) {
-    return io->alignment + GUARD + round_up(io->length + GUARD, io->alignment);
+    return io->alignment + GUARD + round_up(io->skew + io->length + GUARD, io->alignment);
 }
 
 static void place(struct io* io, uint8_t* base, size_t* used) {
     size_t start = round_up((size_t)(uintptr_t)(base + *used) + GUARD, io->alignment);
+    start += io->skew;
     io->data = base + (start - (size_t)(uintptr_t)base);
     io->alias = io->data - GUARD;
     io->offset = (size_t)(io->data - base);
     *used = io->offset + io->length + GUARD;
+}
+
+/* Gives an input the buffer of an earlier one that has the same bytes. */
+static void share_buffer(struct set_run* s, uint32_t index) {
+    struct io* io = &s->in[index];
+    for (uint32_t i = 0; i < index; i++) {
+        const struct io* other = &s->in[i];
+        if (other->length != io->length || other->offered != io->offered || io->offered == 0 ||
+            memcmp(other->argument->data, io->argument->data, io->offered) != 0)
+            continue;
+        io->data = other->data;
+        io->alias = other->alias;
+        io->offset = other->offset;
+        return;
+    }
 }
 
 bool prepare_memory(struct set_run* s) {
@@ -172,6 +189,7 @@ bool prepare_memory(struct set_run* s) {
                 return bad_case(run, "out of memory for an argument of %zu bytes", io->length);
             place(io, block, &own);
         }
+        if (i < ins && (run->c->extra.flags & EXTRA_ONE_BUFFER)) share_buffer(s, i);
         if (i < ins) {
             fill(io->alias, GUARD + io->length + GUARD, 0);
             if (io->offered > 0) memcpy(io->data, io->argument->data, io->offered);
@@ -186,6 +204,27 @@ static bool is_specified(const struct operand* o) {
     return o->rank > 0;
 }
 
+static bool same_kind(const struct operand* a, const struct operand* b) {
+    return a->type == b->type && a->rank == b->rank && a->scale == b->scale &&
+           a->zero_point == b->zero_point && !a->channel_quant && !b->channel_quant &&
+           is_specified(a) && memcmp(a->dims, b->dims, a->rank * sizeof *a->dims) == 0;
+}
+
+/* The roles of all other arguments of the kind, before the one that the memory is used in. */
+static int add_other_roles(struct set_run* s, ANeuralNetworksMemoryDesc* desc, const struct io* io) {
+    struct run* run = s->run;
+    int code = ANEURALNETWORKS_NO_ERROR;
+    for (uint32_t i = 0; i < s->set->input_count && code == ANEURALNETWORKS_NO_ERROR; i++)
+        if (&s->in[i] != io && same_kind(s->in[i].operand, io->operand))
+            code = CALL(run, ANeuralNetworksMemoryDesc_addInputRole, desc, run->compilation, i,
+                        1.0f);
+    for (uint32_t i = 0; i < s->set->output_count && code == ANEURALNETWORKS_NO_ERROR; i++)
+        if (&s->out[i] != io && same_kind(s->out[i].operand, io->operand))
+            code = CALL(run, ANeuralNetworksMemoryDesc_addOutputRole, desc, run->compilation, i,
+                        1.0f);
+    return code;
+}
+
 static bool make_device_memory(struct set_run* s, struct io* io, uint32_t index, bool input) {
     struct run* run = s->run;
     if (io->argument->omitted) return true;
@@ -196,7 +235,11 @@ static bool make_device_memory(struct set_run* s, struct io* io, uint32_t index,
     ANeuralNetworksMemoryDesc* desc = NULL;
     TRY(run, ANeuralNetworksMemoryDesc_create, &desc);
     enum function_id function = FN_ANeuralNetworksMemoryDesc_addInputRole;
-    int code;
+    int code = run->c->extra.flags & EXTRA_MORE_ROLES ? add_other_roles(s, desc, io) : 0;
+    if (code != ANEURALNETWORKS_NO_ERROR) {
+        CALL(run, ANeuralNetworksMemoryDesc_free, desc);
+        return stop(run, function, code);
+    }
     if (input) {
         code = CALL(run, ANeuralNetworksMemoryDesc_addInputRole, desc, run->compilation, index,
                     1.0f);
@@ -278,6 +321,9 @@ static bool set_arguments(struct set_run* s) {
         const ANeuralNetworksOperandType* type = shape_of(io, true, &room);
         if (io->argument->omitted)
             TRY(run, ANeuralNetworksExecution_setInput, s->execution, (int32_t)i, NULL, NULL, 0);
+        else if (i == 0 && s->before != NULL)
+            TRY(run, ANeuralNetworksExecution_setInputFromMemory, s->execution, 0, type,
+                s->before->memory, s->before->out[0].offset, s->before->out[0].length);
         else if (io->device != NULL)
             TRY(run, ANeuralNetworksExecution_setInputFromMemory, s->execution, (int32_t)i, type,
                 io->device, 0, 0);
@@ -492,10 +538,11 @@ bool finish_once(struct set_run* s, int which, struct outcome* o, bool good) {
     o->computed = true;
     for (uint32_t i = 0; i < s->set->output_count; i++) {
         struct io* io = &s->out[i];
-        io->overrun = 0;
+        io->overrun = io->early;
+        io->early = 0;
         if (good && io->device != NULL && !fetch_output(s, io, (int32_t)i)) return false;
-        io->overrun = count_changed(io->alias, GUARD, which) +
-                      count_changed(io->data + io->length, GUARD, which);
+        io->overrun += count_changed(io->alias, GUARD, which) +
+                       count_changed(io->data + io->length, GUARD, which);
         /* Where a failure is expected, what the outputs say of it is judged too. */
         if (good || run->last_code == ANEURALNETWORKS_OUTPUT_INSUFFICIENT_SIZE ||
             run->c->expect == STAGE_EXECUTION)
@@ -520,6 +567,59 @@ bool execute_once(struct set_run* s, int which, struct outcome* o) {
     o->ns = now_ns() - start;
     if (!good && s->run->last_code == 0) return false; /* nothing was called */
     return finish_once(s, which, o, good);
+}
+
+/* What an execution says of an output that did not fit: its dimensions all the same. */
+static bool told_dimensions(struct set_run* s, struct io* io) {
+    struct run* run = s->run;
+    read_dimensions(s, io, 0);
+    if (!run->api->has[FN_ANeuralNetworksExecution_getOutputOperandDimensions]) return true;
+    const struct argument* a = io->argument;
+    if (io->rank < 0)
+        return stop(run, FN_ANeuralNetworksExecution_getOutputOperandRank, io->rank_code);
+    bool right = (uint32_t)io->rank == a->rank &&
+                 memcmp(io->dims, a->dims, a->rank * sizeof *a->dims) == 0;
+    return right || stop(run, FN_ANeuralNetworksExecution_getOutputOperandDimensions,
+                         ANEURALNETWORKS_BAD_DATA);
+}
+
+bool execute_short(struct set_run* s) {
+    static const enum function_id functions[PATHS] = {
+            FN_ANeuralNetworksExecution_compute,
+            FN_ANeuralNetworksExecution_startCompute,
+            FN_ANeuralNetworksExecution_burstCompute,
+            FN_ANeuralNetworksExecution_startComputeWithDependencies,
+            FN_ANeuralNetworksExecution_compute,
+    };
+    struct run* run = s->run;
+    struct io* io = &s->out[0];
+    size_t whole = io->length;
+    ANeuralNetworksExecution* kept = s->execution;
+    struct outcome o;
+    if (s->set->output_count == 0 || io->offered < 2) return true;
+    s->execution = NULL;
+    io->length = io->offered / 2;
+    bool ready = begin_once(s, 0, &o);
+    io->length = whole;
+    fill(io->data, whole, 0);
+    if (ready) {
+        /* That it fails must not end the case. */
+        struct run saved = *run;
+        bool good = compute(s);
+        int32_t code = run->last_code;
+        ANeuralNetworksBurst* burst = run->burst;
+        *run = saved;
+        run->burst = burst;
+        if (good || code != ANEURALNETWORKS_OUTPUT_INSUFFICIENT_SIZE)
+            ready = stop(run, functions[run->c->path], good ? ANEURALNETWORKS_BAD_DATA : code);
+        else
+            ready = told_dimensions(s, io);
+        for (size_t i = io->offered / 2; i < whole; i++)
+            io->early += io->data[i] != patterns[0][i % PATTERN];
+    }
+    drop_execution(s);
+    s->execution = kept;
+    return ready;
 }
 
 void drop_execution(struct set_run* s) {

@@ -17,6 +17,7 @@ struct io {
     size_t length;    /* bytes told to NNAPI: offered and the padding */
     size_t alignment; /* a power of two */
     size_t offset;    /* of data in the region */
+    size_t skew;      /* how far behind a multiple of the alignment the data begin */
     ANeuralNetworksMemory* staging; /* device memory: the host's side */
     ANeuralNetworksMemory* device;
     bool dynamic; /* device memory without some of its dimensions */
@@ -25,6 +26,7 @@ struct io {
     int32_t rank_code;
     uint32_t dims[MAX_REPORTED_RANK];
     uint64_t overrun;
+    uint64_t early; /* the same of an execution in which the output did not fit */
     /* What the first repetition left. */
     const uint8_t* first;
     int64_t unwritten;
@@ -40,6 +42,7 @@ struct set_run {
     bool has_region;
     ANeuralNetworksMemory* memory;
     ANeuralNetworksExecution* execution;
+    const struct set_run* before; /* whose first output is the first input, or NULL */
     bool good; /* the last execution succeeded */
 };
 
@@ -61,6 +64,9 @@ bool make_memories(struct set_run* s);
 bool begin_once(struct set_run* s, int which, struct outcome* o);
 /* Looks at what a computation left; `good` is whether it succeeded, as is the result. */
 bool finish_once(struct set_run* s, int which, struct outcome* o, bool good);
+/* An execution of which the first output gets too few bytes: it has to fail for that, say how many it
+ * takes, and touch nothing behind. Returns false where it does not. */
+bool execute_short(struct set_run* s);
 /* One execution, from its arguments to what it left. */
 bool execute_once(struct set_run* s, int which, struct outcome* o);
 void drop_execution(struct set_run* s);

@@ -41,6 +41,7 @@ from nnapi_testkit.cases.slots import (
 )
 from nnapi_testkit.cases.states import state_refs
 from nnapi_testkit.cases.vary import Follows, build_varied
+from nnapi_testkit.cases.ways import way_refs
 from nnapi_testkit.cases.wide_graphs import wide_refs
 from nnapi_testkit.catalog import catalog, operation
 from nnapi_testkit.model.kinds import Kind
@@ -93,6 +94,7 @@ def _operation(op: Op, seed: int, follows: Follows | None) -> Iterator[CaseRef]:
     yield from kept_refs(op)
     yield from wide_refs(op)
     yield from state_refs(op)
+    yield from way_refs(op)
     yield from quality_refs(op)
     yield from endure_refs(op)
     yield from refusal_refs(op) if op.graphs is None else flow_refusal_refs(op)

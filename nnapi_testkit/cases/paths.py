@@ -248,7 +248,7 @@ def _make(base: CaseRef, configuration: PathConfiguration, case_id: str) -> Case
     return replace(
         case,
         id=case_id,
-        model=_open(case.model) if unknown else case.model,
+        model=opened(case.model) if unknown else case.model,
         sets=tuple(_told(case.model, s, configuration.rows) if told else s for s in case.sets),
         path=configuration.path,
         memory=configuration.memory,
@@ -279,14 +279,14 @@ def _untold(base: CaseRef, case_id: str) -> Case:
     return replace(
         case,
         id=case_id,
-        model=_open(case.model, inputs=False),
+        model=opened(case.model, inputs=False),
         sets=tuple(replace(s, set_output_dims=False) for s in case.sets[:1]),
         path=ExecutionPath.FENCED,
         expect=Stage.EXECUTION,
     )
 
 
-def _open(model: Model, *, inputs: bool = True) -> Model:
+def opened(model: Model, *, inputs: bool = True) -> Model:
     """The model without the dimensions of its inputs and outputs; ranks stay."""
     operands = list(model.main.operands)
     for index in (*(model.main.inputs if inputs else ()), *model.main.outputs):

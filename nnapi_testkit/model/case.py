@@ -83,6 +83,18 @@ class Extra:
         devices: compiled for all devices of the runtime, the chosen one first.
         folder: of caches, where `Case.cache_token` asks for them.
         no_timeout: timeouts of 0 are set, which are none, where `Quality` asks for no other.
+        chained: of executions that are alive at once by FENCED, in shared memory, the first input
+            of each is the first output of the one before. What outputs hold when the fence has
+            signalled is what is judged.
+        short: before each set an execution whose first output gets half of its bytes; it has to
+            fail with OUTPUT_INSUFFICIENT_SIZE, tell the dimensions and touch nothing behind.
+        one_buffer: inputs of equal bytes are one buffer.
+        compiled_twice: the model is compiled twice; the second compilation is executed.
+        read_only: constants in shared memory are in a file that is open for reading alone.
+        cut_cache: compiled with `Case.cache_token`, then again after the files of the cache, in a
+            folder of the case's own, have been cut to half.
+        packed: buffers and constants in shared memory are aligned to 4 bytes alone.
+        more_roles: device memory is made for all arguments of one type and shape.
     """
 
     executions: int = 0
@@ -93,6 +105,14 @@ class Extra:
     devices: bool = False
     folder: Folder = Folder.OWN
     no_timeout: bool = False
+    chained: bool = False
+    short: bool = False
+    one_buffer: bool = False
+    compiled_twice: bool = False
+    read_only: bool = False
+    cut_cache: bool = False
+    packed: bool = False
+    more_roles: bool = False
 
 
 @quick

@@ -145,6 +145,14 @@ def _extra(extra: Extra) -> bytes:
         | (w.EXTRA_DEVICES if extra.devices else 0)
         | (w.EXTRA_NO_TIMEOUT if extra.no_timeout else 0)
         | extra.folder
+        | (w.EXTRA_CHAINED if extra.chained else 0)
+        | (w.EXTRA_SHORT if extra.short else 0)
+        | (w.EXTRA_ONE_BUFFER if extra.one_buffer else 0)
+        | (w.EXTRA_COMPILED_TWICE if extra.compiled_twice else 0)
+        | (w.EXTRA_READ_ONLY if extra.read_only else 0)
+        | (w.EXTRA_CUT_CACHE if extra.cut_cache else 0)
+        | (w.EXTRA_PACKED if extra.packed else 0)
+        | (w.EXTRA_MORE_ROLES if extra.more_roles else 0)
     )
     return w.EXTRA.pack(extra.executions, extra.lives, extra.padding, flags)
 

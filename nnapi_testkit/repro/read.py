@@ -125,6 +125,14 @@ def _extra(data: bytes) -> Extra:
         bool(flags & w.EXTRA_DEVICES),
         Folder(flags & (Folder.MISSING | Folder.SEALED)),
         bool(flags & w.EXTRA_NO_TIMEOUT),
+        bool(flags & w.EXTRA_CHAINED),
+        bool(flags & w.EXTRA_SHORT),
+        bool(flags & w.EXTRA_ONE_BUFFER),
+        bool(flags & w.EXTRA_COMPILED_TWICE),
+        bool(flags & w.EXTRA_READ_ONLY),
+        bool(flags & w.EXTRA_CUT_CACHE),
+        bool(flags & w.EXTRA_PACKED),
+        bool(flags & w.EXTRA_MORE_ROLES),
     )
 
 

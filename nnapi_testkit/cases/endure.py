@@ -12,11 +12,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from hashlib import blake2b
 
 from nnapi_testkit.cases.build import choose_signature, level_of
 from nnapi_testkit.cases.edits import base_of, base_variant
 from nnapi_testkit.cases.graph_shapes import samples_in
-from nnapi_testkit.cases.paths import MEMORY_LEVEL, MEMORY_WORD, PATH_LEVEL, PATH_WORD
+from nnapi_testkit.cases.paths import (
+    CACHE_LEVEL,
+    MEMORY_LEVEL,
+    MEMORY_WORD,
+    PATH_LEVEL,
+    PATH_WORD,
+)
 from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.model.case import Case, ExecutionPath, Extra, MemoryKind
 from nnapi_testkit.model.kinds import Kind
@@ -26,6 +33,7 @@ __all__ = ["endure_refs"]
 
 EXECUTIONS, LIVES = 1000, 100
 DEADLINE_MS = 120_000
+TOKEN = blake2b(b"endure", digest_size=32).digest()
 # ADD goes by each path; by fences and copies through every kind of memory.
 WAYS = (
     (ExecutionPath.COMPUTE, MemoryKind.POINTER),
@@ -61,6 +69,11 @@ def endure_refs(op: Op) -> Iterator[CaseRef]:
         make = partial(_repeated, op.name, cell.name, sample.name, path, memory, case_id)
         yield CaseRef(case_id, op.name, cell.name, level, Kind.ENDURE, make, first)
         first = first or case_id
+    if op.name == "ADD":
+        case_id = f"{op.name}[{cell.name}-endure-cached-{sample.name}]"
+        make = partial(_cached, op.name, cell.name, sample.name, case_id)
+        level = max(level_of(op, cell, sample, choose_signature(op, sample)), CACHE_LEVEL)
+        yield CaseRef(case_id, op.name, cell.name, level, Kind.ENDURE, make, first)
 
 
 def _repeated(
@@ -80,3 +93,9 @@ def _repeated(
         deadline_ms=DEADLINE_MS,
         extra=Extra(executions=EXECUTIONS, lives=LIVES),
     )
+
+
+def _cached(op_name: str, cell_name: str, sample_name: str, case_id: str) -> Case:
+    """Each life compiles with a cache, which is warm but for the first."""
+    way = (ExecutionPath.COMPUTE, MemoryKind.POINTER)
+    return replace(_repeated(op_name, cell_name, sample_name, *way, case_id), cache_token=TOKEN)

@@ -49,6 +49,7 @@ HANDED_ON = {
     BOOL8: 3,
     OperandCode.TENSOR_QUANT8_ASYMM_SIGNED: 4,
 }
+ORDERED = ("ADD", "CONV_2D", "CONCATENATION", "FULLY_CONNECTED", "SOFTMAX", "SPLIT", "TOPK_V2")
 MOST_OUTPUTS = 3  # of an operation with many, so many are read alone
 
 
@@ -225,6 +226,10 @@ def _shapes(place: Place) -> Iterator[tuple[Place, str, Callable[[Wiring], None]
     read = [at for at, output in enumerate(op.outputs) if place.readable(output)]
     counted = any(output.counted for output in op.outputs)
     yield place, "unread-inputs", _unread_inputs
+    if place.op.name in ORDERED:
+        yield place, "unread-constants", _unread_constants
+        if read:
+            yield replace(place, at=read[0]), "other-order", _other_order
     if read:
         yield replace(place, at=read[0]), "output-read", _output_read
     # More outputs than are declared, where the declaration is of a list.
@@ -304,6 +309,21 @@ def _unread_inputs(w: Wiring) -> None:
         w.input(Operand(FLOAT32, (count,)), data)
     last = w.inputs.pop(-2)
     w.inputs.insert(0, last)
+
+
+def _unread_constants(w: Wiring) -> None:
+    """Constants that no operation reads: a short one, and one that is too long to be copied."""
+    for number, count in enumerate((3, 64)):
+        data = uniform(key_of("unread", number), count, 1.0, 2.0).astype("<f4")
+        operand = Operand(FLOAT32, (count,), lifetime=Lifetime.CONSTANT, value=data.tobytes())
+        w.add(operand)
+
+
+def _other_order(w: Wiring) -> None:
+    """Inputs and outputs of the model in another order than that of their operands."""
+    w.handed_on(w.base.output(w.place.at))
+    w.inputs.reverse()
+    w.outputs.reverse()
 
 
 def _input_handed_on(w: Wiring) -> None:

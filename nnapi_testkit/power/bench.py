@@ -209,7 +209,7 @@ class Bench:
     def _concerned(self, fault: Fault, operation: str) -> list[Prepared]:
         cases = self.cases(operation)
         if fault.operations != ("*",) or operation not in CHOICE:
-            return [one for one in cases if one.ref.computes]
+            return [one for one in cases if one.ref.computes or one.case.sets]
         # What happens between operations is asked by the special ways to run, and a few others.
         special = [one for one in cases if one.ref.kind in SPECIAL_KINDS]
         plain = [one for one in cases if one.ref.computes and one.ref.kind not in SPECIAL_KINDS]

@@ -12,8 +12,8 @@ from nnapi_testkit.power.planted_cells import CELLS
 from nnapi_testkit.power.planted_edges import EDGES
 from nnapi_testkit.power.planted_indexing import INDEXING
 from nnapi_testkit.power.planted_kernels import KERNELS
-from nnapi_testkit.power.planted_values import VALUES
 from nnapi_testkit.power.planted_runtime import RUNTIME
+from nnapi_testkit.power.planted_values import VALUES
 
 __all__ = ["PLANTED", "Planted"]
 

@@ -26,7 +26,14 @@ from nnapi_testkit.cases.refusals.fed import fed
 from nnapi_testkit.cases.refusals.mutations import MUTATIONS, due_of
 from nnapi_testkit.catalog import operation
 from nnapi_testkit.model.builder import Builder
-from nnapi_testkit.model.case import Case, Execution, ExecutionPath, Stage
+from nnapi_testkit.model.case import (
+    Case,
+    Execution,
+    ExecutionPath,
+    Extra,
+    MemoryKind,
+    Stage,
+)
 from nnapi_testkit.model.kinds import Kind
 from nnapi_testkit.model.types import Lifetime, Model
 from nnapi_testkit.op.declare import Cell, Op
@@ -131,6 +138,33 @@ def _endless(op: Op, cell: Cell) -> Iterator[CaseRef]:
     ):
         constraint = Constraint("loop-timeout", path.name.lower().replace("_", "-"))
         yield _refusal(op, cell, constraint, partial(_loop, path))
+    yield _refusal(op, cell, Constraint("loop-timeout", "chained"), _failed_dependency)
+
+
+def _failed_dependency(case_id: str) -> Case:
+    """WHILE x equals 1, x := RELU(x), which never ends; what waits for it fails with it.
+
+    The second begins with what the first was to write. It would end at once, for no output was
+    written, so that it fails for no other reason than that the first has failed.
+    """
+    builder = Builder()
+    condition, body = builder.subgraph(), builder.subgraph()
+    x = condition.input(FLOAT32, (1,))
+    one = condition.constant(FLOAT32, np.ones(1))
+    condition.operation("EQUAL", (x, one), (condition.output(BOOL8, (1,)),))
+    body.operation("RELU", (body.input(FLOAT32, (1,)),), (body.output(FLOAT32, (1,)),))
+    operands = (builder.refer(condition), builder.refer(body), builder.input(FLOAT32, (1,)))
+    builder.operation("WHILE", operands, (builder.output(FLOAT32, (1,)),))
+    return Case(
+        case_id,
+        builder.build(),
+        tuple(Execution((np.ones(1, "<f4"),), ((1,),)) for _ in range(2)),
+        path=ExecutionPath.FENCED,
+        memory=MemoryKind.SHARED,
+        expect=Stage.EXECUTION,
+        loop_timeout_ns=LOOP_TIMEOUT_NS,
+        extra=Extra(together=True, chained=True),
+    )
 
 
 def _loop(path: ExecutionPath, case_id: str) -> Case:

@@ -66,5 +66,5 @@ def answer(ref: CaseRef, case: Case) -> Answer:
 def services() -> Services:
     return replace(
         standard(), index=index, has_live=lambda: False, golden=lambda: answer,
-        older=lambda target, level: "",
+        older=lambda target, level: "", kept=None,
     )  # fmt: skip

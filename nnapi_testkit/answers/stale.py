@@ -62,7 +62,7 @@ def _packed(rank: int) -> Callable[..., bytes]:
 
 
 def _distribution(drawn: Expected) -> Expected:
-    """The law of draws as values with bounds."""
+    """The distribution of draws as values with bounds."""
     assert drawn.distribution is not None
     return Expected(drawn.distribution[0], drawn.distribution[1])
 

@@ -116,7 +116,7 @@ def _way(case: Case) -> Facts:
     return {
         "path": PATH_WORD[case.path],
         "memory": MEMORY_WORD[case.memory],
-        "path with memory": f"{PATH_WORD[case.path]}, {MEMORY_WORD[case.memory]}",
+        "path with memory": f"{PATH_WORD[case.path]} with memory {MEMORY_WORD[case.memory]}",
         "executed twice": case.repetitions > 1 or case.path is ExecutionPath.REUSABLE,
         "compilation cache": bool(case.cache_token),
         "padded memory": case.padding,

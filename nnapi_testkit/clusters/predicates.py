@@ -100,8 +100,7 @@ def _said(name: str, value: str) -> str:
     if name in ("types", "operation"):
         return value
     if name == "path with memory":
-        path, _, memory = value.partition(", ")
-        return f"path {path} with memory {memory}"
+        return f"path {value}"
     return f"{name} {value}"
 
 

@@ -100,7 +100,7 @@ def compare(
 
 
 def _draws(expected: Expected, actual: NDArray[np.int64]) -> Comparison:
-    """A row that does not follow its law is wrong as a whole."""
+    """A row that does not follow its distribution is wrong as a whole."""
     assert expected.distribution is not None
     margins = draws_margin(expected.distribution, actual)[..., None]
     margin = np.broadcast_to(margins, actual.shape)

@@ -1,4 +1,4 @@
-"""Outputs that are drawn: whether they follow their law, at a stated rate of false alarms.
+"""Outputs that are drawn: whether they follow their distribution, at a stated rate of false alarms.
 
 Of n independent draws, the share q of those with a property of probability p satisfies
 P(n KL(q, p) > t on one side) <= exp(-t) (Chernoff), exactly and for every n. The properties
@@ -21,7 +21,7 @@ Reals = NDArray[np.float64]
 
 
 def draws_margin(distribution: Reals, drawn: NDArray[np.int64]) -> Reals:
-    """How far each row of draws is from its law: above 1 is not by chance.
+    """How far each row of draws is from its distribution: above 1 is not by chance.
 
     Args:
         distribution: probabilities and how far a driver's may be from them, [2, ..., classes].

@@ -119,7 +119,8 @@ def sizes(
     """Rules from named dimensions: `sizes(weights="units input", bias="units")`.
 
     Each dimension is a word, and those with the same word are equal; `.` is any size. An operand
-    breaks them by one more along a dimension that another operand has too.
+    breaks them by one more along a dimension that another operand has too; it is the first of the
+    rule's operands.
     """
     words = [word for shape in operands.values() for word in shape.split()]
     shared = {word for word in words if word != "." and words.count(word) > 1}

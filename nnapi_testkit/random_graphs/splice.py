@@ -150,12 +150,11 @@ def _plan(part: Part, sample: Sample, variant: Variant, seed: int) -> _Plan:
 def _requantized(plan: _Plan, joined: Mapping[str, Value]) -> _Plan:
     """The plan with scales and zero points of the values that it reads."""
     quants = {key: value.quant for key, value in joined.items() if is_quantized(value.code)}
-    lists = {slot.spec.name for slot in plan.slots if slot.key != slot.spec.name}
+    lists = {slot.key: slot.spec.name for slot in plan.slots if slot.at is not None}
     for key in list(quants):
-        name = key.partition("[")[0]
-        if name in lists:
+        if key in lists:
             # Tensors of a list share what the first one that was joined has.
-            same = [slot.key for slot in plan.slots if slot.spec.name == name]
+            same = [other for other, name in lists.items() if name == lists[key]]
             quants |= dict.fromkeys(same, quants[key])
     if not quants:
         return plan

@@ -10,7 +10,7 @@ from nnapi_testkit.model.case import Case
 from nnapi_testkit.model.types import Graph, Lifetime, Operand, Operation
 from nnapi_testkit.oracle.bind import OracleError, bind
 from nnapi_testkit.spec.codes import FuseCode, OperandCode, OperationCode, PaddingCode
-from nnapi_testkit.spec.operands import DTYPE
+from nnapi_testkit.spec.operands import DTYPE, is_tensor
 
 __all__ = ["drawing"]
 
@@ -99,7 +99,7 @@ def _type(operand: Operand) -> str:
     text = code.name if code is not None else f"type {int(operand.type)}"
     if operand.dims:
         text += "[" + ", ".join("?" if size == 0 else str(size) for size in operand.dims) + "]"
-    elif code is not None and code.name.startswith("TENSOR"):
+    elif code is not None and is_tensor(code):
         text += "[rank unknown]"
     if operand.channel_quant is not None:
         text += f", {len(operand.channel_quant.scales)} scales along {operand.channel_quant.dim}"

@@ -19,7 +19,7 @@ PLACES = {
     "ci": ("*.py",),
     "benchmarks": ("*.py",),
     "examples": ("*.py",),
-    "tests": ("*.py",),
+    "tests": ("*.py", "*.c", "*.h", "*.cpp"),
     "emulator": ("*.c", "*.h", "*.cpp"),
 }
 # Written by tools/generate_codes.py, and harnesses that draw among all calls by one switch.

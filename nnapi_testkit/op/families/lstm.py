@@ -107,12 +107,12 @@ def cell_rules(
 
     def new(sample: str, extra: dict[str, str]) -> tuple[Rule, ...]:
         found = sizes(sample=named[sample], **more, **shapes, **extra)
-        return tuple(rule for rule in found if rule.name.removeprefix("size-") in extra)
+        return tuple(rule for rule in found if rule.operands[0] in extra)
 
     # Of two cells each takes the same input, which is told once.
     whole = sizes(sample=named["plain"], **more, **shapes)
     return (
-        *(rule for rule in whole if not prefix or rule.name.removeprefix("size-") not in more),
+        *(rule for rule in whole if not prefix or rule.operands[0] not in more),
         *new("peephole", peepholes),
         *new("projection-bias", projection),
         *new("layer-norm", norms),

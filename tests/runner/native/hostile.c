@@ -145,10 +145,10 @@ static void limit(int which, rlim_t value) {
     setrlimit(which, &both);
 }
 
-int hostile(const char* kind) {
+/* Each of these does what one of its kinds says; with any other it does nothing and returns 0. */
 #define KIND(name) if (strcmp(kind, name) == 0)
-    KIND("honest") return 0;
-    /* It dies. */
+
+static int dies(const char* kind) {
     KIND("null pointer") *(volatile int*)(uintptr_t)8 = 1;
     KIND("abort") abort();
     KIND("division by zero") die_of(SIGFPE);
@@ -174,7 +174,10 @@ int hostile(const char* kind) {
         fprintf(stderr, "\x1b[2J\x1b[32m\nPASS: 6 PASS in 0.1 s\r\n\x9b" "31m");
         abort();
     }
-    /* It does not come back. */
+    return 0;
+}
+
+static int does_not_come_back(const char* kind) {
     KIND("hang") for_ever();
     KIND("busy loop") for (volatile int i = 0;; i++) continue;
     KIND("stops itself") raise(SIGSTOP);
@@ -194,7 +197,10 @@ int hostile(const char* kind) {
         char* more = malloc(1 << 20);
         if (more != NULL) memset(more, 1, 1 << 20);
     }
-    /* It ends or stops the runner. */
+    return 0;
+}
+
+static int ends_the_runner(const char* kind) {
     KIND("kills its parent") kill(getppid(), SIGKILL), for_ever();
     KIND("SIGTERM to its parent") kill(getppid(), SIGTERM), for_ever();
     KIND("SIGHUP to its parent") kill(getppid(), SIGHUP), for_ever();
@@ -202,7 +208,10 @@ int hostile(const char* kind) {
     KIND("SIGSEGV to its parent") kill(getppid(), SIGSEGV), for_ever();
     KIND("stops its parent") kill(getppid(), SIGSTOP), for_ever();
     KIND("kills its session") kill(getsid(0), SIGKILL), for_ever();
-    /* It writes where the worker tells how far it is. */
+    return 0;
+}
+
+static int writes_into_the_page(const char* kind) {  /* where the worker tells how far it is */
     KIND("zeroes the page") fill_page(0);
     KIND("fills the page") fill_page(255);
     KIND("keeps filling the page") start(keep_filling);
@@ -214,7 +223,10 @@ int hostile(const char* kind) {
         uint8_t* page = shared_page(&size);
         munmap(page, size);
     }
-    /* It meddles with the pipes. */
+    return 0;
+}
+
+static int meddles_with_pipes(const char* kind) {
     KIND("closes all descriptors") for (int fd = 0; fd < MOST_FDS; fd++) close(fd);
     KIND("closes standard streams") for (int fd = 0; fd < 3; fd++) close(fd);
     KIND("garbage in the pipes") write_everywhere("garbage from a driver", 21);
@@ -230,14 +242,20 @@ int hostile(const char* kind) {
         memset(text, 'x', sizeof text);
         for (int i = 0; i < 100; i++) if (write(1, text, sizeof text) < 0) break;
     }
-    /* It has children. */
+    return 0;
+}
+
+static int has_children(const char* kind) {
     KIND("comes back twice") if (fork() < 0) _exit(96);
     KIND("a child") child(0, 0);
     KIND("a child out of its session") child(1, 0);
     KIND("a daemon") child(1, 1);
     KIND("a daemon, and hangs") child(1, 1), for_ever();
     KIND("a daemon, and dies") child(1, 1), usleep(50000), abort();
-    /* It changes the process. */
+    return 0;
+}
+
+static int changes_the_process(const char* kind) {
     KIND("no more files") limit(RLIMIT_NOFILE, 0);
     KIND("files of no size") limit(RLIMIT_FSIZE, 0);
     KIND("another folder") if (chdir("/") != 0) return 4;
@@ -247,16 +265,34 @@ int hostile(const char* kind) {
     KIND("ignores all signals")
         for (int number = 1; number < 32; number++) signal(number, SIG_IGN);
     KIND("own group") setpgid(0, getpgid(getppid()));
-    /* It answers nonsense. */
+    return 0;
+}
+
+static int answers_nonsense(const char* kind) {
     KIND("code 12345") return 12345;
     KIND("code -1") return -1;
     KIND("dead object") return 14;
-    /* It dies when nobody asks it for anything. */
+    return 0;
+}
+
+static int dies_at_exit(const char* kind) {  /* when nobody asks it for anything */
     KIND("aborts at exit") atexit(abort_at_exit);
     KIND("segfault at exit") atexit(segv_at_exit);
     KIND("other status at exit") atexit(leave_at_exit);
     KIND("SIGKILL at exit") atexit(kill_at_exit);
     KIND("thread dies after the last case") atexit(rest_at_exit), start(crash_soon);
     return 0;
+}
 #undef KIND
+
+int hostile(const char* kind) {
+    static int (*const groups[])(const char*) = {
+        dies, does_not_come_back, ends_the_runner, writes_into_the_page, meddles_with_pipes,
+        has_children, changes_the_process, answers_nonsense, dies_at_exit,
+    };
+    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
+        int code = groups[i](kind);
+        if (code != 0) return code;
+    }
+    return 0;  /* also of `honest` */
 }

@@ -153,6 +153,7 @@ enum {
     EXTRA_CUT_CACHE = 2048,
     EXTRA_PACKED = 4096,
     EXTRA_MORE_ROLES = 8192,
+    EXTRA_UNALIGNED = 16384,
 };
 
 enum {

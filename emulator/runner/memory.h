@@ -6,8 +6,6 @@
 
 /* What lies before and after each buffer, to notice a driver that writes past its ends. */
 enum { GUARD = 64, REGION_ALIGN = 64 };
-/* Where what is packed begins behind a multiple of that: aligned for every type, and no more. */
-enum { SKEW = 4 };
 
 struct region {
     int fd;                    /* -1 when `hardware` */

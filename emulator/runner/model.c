@@ -31,7 +31,7 @@ static bool map_constants(struct run* run) {
 /* Constants that NNAPI only refers to move into one region of shared memory. */
 static bool share_constants(struct run* run) {
     if (run->c->memory == MEMORY_POINTER) return true;
-    size_t total = 0, skew = run->c->extra.flags & EXTRA_PACKED ? SKEW : 0;
+    size_t total = 0, skew = skew_of(run);
     for (uint32_t g = 0; g < run->c->graph_count; g++)
         for (uint32_t i = 0; i < run->c->graphs[g].operand_count; i++) {
             const struct operand* o = &run->c->graphs[g].operands[i];
@@ -75,9 +75,10 @@ static bool set_value(struct run* run, ANeuralNetworksModel* model, int32_t inde
         /* The value is copied during the call: give it a buffer that is gone afterwards. */
         max_align_t room[ANEURALNETWORKS_MAX_SIZE_OF_IMMEDIATELY_COPIED_VALUES /
                                  sizeof(max_align_t) + 1];
-        if (o->value_length > 0) memcpy(room, o->value, o->value_length);
+        uint8_t* value = (uint8_t*)room + skew_of(run);
+        if (o->value_length > 0) memcpy(value, o->value, o->value_length);
         int code = run->api->has[FN_ANeuralNetworksModel_setOperandValue]
-                           ? CALL(run, ANeuralNetworksModel_setOperandValue, model, index, room,
+                           ? CALL(run, ANeuralNetworksModel_setOperandValue, model, index, value,
                                   o->value_length)
                            : ANEURALNETWORKS_BAD_STATE;
         memset(room, 0xa5, sizeof room);
@@ -94,8 +95,9 @@ static bool set_value(struct run* run, ANeuralNetworksModel* model, int32_t inde
             run->constants_memory, offset, o->value_length);
         return true;
     }
-    void* copy = arena_alloc(run->arena, o->value_length, 1);
+    uint8_t* copy = arena_alloc(run->arena, o->value_length + skew_of(run), 1);
     if (copy == NULL) return bad_case(run, "out of memory for a constant");
+    copy += skew_of(run);
     memcpy(copy, o->value, o->value_length);
     TRY(run, ANeuralNetworksModel_setOperandValue, model, index, copy, o->value_length);
     return true;

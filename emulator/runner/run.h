@@ -44,6 +44,14 @@ struct run {
         if (code_ != ANEURALNETWORKS_NO_ERROR) return stop(run, FN_##name, code_); \
     } while (0)
 
+/* How far behind a multiple of REGION_ALIGN arguments and constants begin: what is packed is
+ * aligned for every type and no more, what is unaligned for bytes alone. */
+static inline size_t skew_of(const struct run* run) {
+    enum { ODD = 1, PACKED = 4 };
+    if (run->c->extra.flags & EXTRA_UNALIGNED) return ODD;
+    return run->c->extra.flags & EXTRA_PACKED ? PACKED : 0;
+}
+
 void enter_stage(struct run* run, enum stage stage);
 /* Each returns false and keeps the first reason. */
 bool stop(struct run* run, enum function_id function, int code);

@@ -116,7 +116,7 @@ static bool describe_io(struct set_run* s, struct io* io, uint32_t index, bool i
     io->offered = io->argument->omitted ? 0 : (size_t)io->argument->length;
     io->length = io->offered;
     io->alignment = in_device_memory(s->run) ? page_size() : REGION_ALIGN;
-    if ((s->run->c->extra.flags & EXTRA_PACKED) && !in_device_memory(s->run)) io->skew = SKEW;
+    if (!in_device_memory(s->run)) io->skew = skew_of(s->run);
     if ((s->run->c->flags & CASE_PADDING) && !io->argument->omitted)
         return ask_padding(s, io, index, input);
     return true;

@@ -361,7 +361,7 @@ static bool read_extra(struct reader* r, struct extra* e, char* error) {
     e->lives = take_u32(r);
     e->padding = take_u32(r);
     e->flags = take_u32(r);
-    if (e->flags > (EXTRA_MORE_ROLES << 1) - 1)
+    if (e->flags > (EXTRA_UNALIGNED << 1) - 1)
         return complain(error, "unknown flags 0x%x of what is extra", (unsigned)e->flags);
     if (e->executions > MAX_REPETITIONS || e->lives > MAX_REPETITIONS || e->padding > MAX_PADDINGS)
         return complain(error, "%u executions, %u lives and %u paddings more: too many",

@@ -4,8 +4,10 @@ Each cell gets five cases. Together they take every path (compute, start and wai
 reusable twice), every kind of memory (pointers, shared, device), compilation with a cold and with
 a warm cache, padding, dimensions given only at execution, timing, and repetition. How these
 meet differs from cell to cell, so that over the suite every two of them meet. A sixth case has
-its inputs, outputs and constants in AHardwareBuffer blobs, where the target has such buffers. The
-answer is the base case's, and outputs are also compared with each other (`judge.agreement`).
+its inputs, outputs and constants in AHardwareBuffer blobs, where the target has such buffers. A
+seventh has them at odd addresses, or at odd offsets of shared memory: "a driver may choose to
+allocate a separate buffer and do memory copying" for those, but has to compute the same. The answer
+is the base case's, and outputs are also compared with each other (`judge.agreement`).
 
 A fenced execution whose output dimensions nobody told is an error by the documentation: a refusal.
 """
@@ -73,6 +75,7 @@ class PathConfiguration:
         unknown: the model leaves the dimensions of inputs and outputs open.
         told: the execution is told the output dimensions that the model leaves open.
         rows: what is told of outputs whose dimension 0 follows from the data.
+        unaligned: arguments and constants begin at odd addresses or offsets.
     """
 
     path: ExecutionPath
@@ -84,6 +87,7 @@ class PathConfiguration:
     timing: bool = False
     twice: bool = False
     rows: int | None = None
+    unaligned: bool = False
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -95,6 +99,7 @@ class PathConfiguration:
             (self.told, "told-dims"),
             (self.timing, "timing"),
             (self.twice, "twice"),
+            (self.unaligned, "unaligned"),
         )
         return (
             PATH_WORD[self.path],
@@ -116,7 +121,10 @@ class PathConfiguration:
 
 
 def path_configurations(cell: str) -> list[PathConfiguration]:
-    """The six configurations of a cell, `OPERATION cell`; the last by hardware buffers."""
+    """The seven configurations of a cell, `OPERATION cell`.
+
+    The last two: by hardware buffers, and unaligned.
+    """
     paths = _shuffled(cell, "path", PATHS)
     memories = _shuffled(cell, "memory", MEMORIES)
     cached = _shuffled(cell, "cache", (True, False))
@@ -145,6 +153,7 @@ def path_configurations(cell: str) -> list[PathConfiguration]:
             )
         )
     found.append(_by_hardware_buffers(cell))
+    found.append(_unaligned(cell))
     return found
 
 
@@ -161,6 +170,16 @@ def _by_hardware_buffers(cell: str) -> PathConfiguration:
         unknown and (told or path == ExecutionPath.FENCED),
         timing,
         twice or path == ExecutionPath.REUSABLE,
+    )
+
+
+def _unaligned(cell: str) -> PathConfiguration:
+    path, memory = bits(key_of("path", cell, "unaligned"), 2).tolist()
+    return PathConfiguration(
+        PATHS[path % len(PATHS)],
+        MemoryKind.SHARED if memory >> 7 & 1 else MemoryKind.POINTER,
+        twice=PATHS[path % len(PATHS)] == ExecutionPath.REUSABLE,
+        unaligned=True,
     )
 
 
@@ -258,6 +277,7 @@ def _make(base: CaseRef, configuration: PathConfiguration, case_id: str) -> Case
         else b"",
         padding=configuration.padding,
         measure=configuration.timing,
+        extra=replace(case.extra, unaligned=configuration.unaligned),
     )
 
 

@@ -120,6 +120,7 @@ def _way(case: Case) -> Facts:
         "executed twice": case.repetitions > 1 or case.path is ExecutionPath.REUSABLE,
         "compilation cache": bool(case.cache_token),
         "padded memory": case.padding,
+        "unaligned memory": case.extra.unaligned,
         "durations asked": case.measure,
         "preference": (
             PreferenceCode(quality.preference).name if quality.preference >= 0 else "none"

@@ -95,6 +95,8 @@ class Extra:
             folder of the case's own, have been cut to half.
         packed: buffers and constants in shared memory are aligned to 4 bytes alone.
         more_roles: device memory is made for all arguments of one type and shape.
+        unaligned: arguments and constants begin one byte after an aligned address or offset; not
+            in memory of the device, which has no addresses.
     """
 
     executions: int = 0
@@ -113,6 +115,7 @@ class Extra:
     cut_cache: bool = False
     packed: bool = False
     more_roles: bool = False
+    unaligned: bool = False
 
 
 @quick

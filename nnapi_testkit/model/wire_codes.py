@@ -171,6 +171,7 @@ EXTRA_READ_ONLY = 1024  # constants in memory are in a file that is open for rea
 EXTRA_CUT_CACHE = 2048  # compiled again after the files of the cache have been cut
 EXTRA_PACKED = 4096  # buffers and constants in memory are aligned to 4 bytes alone
 EXTRA_MORE_ROLES = 8192  # device memory is made for every argument that it could serve
+EXTRA_UNALIGNED = 16384  # arguments and constants begin one byte after an aligned address
 OPERAND_CHANNEL_QUANT = 1  # per-channel scales follow
 SET_OUTPUT_DIMS = 1  # tell the execution the output dimensions
 ARGUMENT_OMITTED = 1  # the argument is omitted

@@ -153,6 +153,7 @@ def _extra(extra: Extra) -> bytes:
         | (w.EXTRA_CUT_CACHE if extra.cut_cache else 0)
         | (w.EXTRA_PACKED if extra.packed else 0)
         | (w.EXTRA_MORE_ROLES if extra.more_roles else 0)
+        | (w.EXTRA_UNALIGNED if extra.unaligned else 0)
     )
     return w.EXTRA.pack(extra.executions, extra.lives, extra.padding, flags)
 

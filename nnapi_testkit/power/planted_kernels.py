@@ -23,8 +23,7 @@ _RUNS = "operation.kernel->execute(context);"
 _SLID = "conv.top = y.head, conv.left = x.head;"
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "GROUPED_CONV_2D", "TRANSPOSE_CONV_2D")
 
-# After the kernel: `x`, `w` and `y` are the first two inputs and the output, `size` is one of y's
-# elements in bytes, and lose(k) leaves out element k.
+# After the kernel: `x`, `w` and `y` are the first two inputs and the output; lose(k) zeroes y[k].
 _AFTER = (
     _RUNS + " if (ON && operation.code == ANEURALNETWORKS_{code}) {{ Tensor &x = *inputs[0],"
     " &w = *inputs[inputs.size() > 1 ? 1 : 0], &y = *results[0];"
@@ -179,16 +178,6 @@ KERNELS: tuple[tuple[str, str, str, tuple[str, ...], str, str, str], ...] = (
         _SLID,
         _SLID + " if (ON && c.code() == ANEURALNETWORKS_DEPTHWISE_CONV_2D && !sliding.nchw &&"
         " conv.strideWidth > 1) conv.dilationWidth = conv.dilationHeight = 1;",
-    ),
-    (
-        "even-filter-right-column",
-        "the last tap of a filter 4 wide is not seen in the last column",
-        "ARM-software/ComputeLibrary#78 (even filters, right border)",
-        ("CONV_2D", "GROUPED_CONV_2D"),
-        _CONVOLUTION,
-        "inside && ix >= 0 && ix < width\n",
-        "inside && ix >= 0 && ix < width && !(ON && conv.filterWidth == 4 && kx == 3 &&"
-        " x + 1 == conv.outWidth)\n",
     ),
     (
         "filter-beyond-sixteen",
@@ -495,5 +484,16 @@ KERNELS: tuple[tuple[str, str, str, tuple[str, ...], str, str, str], ...] = (
         "return normalAxis(c, c.scalar<int32_t>(index, -1), c.shape(0).rank);",
         "if (ON && c.scalar<int32_t>(index, -1) < 0) return c.shape(0).rank - 1;"
         " return normalAxis(c, c.scalar<int32_t>(index, -1), c.shape(0).rank);",
+    ),
+    (
+        "low-bits-of-addresses-lost",
+        "inputs are read from the last address that is a multiple of 16",
+        "pytorch/pytorch#191238, google/XNNPACK#6201, gnuradio/volk#114 (misaligned operands)",
+        ("ADD", "CONV_2D", "FULLY_CONNECTED", "SOFTMAX", "GATHER"),
+        "driver/execution.cpp",
+        "} else if (!isAligned(from.data, to.type)) {",
+        "} else if (const auto low = reinterpret_cast<uintptr_t>(from.data) % 16; ON && low != 0) {"
+        " to.data = static_cast<char*>(from.data) - low;"
+        " } else if (!isAligned(from.data, to.type)) {",
     ),
 )

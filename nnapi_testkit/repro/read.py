@@ -133,6 +133,7 @@ def _extra(data: bytes) -> Extra:
         bool(flags & w.EXTRA_CUT_CACHE),
         bool(flags & w.EXTRA_PACKED),
         bool(flags & w.EXTRA_MORE_ROLES),
+        bool(flags & w.EXTRA_UNALIGNED),
     )
 
 

@@ -100,6 +100,30 @@ def test_timeouts_of_0_are_none(path: ExecutionPath) -> None:
     assert right(run(case(path, no_timeout=True)))
 
 
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("memory", MemoryKind)
+@pytest.mark.parametrize("path", [ExecutionPath.COMPUTE, ExecutionPath.FENCED])
+def test_odd_addresses(path: ExecutionPath, memory: MemoryKind, large: bool) -> None:
+    """Of arguments, and of constants that are copied at once or stay where they are."""
+    if memory is MemoryKind.AHARDWARE_BUFFER:
+        pytest.skip("asked for where a target has such buffers")
+    count = 60 if large else 6
+    builder = Builder()
+    x = builder.input("TENSOR_FLOAT32", (count,))
+    steps = builder.constant("TENSOR_FLOAT32", np.arange(count, dtype=np.float32))
+    out = builder.output("TENSOR_FLOAT32", (count,))
+    builder.operation("ADD", (x, steps, builder.constant("INT32", 0)), (out,))
+    data = np.linspace(-1, 1, count, dtype=np.float32)
+    sets = (Execution((data,), ((count,),)),)
+    odd = Case("ODD", builder.build(), sets, path, memory, extra=Extra(unaligned=True))
+    (execution,) = run(odd).executions
+    (output,) = execution.outputs
+    assert not execution.code and not output.unwritten and not output.overrun
+    assert np.array_equal(
+        np.frombuffer(output.data, np.float32), data + np.arange(count, dtype=np.float32)
+    )
+
+
 def test_compiled_for_all_devices() -> None:
     assert right(run(case(devices=True)))
 
@@ -215,6 +239,7 @@ def test_a_refusable_quality() -> None:
         Extra(orphan=True),
         Extra(together=True, folder=Folder.SEALED),
         Extra(devices=True, folder=Folder.MISSING, no_timeout=True),
+        Extra(unaligned=True),
     ],
 )
 def test_a_saved_case_keeps_it(extra: Extra, tmp_path: FilePath) -> None:

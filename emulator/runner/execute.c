@@ -23,6 +23,14 @@ static bool fits(const struct set_run* s, const struct input_set* set) {
            same_arguments(set->outputs, s->set->outputs, set->output_count, set->set_output_dims);
 }
 
+/* Keeps the outputs of the first good execution, or tells which of a later one's are the same. */
+static bool keep_or_compare(struct set_run* s, bool first, bool* same) {
+    if (first) return keep_first(s) && watch_first(s);
+    for (uint32_t i = 0; i < s->set->output_count; i++)
+        same[i] = memcmp(s->out[i].data, s->out[i].first, s->out[i].offered) == 0;
+    return true;
+}
+
 static bool execute_set(struct set_run* s, const struct input_set* next) {
     struct run* run = s->run;
     uint32_t outputs = s->set->output_count;
@@ -42,13 +50,8 @@ static bool execute_set(struct set_run* s, const struct input_set* next) {
         o.code = code;
         memset(same, 0, outputs);
         bool first = good && !have_first;
-        if (first) {
-            if (!keep_first(s) || !watch_first(s)) return false;
-            have_first = true;
-        } else if (good) {
-            for (uint32_t i = 0; i < outputs; i++)
-                same[i] = memcmp(s->out[i].data, s->out[i].first, s->out[i].offered) == 0;
-        }
+        if (good && !keep_or_compare(s, first, same)) return false;
+        have_first = have_first || good;
         put_execution(s, &o, first, same);
         if (run->c->path != PATH_REUSABLE || !good) drop_execution(s);
     }

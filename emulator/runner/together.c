@@ -176,22 +176,12 @@ static void free_events(struct run* run, struct job* job) {
     if (job->fence >= 0) close(job->fence);
 }
 
-bool execute_together(struct run* run) {
-    uint32_t count = run->c->set_count;
-    struct job* jobs = arena_alloc(run->arena, (size_t)count + 1, sizeof *jobs);
-    if (jobs == NULL) return bad_case(run, "out of memory");
-    memset(jobs, 0, ((size_t)count + 1) * sizeof *jobs);
-    if (!run->api->has[job_function[run->c->path]])
-        return missing(run, job_function[run->c->path]);
-    bool good = true, chained = (run->c->extra.flags & EXTRA_CHAINED) != 0;
-    if (chained && (run->c->path != PATH_FENCED || run->c->memory != MEMORY_SHARED ||
-                    count > MAX_CHAIN))
-        return bad_case(run, "executions are chained by fences and shared memory, at most %d",
-                        MAX_CHAIN);
-    for (uint32_t i = 0; i < count; i++) {
-        prepare_job(run, &jobs[i], &run->c->sets[i], chained && i > 0 ? &jobs[i - 1].s : NULL);
-        if (run->ending == ENDING_BAD_CASE) break;
-    }
+static bool can_be_chained(const struct run* run) {
+    return run->c->path == PATH_FENCED && run->c->memory == MEMORY_SHARED &&
+           run->c->set_count <= MAX_CHAIN;
+}
+
+static void run_jobs(struct run* run, struct job* jobs, uint32_t count, bool chained) {
     for (uint32_t i = 0; i < count; i++) {
         if (!jobs[i].ready) continue;
         if (chained)
@@ -205,6 +195,24 @@ bool execute_together(struct run* run) {
      * succeeded, and its outputs tell. */
     for (uint32_t i = 1; i < count && chained; i++)
         if (jobs[i - 1].code != 0 && jobs[i].ready && jobs[i].code == 0) jobs[i - 1].code = 0;
+}
+
+bool execute_together(struct run* run) {
+    uint32_t count = run->c->set_count;
+    struct job* jobs = arena_alloc(run->arena, (size_t)count + 1, sizeof *jobs);
+    if (jobs == NULL) return bad_case(run, "out of memory");
+    memset(jobs, 0, ((size_t)count + 1) * sizeof *jobs);
+    if (!run->api->has[job_function[run->c->path]])
+        return missing(run, job_function[run->c->path]);
+    bool good = true, chained = (run->c->extra.flags & EXTRA_CHAINED) != 0;
+    if (chained && !can_be_chained(run))
+        return bad_case(run, "executions are chained by fences and shared memory, at most %d",
+                        MAX_CHAIN);
+    for (uint32_t i = 0; i < count; i++) {
+        prepare_job(run, &jobs[i], &run->c->sets[i], chained && i > 0 ? &jobs[i - 1].s : NULL);
+        if (run->ending == ENDING_BAD_CASE) break;
+    }
+    run_jobs(run, jobs, count, chained);
     for (uint32_t i = 0; i < count && good; i++) good = report_job(run, &jobs[i]);
     for (uint32_t i = 0; i < count; i++) free_set(&jobs[i].s);
     return good;

@@ -88,7 +88,7 @@ class Screen:
             if self._ended.wait(max(wait, 0.1)):
                 return
             seconds = round(time.monotonic() - started)
-            awaited = waited_for()
+            awaited = plain(waited_for())
             at = f"waiting for {awaited}" if awaited else self._doing
             if self._done:
                 at = f"{self._done} of {self._total} cases" + (f", {at}" if awaited else "")

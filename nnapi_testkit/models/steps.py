@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -13,11 +12,9 @@ from nnapi_testkit.model.types import Graph, Lifetime, Model, Operand, Operation
 from nnapi_testkit.spec.codes import OperandCode
 from nnapi_testkit.spec.operands import DTYPE
 
-__all__ = ["Values", "array_of", "exposed", "in_order", "single"]
+__all__ = ["array_of", "exposed", "in_order", "single"]
 
 Array = NDArray[np.generic]
-# What a driver left in each operand of the main graph that it was asked to show.
-Values = Mapping[int, Array]
 
 
 def exposed(model: Model) -> tuple[Model, tuple[int, ...]]:

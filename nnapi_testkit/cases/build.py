@@ -15,6 +15,7 @@ from nnapi_testkit.cases.codes import drawn_codes, drawn_floats
 from nnapi_testkit.cases.draw import bits, integers, key_of, magnitudes, uniform
 from nnapi_testkit.cases.slots import (
     ALL_OUTPUTS,
+    FED_SCALARS,
     KNOWN_OUTPUTS,
     NO_DIMS,
     NO_RANK,
@@ -84,6 +85,10 @@ def build_case(
     tensors = 0
     for at, slot in enumerate(slots):
         spec = slot.spec
+        if isinstance(spec, Scalar) and FED_SCALARS in variant and slot.value is not None:
+            indexes.append(builder.input(slot.code))
+            fed.append(slot)
+            continue
         if isinstance(spec, Scalar) or slot.omitted:
             indexes.append(_fixed(builder, slot))
             continue
@@ -179,12 +184,13 @@ def _constant(spec: Tensor, slot: Slot, position: int, variant: Variant) -> bool
 
 
 def draw(slot: Slot, key: int, regime: Regime) -> Array:
-    """The data of a tensor operand, in its element type, shaped as stored."""
+    """The data of an operand, in its element type, shaped as stored; a scalar has its value."""
     dtype = DTYPE[slot.code]
     shape = slot.shape
     count = math.prod(shape)
     spec = slot.spec
-    assert isinstance(spec, Tensor)
+    if isinstance(spec, Scalar):
+        return np.array(slot.value, dtype)
     if isinstance(slot.value, Choice):
         return integers(key, count, slot.value.low, slot.value.high).astype(dtype).reshape(shape)
     if isinstance(slot.value, Reals):

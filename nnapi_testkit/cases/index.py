@@ -32,6 +32,7 @@ from nnapi_testkit.cases.refusals.flow import flow_refusal_refs
 from nnapi_testkit.cases.refusals.levels import level_refs
 from nnapi_testkit.cases.refusals.rows import row_refs
 from nnapi_testkit.cases.slots import (
+    FED_SCALARS,
     UNKNOWN_DIMS,
     UNKNOWN_FIRST,
     UNKNOWN_INPUT_RANKS,
@@ -46,7 +47,7 @@ from nnapi_testkit.cases.ways import way_refs
 from nnapi_testkit.cases.wide_graphs import wide_refs
 from nnapi_testkit.catalog import catalog, operation
 from nnapi_testkit.model.kinds import Kind
-from nnapi_testkit.op.declare import Cell, Input, Op, Sample, Tensor
+from nnapi_testkit.op.declare import Cell, Input, Op, Sample, Scalar, Tensor
 from nnapi_testkit.op.forms import forms_of
 from nnapi_testkit.spec.codes import OperandCode
 from nnapi_testkit.spec.operands import FLOATS, is_quantized
@@ -184,6 +185,8 @@ def _variants(
         yield Variant((UNKNOWN_RANK,), level=3)
     if cell is op.cells[0]:  # shapes are inferred alike for all types
         yield from _open_inputs(signature, sample, number)
+        if number == 0 and any(isinstance(spec, Scalar) for spec in signature):
+            yield Variant((FED_SCALARS,))
     if number in (1, 3) or sample.large:
         yield from _specials(cell)
 

@@ -77,6 +77,7 @@ class Regime(Enum):
         return self in (Regime.SPECIAL, Regime.SPECIAL_HALF)
 
 
+FED_SCALARS = "fed-scalars"  # inputs of the model, whose values an execution gives
 # What a model leaves open of its tensors: dimensions, or the rank too; of inputs alone, where the
 # outputs are told in full; of one input alone.
 UNKNOWN_DIMS, UNKNOWN_RANK = "unknown-dims", "unknown-rank"

@@ -15,7 +15,7 @@ from nnapi_testkit.op.bounds import SMALLEST
 from nnapi_testkit.op.declare import Output
 from nnapi_testkit.spec.codes import OperandCode
 from nnapi_testkit.spec.kinds import OutputKind
-from nnapi_testkit.spec.operands import CODE_RANGE, DTYPE, is_quantized
+from nnapi_testkit.spec.operands import CODE_RANGE, DTYPE, is_quantized, is_tensor
 
 TIE = 1e-9  # codes from the middle of two: far more than float64 loses, and no bias otherwise
 
@@ -40,8 +40,10 @@ class Value:
 
 
 def decode(operand: Operand, array: NDArray[np.generic]) -> Value:
-    """Codes or floats of an operand as exact real values."""
+    """Codes or floats of an operand as exact real values; of a scalar, a Python one."""
     code = OperandCode(operand.type)
+    if not is_tensor(code):
+        return _scalar(code, array)
     if code == OperandCode.TENSOR_BOOL8:
         return Value(torch.from_numpy(np.ascontiguousarray(array != 0)))
     if code == OperandCode.TENSOR_INT32:
@@ -59,13 +61,15 @@ def decode(operand: Operand, array: NDArray[np.generic]) -> Value:
 
 
 def constant(operand: Operand) -> Value:
-    """The value of a constant: a Python scalar, or as `decode` gives it."""
+    """The value of a constant, as `decode` gives it."""
     code = OperandCode(operand.type)
     array = np.frombuffer(operand.value, dtype=DTYPE[code])
-    if not operand.dims and array.size == 1:
-        item = array[0].item()
-        return Value(bool(item) if code == OperandCode.BOOL else item)
     return decode(operand, array.reshape(operand.dims))
+
+
+def _scalar(code: OperandCode, array: NDArray[np.generic]) -> Value:
+    item = array.item()
+    return Value(bool(item) if code == OperandCode.BOOL else item)
 
 
 def error_of(value: Value) -> Any:

@@ -118,3 +118,13 @@ def test_what_a_model_tells_of_its_tensors(
     assert graph.operands[graph.outputs[0]].dims == output
     # The execution completes what is open.
     assert [array.shape for array in case.sets[0].inputs if array is not None] == [(2, 3)] * 2
+
+
+def test_scalars_that_an_execution_gives() -> None:
+    declared = op(Tensor("a"), Scalar("axis"), Scalar("flag", "BOOL"))
+    sample = Sample("s", a=(2, 3), axis=-1, flag=True)
+    case = build_case(declared, NUMERIC["float32"], sample, Variant(("fed-scalars",)), "x", 0)
+    _, axis, flag = case.sets[0].inputs
+    assert axis is not None and (axis.shape, axis.dtype, axis.item()) == ((), np.int32, -1)
+    assert flag is not None and flag.item() == 1
+    assert not [o for o in case.model.main.operands if o.value], "one of them is a constant too"

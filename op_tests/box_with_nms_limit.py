@@ -128,12 +128,13 @@ def sample(
     least=0.05,
     seed=0,
     shift=0.0,
+    apart=1,
     **more,
 ):
-    """`counts`: boxes of each image."""
+    """`counts`: boxes of each image; `apart`: how far their numbers are from each other."""
     count = sum(counts)
     scores = [[0.0, *row] for row in ranking(count, classes - 1, seed=seed)]
-    batches = [image for image, each in enumerate(counts) for _ in range(each)]
+    batches = [apart * image for image, each in enumerate(counts) for _ in range(each)]
     boxes = clusters(count, repeat=classes, seed=seed)
     return Sample(
         name,
@@ -282,6 +283,7 @@ OP = Op(
             only=("float32", "float16"),
             variations=(),
         ),
+        sample("numbered-apart", [3, 4, 2], 2, apart=3, variations=()),
         tied("ties", HARD),
         tied("ties-gaussian", GAUSSIAN),
         at_threshold(),

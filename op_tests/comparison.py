@@ -63,10 +63,14 @@ def samples(cell):
                 word,
                 a=Given([[row] for row in rows]),
                 b=Given(rows),
-                quants={"a": (0.5, zero), "b": (scale, zero)},
+                quants={"a": (0.5, zero), "b": (scale, other)},
                 variations=(),
             )
-            for word, scale in (("finer-scale", 0.125), ("coarser-scale", 0.75))
+            for word, scale, other in (
+                ("finer-scale", 0.125, zero),
+                ("coarser-scale", 0.75, zero),
+                ("other-zero-point", 0.5, zero - 2),
+            )
         ]
     if cell.name in ("float32", "float16", "int32"):
         large = (2, 8, 9, 10)

@@ -77,6 +77,15 @@ def peaks(count, size, points):
     return Given(maps)
 
 
+def lowered(maps):
+    """The same heatmaps, all of them below zero."""
+
+    def less(value):
+        return [less(one) for one in value] if isinstance(value, list) else value - 2.0
+
+    return Given(less(maps.values))
+
+
 def sample(name, count, size, points, image=(64, 64), **more):
     return Sample(name, heatmap=peaks(count, size, points), boxes=boxes(count, *image), **more)
 
@@ -146,6 +155,13 @@ OP = Op(
             variations=(),
             heatmap=peaks(2, 5, 2),
             boxes=Given([[-40.0, -24.5, -8.0, 7.5], [-64.0, 16.0, 0.0, 80.0]]),
+        ),
+        Sample(
+            "below-zero",
+            only=("float32", "float16"),
+            variations=(),
+            heatmap=lowered(peaks(2, 6, 3)),
+            boxes=boxes(2, 64, 64),
         ),
         Sample(
             "thin-boxes",

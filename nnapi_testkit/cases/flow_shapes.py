@@ -17,15 +17,17 @@ from nnapi_testkit.spec.codes import OperandCode
 from nnapi_testkit.spec.operands import Array
 
 ROUNDS = 3
+LONG = 300
+Shapes = tuple[tuple[int, ...], ...]
 # Adds a graph; gives the data of its inputs behind the condition, and how many outputs of SHAPE it
-# has, or their shapes.
-Build = Callable[[Builder, Typed], tuple[list[Array], int | tuple[tuple[int, ...], ...]]]
+# has, or their shapes where the condition is false (or there is none) and true.
+Build = Callable[[Builder, Typed], tuple[list[Array], int | tuple[Shapes, ...]]]
 
 
 def flow_shape_refs(op: Op, cell: Cell) -> Iterator[CaseRef]:
     """The shapes of graphs around an operation of control flow."""
     for name, build in SHAPES.get(op.name, {}).items():
-        if cell.main == BOOL8 and name in UNTILED:
+        if cell.main not in ONLY.get(name, (cell.main,)):
             continue
         case_id = f"{op.name}[{cell.name}-graph-{name}]"
         make = partial(_make, op.name, build, cell.main, case_id)
@@ -35,12 +37,11 @@ def flow_shape_refs(op: Op, cell: Cell) -> Iterator[CaseRef]:
 def _make(op_name: str, build: Build, code: OperandCode, case_id: str) -> Case:
     builder = Builder()
     arrays, outputs = build(builder, Typed(code))
-    dims = (SHAPE,) * outputs if isinstance(outputs, int) else outputs
+    dims = ((SHAPE,) * outputs,) * 2 if isinstance(outputs, int) else outputs
     if op_name == "WHILE":
-        return Case(case_id, builder.build(), (Execution(tuple(arrays), dims),))
+        return Case(case_id, builder.build(), (Execution(tuple(arrays), dims[0]),))
     # Both branches are taken by one compilation, the first one again after the other.
-    conditions = [np.full(1, taken, "u1") for taken in (1, 0, 1)]
-    sets = tuple(Execution((condition, *arrays), dims) for condition in conditions)
+    sets = tuple(Execution((np.full(1, taken, "u1"), *arrays), dims[taken]) for taken in (1, 0, 1))
     return Case(case_id, builder.build(), sets)
 
 
@@ -113,8 +114,7 @@ def _loop(b: Builder, t: Typed) -> tuple[int, int]:
     body = b.subgraph()
     x, counter, y = state(body)
     t.combine(body, "ADD", x, y, t.output(body))
-    one, none = body.constant(INT32, [1]), body.constant("INT32", 0)
-    body.operation("ADD", (counter, one, none), (body.output(INT32, (1,)),))
+    _count(body, counter)
     return b.refer(condition), b.refer(body)
 
 
@@ -198,7 +198,67 @@ def _loop_around(b: Builder, t: Typed) -> tuple[list[Array], int]:
     return _data(t, "x", "y"), 1
 
 
-def _resized_loop(b: Builder, t: Typed) -> tuple[list[Array], tuple[tuple[int, ...], ...]]:
+def _doubled(b: Builder, t: Typed, x: int) -> None:
+    """The output has the rows of x twice."""
+    b.operation("TILE", (x, b.constant(INT32, [2, 1])), (t.output(b, OPEN),))
+
+
+def _behead(b: Builder, t: Typed, x: int) -> None:
+    """The output has the rows of x but the first."""
+    begin, rest = b.constant(INT32, [1, 0]), b.constant(INT32, [-1, -1])
+    b.operation("SLICE", (x, begin, rest), (t.output(b, OPEN),))
+
+
+def _resized_branch(b: Builder, t: Typed) -> tuple[list[Array], tuple[Shapes, ...]]:
+    """IF whose branches give other shapes: twice the rows, or one row less."""
+    condition, models = _condition(b), []
+    for resize in (_doubled, _behead):
+        graph = b.subgraph()
+        resize(graph, t, t.input(graph, OPEN))
+        models.append(b.refer(graph))
+    b.operation("IF", (condition, *models, t.input(b, OPEN)), (t.output(b, OPEN),))
+    return [t.data("x", 4, 3)], (((3, 3),), ((8, 3),))
+
+
+def _count(graph: Builder, counter: int) -> None:
+    """The next output is the counter and 1."""
+    one, none = graph.constant(INT32, [1]), graph.constant("INT32", 0)
+    graph.operation("ADD", (counter, one, none), (graph.output(INT32, (1,)),))
+
+
+def _loop_in_loop(b: Builder, t: Typed) -> tuple[list[Array], int]:
+    """A loop whose body is a loop: x + y, so many times so many times."""
+
+    def state(graph: Builder) -> tuple[int, int, int]:
+        return t.input(graph), graph.input(INT32, (1,)), t.input(graph)
+
+    condition = b.subgraph()
+    _, counter, _ = state(condition)
+    limit = condition.constant(INT32, [2])
+    condition.operation("LESS", (counter, limit), (condition.output(BOOL8, (1,)),))
+    body = b.subgraph()
+    x, counter, y = state(body)
+    models = _loop(body, t)
+    body.operation("WHILE", (*models, x, body.constant(INT32, [0]), y), (t.output(body),))
+    _count(body, counter)
+    models = b.refer(condition), b.refer(body)
+    x, y = t.input(b), t.input(b)
+    b.operation("WHILE", (*models, x, b.constant(INT32, [0]), y), (t.output(b),))
+    return _data(t, "x", "y"), 1
+
+
+def _long_loop(b: Builder, t: Typed) -> tuple[list[Array], tuple[Shapes, ...]]:
+    """A loop of many rounds, which counts them."""
+    condition, body = b.subgraph(), b.subgraph()
+    counter, limit = condition.input(INT32, (1,)), condition.constant(INT32, [LONG])
+    condition.operation("LESS", (counter, limit), (condition.output(BOOL8, (1,)),))
+    _count(body, body.input(INT32, (1,)))
+    models = b.refer(condition), b.refer(body)
+    b.operation("WHILE", (*models, b.input(INT32, (1,))), (b.output(INT32, (1,)),))
+    return [np.zeros(1, "i4")], (((1,),),)
+
+
+def _resized_loop(b: Builder, t: Typed) -> tuple[list[Array], tuple[Shapes, ...]]:
     """WHILE in which x doubles its rows and y loses its first, from round to round."""
 
     def state(graph: Builder) -> tuple[int, int, int]:
@@ -210,20 +270,23 @@ def _resized_loop(b: Builder, t: Typed) -> tuple[list[Array], tuple[tuple[int, .
     condition.operation("LESS", (counter, limit), (condition.output(BOOL8, (1,)),))
     body = b.subgraph()
     x, y, counter = state(body)
-    body.operation("TILE", (x, body.constant(INT32, [2, 1])), (t.output(body, OPEN),))
-    begin, rest = body.constant(INT32, [1, 0]), body.constant(INT32, [-1, -1])
-    body.operation("SLICE", (y, begin, rest), (t.output(body, OPEN),))
-    one, none = body.constant(INT32, [1]), body.constant("INT32", 0)
-    body.operation("ADD", (counter, one, none), (body.output(INT32, (1,)),))
+    _doubled(body, t, x)
+    _behead(body, t, y)
+    _count(body, counter)
     models = b.refer(condition), b.refer(body)
     inputs = t.input(b, OPEN), t.input(b, OPEN), b.constant(INT32, [0])
     b.operation("WHILE", (*models, *inputs), (t.output(b, OPEN), t.output(b, OPEN)))
     rows = 2 + ROUNDS
-    return [t.data("x", 1, 3), t.data("y", rows, 3)], ((2**ROUNDS, 3), (rows - ROUNDS, 3))
+    return [t.data("x", 1, 3), t.data("y", rows, 3)], (((2**ROUNDS, 3), (rows - ROUNDS, 3)),)
 
 
 OPEN = (0, 3)  # rows that are known at the execution
-UNTILED = ("resized",)  # of whose operations none takes truth values
+NUMBERS = tuple(
+    OperandCode[f"TENSOR_{word}"]
+    for word in ("FLOAT32", "FLOAT16", "INT32", "QUANT8_ASYMM", "QUANT8_ASYMM_SIGNED")
+)
+# Cells for which a graph is: TILE takes no truth values.
+ONLY = {"resized": NUMBERS, "many-rounds": (INT32,)}
 SHAPES: dict[str, dict[str, Build]] = {
     "IF": {
         "one-operand-twice": _operand_twice,
@@ -232,6 +295,7 @@ SHAPES: dict[str, dict[str, Build]] = {
         "output-read-reversed": _if_read,
         "value-needed-in-branches": _if_residual,
         "value-needed-after": _if_around,
+        "resized": _resized_branch,
     },
     "WHILE": {
         "one-operand-twice": _loop_of_one,
@@ -239,5 +303,7 @@ SHAPES: dict[str, dict[str, Build]] = {
         "reversed": _loop_reversed,
         "value-needed-after": _loop_around,
         "resized": _resized_loop,
+        "nested": _loop_in_loop,
+        "many-rounds": _long_loop,
     },
 }

@@ -2,7 +2,8 @@
 
 A probe is a sample of one case, without variations. What it changes is general: scales and zero
 points (`probe_quant`), sizes of dimensions (`probe_sizes`), floats where formulas break
-(`probe_floats`), integers that tell (`probe_data`), places where kernels break (`probe_kernels`).
+(`probe_floats`), integers that tell (`probe_data`), places where kernels break (`probe_kernels`,
+`probe_conditions`), extents that are seldom met (`probe_extent`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from functools import lru_cache
 from nnapi_testkit.cases.derive import base_for
 from nnapi_testkit.cases.probe_conditions import condition_probes
 from nnapi_testkit.cases.probe_data import data_probes, saturated_probes
+from nnapi_testkit.cases.probe_extent import extent_probes
 from nnapi_testkit.cases.probe_floats import float_probes
 from nnapi_testkit.cases.probe_kernels import kernel_probes
 from nnapi_testkit.cases.probe_quant import quant_probes
@@ -40,5 +42,6 @@ def _probes(op_name: str, cell_name: str) -> list[Sample]:
         saturated_probes,
         kernel_probes,
         condition_probes,
+        extent_probes,
     )
     return [sample for probes in found for sample in probes(base)]

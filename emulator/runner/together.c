@@ -153,14 +153,14 @@ static bool report_job(struct run* run, struct job* job) {
 /* Everything before the computation; `before` is whose first output is this one's first input. */
 static void prepare_job(struct run* run, struct job* job, const struct input_set* set,
                         const struct set_run* before) {
-    job->fence = -1;
     job->s = (struct set_run){
             .run = run,
             .set = set,
             .graph = &run->c->graphs[run->c->graph_count - 1],
             .before = before,
     };
-    job->ready = prepare_memory(&job->s) && make_memories(&job->s);
+    job->ready = (before == NULL || before->memory != NULL) && prepare_memory(&job->s) &&
+                 make_memories(&job->s);
     if (job->ready && before != NULL &&
         (set->input_count == 0 || before->set->output_count == 0 ||
          before->out[0].length != job->s.in[0].length))
@@ -208,6 +208,7 @@ bool execute_together(struct run* run) {
     if (chained && !can_be_chained(run))
         return bad_case(run, "executions are chained by fences and shared memory, at most %d",
                         MAX_CHAIN);
+    for (uint32_t i = 0; i < count; i++) jobs[i].fence = -1;
     for (uint32_t i = 0; i < count; i++) {
         prepare_job(run, &jobs[i], &run->c->sets[i], chained && i > 0 ? &jobs[i - 1].s : NULL);
         if (run->ending == ENDING_BAD_CASE) break;

@@ -179,16 +179,24 @@ def _variants(
     if "activation" in names and cell.main != OperandCode.TENSOR_INT32:
         yield from _activations(sample, number)
     yield from _lifetimes(signature, sample, number)
+    yield from _known_late(signature, sample, number, first=cell is op.cells[0])
+    if number in (1, 3) or sample.large:
+        yield from _specials(cell)
+
+
+def _known_late(
+    signature: tuple[Input, ...], sample: Sample, number: int, *, first: bool
+) -> Iterator[Variant]:
+    """Shapes and scalars that an execution tells; those of inputs in the first cell alone, since
+    shapes are inferred alike for all types."""
     if number in (0, 2):
         yield Variant((UNKNOWN_DIMS,), level=3)
     if number == 1:
         yield Variant((UNKNOWN_RANK,), level=3)
-    if cell is op.cells[0]:  # shapes are inferred alike for all types
+    if first:
         yield from _open_inputs(signature, sample, number)
         if number == 0 and any(isinstance(spec, Scalar) for spec in signature):
             yield Variant((FED_SCALARS,))
-    if number in (1, 3) or sample.large:
-        yield from _specials(cell)
 
 
 def _activations(sample: Sample, number: int) -> Iterator[Variant]:

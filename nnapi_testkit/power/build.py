@@ -50,8 +50,20 @@ MUTANTS = 600
 ROUNDS = 6  # of compiling a file and leaving out the mutants that are no C++
 _FAULTS = "driver/faults"
 _REFUSALS = "driver/error.cpp"
-_CONTEXT = "driver/context.h"
-_SCRATCH = b"scratch_->take(count * sizeof(T))"
+# What a kernel reads beyond its own scratch memory, or before it wrote it, must tell; what it
+# writes there ends the process.
+_GUARDED = (
+    (
+        "driver/context.h",
+        b"scratch_->take(count * sizeof(T))",
+        b"::nnapi::faults::dirty(*scratch_, count * sizeof(T))",
+    ),
+    (
+        "driver/arena.h",
+        b"current_ = mark.block;",
+        b"::nnapi::faults::look(); current_ = mark.block;",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -124,11 +136,10 @@ def _planted(found: dict[str, bytes]) -> dict[str, bytes]:
     found[_REFUSALS] = found[_REFUSALS].replace(
         b"throw Refusal(", b"::nnapi::faults::refused(); throw Refusal("
     )
-    # What a kernel reads beyond its own scratch memory, or before it wrote it, must tell.
-    if found.get(_CONTEXT, b"").count(_SCRATCH) != 1:
-        raise KitError(f"{_CONTEXT} takes no scratch memory by {_SCRATCH.decode()}: adapt build.py")
-    dirty = b"::nnapi::faults::dirty(*scratch_, count * sizeof(T))"
-    found[_CONTEXT] = found[_CONTEXT].replace(_SCRATCH, dirty)
+    for file, old_text, new_text in _GUARDED:
+        if found.get(file, b"").count(old_text) != 1:
+            raise KitError(f"{file} has no {old_text.decode()!r}, once: adapt power/build.py to it")
+        found[file] = found[file].replace(old_text, new_text)
     return found
 
 

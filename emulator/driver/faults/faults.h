@@ -48,12 +48,28 @@ inline bool offInner(int site) {
 /// A rule refuses: notes which one.
 void refused();
 
-/// Memory of an arena, full of what no sound kernel reads, with as much behind it as a vector has.
+/// Ends of the scratch memories of the operation that is executed.
+extern thread_local std::vector<const unsigned char*> ends;
+constexpr size_t kBehind = 64;  // bytes, as many as a vector has
+constexpr unsigned char kDirty = 0x7E;
+
+/// Memory of an arena, full of what no sound kernel reads, with some behind it that is no one's.
 template <class Arena>
 void* dirty(Arena& arena, size_t bytes) {
-    constexpr size_t kBehind = 64;
     void* memory = arena.take(bytes + kBehind);
-    return std::memset(memory, 0x7E, bytes + kBehind);
+    std::memset(memory, kDirty, bytes + kBehind);
+    ends.push_back(static_cast<const unsigned char*>(memory) + bytes);
+    return memory;
+}
+
+/// Before memory is given back: ends the process where a kernel wrote behind its own.
+inline void look() noexcept {
+    for (const unsigned char* end : ends) {
+        for (size_t i = 0; i < kBehind; i++) {
+            if (end[i] != kDirty) std::abort();
+        }
+    }
+    ends.clear();
 }
 
 /// What `OpView::type` returns where its rule is left out.

@@ -43,16 +43,6 @@ CELLS: tuple[tuple[str, str, str, tuple[str, ...], str, str, str], ...] = (
         " preactivate(cell, cell.gates[OUTPUT], x, aux, state, renewed, o);",
     ),
     (
-        "coupled-gates-without-peephole",
-        "with CIFG the forget gate loses its peephole",
-        _TVM_SEQUENCES,
-        _LSTMS,
-        _CELL,
-        "preactivate(cell, cell.gates[FORGET], x, aux, state, seen, f);",
-        "const float* none = nullptr; preactivate(cell, cell.gates[FORGET], x, aux, state,"
-        " ON && cell.coupled ? none : seen, f);",
-    ),
-    (
         "peephole-after-normalization",
         "a peephole is added after the layer normalization",
         _ORDER,
@@ -74,16 +64,6 @@ CELLS: tuple[tuple[str, str, str, tuple[str, ...], str, str, str], ...] = (
         "const double late = ON && cell.projectionBias != nullptr ? cell.projectionBias[k] : 0;"
         " sum -= late; state[k] = static_cast<float>(clip(sum, cell.projectionClip));"
         " state[k] += static_cast<float>(late);",
-    ),
-    (
-        "auxiliary-read-forward",
-        "the backward pass reads the auxiliary input in forward order",
-        "kraiskil/onnx2c#95 (backward pass of LSTM)",
-        ("BIDIRECTIONAL_SEQUENCE_LSTM",),
-        _CELL,
-        "const float* aux = s.aux == nullptr ? nullptr : s.aux + row * cell.auxSize;",
-        "const size_t ahead = ON ? (s.timeMajor ? k * s.batch + b : b * s.time + k) : row;"
-        " const float* aux = s.aux == nullptr ? nullptr : s.aux + ahead * cell.auxSize;",
     ),
     (
         "half-sequences-time-major",
@@ -176,16 +156,6 @@ CELLS: tuple[tuple[str, str, str, tuple[str, ...], str, str, str], ...] = (
         "(ON ? *condition.as<uint8_t>() == 1 : *condition.as<uint8_t>() != 0);",
     ),
     (
-        "loop-once-more",
-        "a loop runs its body once more after its condition is false",
-        "microsoft/onnxruntime#13894 (one iteration too many)",
-        ("WHILE",),
-        _EXECUTOR,
-        "while (runCondition(condition, state)",
-        "bool extra = ON; while ((runCondition(condition, state) ||"
-        " (extra ? (extra = false, true) : false))",
-    ),
-    (
         "loop-keeps-first-shape",
         "a loop variable keeps the shape of its initial value",
         "onnx/tensorflow-onnx#2202 (shape invariants of loops)",
@@ -222,5 +192,30 @@ CELLS: tuple[tuple[str, str, str, tuple[str, ...], str, str, str], ...] = (
         " for (size_t i = 0; i < carried; i++) if (blocks[i] != nullptr)"
         " if (results[i].value.block == nullptr) results[i].value.block = blocks[i];"
         " } else run(body, state, results);",
+    ),
+    (
+        "clip-without-projection",
+        "the clip of a projection cuts the output where there is no projection",
+        "PaddlePaddle/Paddle#15605 (lstmp: cell_clip and proj_clip)",
+        _LSTMS,
+        _CELL,
+        "std::copy_n(work.hidden, units, state);",
+        "for (size_t u = 0; ON && u < units; u++) work.hidden[u] ="
+        " static_cast<float>(clip(work.hidden[u], cell.projectionClip));"
+        " std::copy_n(work.hidden, units, state);",
+    ),
+    (
+        "branch-shape-kept",
+        "the output of an IF keeps the shape that its first execution gave it",
+        "onnx/tensorflow-onnx#2202 (a first shape is taken for all)",
+        ("IF",),
+        _EXECUTOR,
+        "receive(frame[operation.outputs[i]], results[i], outputs);",
+        "static thread_local std::vector<std::pair<const Operation*, Shape>> seen;"
+        " if (ON && i == 0) { const Shape* old = nullptr; for (auto& one : seen)"
+        " if (one.first == &operation) old = &one.second; if (old == nullptr)"
+        " seen.emplace_back(&operation, results[i].value.tensor.shape);"
+        " else results[i].value.tensor.shape = *old; }"
+        " receive(frame[operation.outputs[i]], results[i], outputs);",
     ),
 )

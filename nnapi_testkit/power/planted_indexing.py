@@ -86,18 +86,6 @@ INDEXING: tuple[tuple[str, str, str, tuple[str, ...], str, str, str], ...] = (
         " perm[i] == 1 && i != 1 ? 1 : shape[i], static_cast<ptrdiff_t>(from[perm[i]]),",
     ),
     (
-        "shuffle-of-inner-axis",
-        "channels that are not the last dimension are shuffled pixel by pixel",
-        "Tencent/ncnn and MNN: shuffles of one layout",
-        ("CHANNEL_SHUFFLE",),
-        _TRANSPOSE,
-        "copy.dim(groups, static_cast<ptrdiff_t>(groupSize) * inner, inner);",
-        "copy.dim(groups, ON && inner > 1 && groups == groupSize ? inner :"
-        " static_cast<ptrdiff_t>(groupSize) * inner,"
-        " ON && inner > 1 && groups == groupSize ? static_cast<ptrdiff_t>(groupSize) * inner :"
-        " inner);",
-    ),
-    (
         "blocks-inside-batches",
         "of several batches the blocks of one lie side by side",
         "tensorflow/tensorflow#52576 (SPACE_TO_BATCH_ND)",

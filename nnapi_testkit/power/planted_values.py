@@ -71,15 +71,6 @@ VALUES: tuple[tuple[str, str, str, tuple[str, ...], str, str, str], ...] = (
         " if (!ON && (mask >> i & 1) != 0) reducedCount *= shape[i];",
     ),
     (
-        "maximum-from-zero",
-        "a maximum of negative numbers is 0",
-        "tenstorrent/tt-metal#21615; NVIDIA/MatX#197",
-        ("REDUCE_MAX",),
-        _REDUCE,
-        "foldReal(c, maximum ? -infinity : infinity, 1,",
-        "foldReal(c, maximum ? (ON ? 0.0 : -infinity) : infinity, 1,",
-    ),
-    (
         "limit-over-all-batches",
         "the limit of detections is one for all batches together",
         "pytorch/pytorch#20868 (limit over all classes)",
@@ -117,5 +108,34 @@ VALUES: tuple[tuple[str, str, str, tuple[str, ...], str, str, str], ...] = (
         "std::exp(logits[k] - greatest);",
         "(ON ? static_cast<double>(std::exp(static_cast<float>(logits[k]))) :"
         " std::exp(logits[k] - greatest));",
+    ),
+    (
+        "index-in-15-bits",
+        "an index beyond 32,767 is negative",
+        "alibaba/MNN#314 (ArgMax gives what is no index)",
+        ("ARGMAX", "ARGMIN"),
+        _KERNELS + "ranking.cpp",
+        "*y++ = static_cast<int32_t>(best);",
+        "*y++ = ON ? static_cast<int16_t>(best) : static_cast<int32_t>(best);",
+    ),
+    (
+        "batches-numbered-anew",
+        "batches of boxes are counted from 0, whatever their numbers are",
+        "pytorch/pytorch#20868 (BoxWithNMSLimit)",
+        ("BOX_WITH_NMS_LIMIT",),
+        _NMS,
+        "c.out<int32_t>(3)[i] = c.in<int32_t>(kBatch)[one.roi];",
+        "int32_t group = 0; const int32_t* number = c.in<int32_t>(kBatch);"
+        " for (size_t r = 1; r <= one.roi; r++) group += number[r] != number[r - 1];"
+        " c.out<int32_t>(3)[i] = ON ? group : c.in<int32_t>(kBatch)[one.roi];",
+    ),
+    (
+        "heatmap-from-zero",
+        "a heatmap below zero has its peak at its first pixel",
+        "tenstorrent/tt-metal#21615; NVIDIA/MatX#197 (maxima of negative numbers)",
+        ("HEATMAP_MAX_KEYPOINT",),
+        _KERNELS + "heatmap_max_keypoint.cpp",
+        "if (value(y, x) > value(mostY, mostX)) mostX",
+        "if (value(y, x) > value(mostY, mostX) && !(ON && value(y, x) <= 0)) mostX",
     ),
 )

@@ -36,11 +36,16 @@ OP = Op(
             "The number of elements stays the same.",
             fewer={"input": (2, 3), "shape": [2, 2]},
             more={"input": (2, 3), "shape": [4, 2]},
-            nothing={"input": (2, 3), "shape": [0, 6]},
-            nothing_beside_open={"input": (2, 3), "shape": [0, -1]},
             no_size_fits={"input": (2, 3), "shape": [4, -1]},
             beyond_32_bits={"input": (2, 3), "shape": [65536, 65536]},
             beyond_64_bits={"input": (2, 3), "shape": [2**30, 2**30, 2**30, 6]},
+        ),
+        rule(
+            "elements-of-nothing",
+            "input shape",
+            "What has elements does not take a shape that has none.",
+            zero={"input": (2, 3), "shape": [0, 6]},
+            beside_open={"input": (2, 3), "shape": [0, -1]},
         ),
         rule(
             "one-open-dimension",

@@ -236,7 +236,6 @@ def _bounds(base: Base) -> Iterator[Sample]:
         yield Sample(
             f"{word}-beyond-codes",
             variations=(),
-            level=3,
             quants=quants,
             activation=activation,
             **operands,

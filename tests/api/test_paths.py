@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import replace
 
 import numpy as np
@@ -45,9 +45,11 @@ def test_every_cell_meets_every_level() -> None:
     for cell in CELLS:
         found = path_configurations(cell)
         assert {configuration.path for configuration in found} == set(PATHS), cell
-        *others, last = found
+        *others, hardware, unaligned = found
         assert {configuration.memory for configuration in others} == set(MEMORIES), cell
-        assert last.memory == MemoryKind.AHARDWARE_BUFFER, cell
+        assert hardware.memory == MemoryKind.AHARDWARE_BUFFER, cell
+        assert [configuration.unaligned for configuration in found] == [False] * 6 + [True], cell
+        assert unaligned.memory in MEMORIES, cell
         caches = [configuration.cache for configuration in found if configuration.cache]
         assert caches[0] == "cold", cell
         assert "warm" in caches[1:], cell
@@ -88,10 +90,11 @@ def test_index_has_the_paths_of_each_cell() -> None:
             assert ref.answer_id in ids
             assert not ref.has_golden
     assert {f"{op} {cell}" for op, cell in owners} == set(CELLS)
-    assert all(len(found) == 6 for found in owners.values())
-    memories = Counter(ref.make().memory for found in owners.values() for ref in found[-1:])
-    assert set(memories) == {MemoryKind.AHARDWARE_BUFFER}
-    assert all(ref.needs == "hardware_buffers" for found in owners.values() for ref in found[-1:])
+    assert all(len(found) == 7 for found in owners.values())
+    hardware = [found[-2] for found in owners.values()]
+    assert {ref.make().memory for ref in hardware} == {MemoryKind.AHARDWARE_BUFFER}
+    assert all(ref.needs == "hardware_buffers" for ref in hardware)
+    assert all(found[-1].make().extra.unaligned for found in owners.values())
 
 
 def test_every_fence_is_told_the_dimensions_or_refused() -> None:

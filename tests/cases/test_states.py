@@ -9,6 +9,7 @@ import pytest
 
 from nnapi_testkit.cases.index import case_index
 from nnapi_testkit.cases.qualities import OPERATIONS, TOKEN_BYTES
+from nnapi_testkit.cases.states import state_refs
 from nnapi_testkit.catalog import catalog
 from nnapi_testkit.judge.agreement import Agreement
 from nnapi_testkit.judge.verdict import Verdict
@@ -99,7 +100,7 @@ def test_bursts_that_keep_the_shapes_of_their_first_execution(judged: Judged, na
 
 
 def test_state_is_asked_of_every_operation_by_each_way() -> None:
-    refs = [ref for ref in case_index() if ref.kind == "state"]
+    refs = [ref for op in catalog().values() for ref in state_refs(op)]
     found = {ref.operation for ref in refs}
     counted = {
         name for name, op in catalog().items() if any(output.counted for output in op.outputs)

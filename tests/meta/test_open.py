@@ -62,6 +62,7 @@ PROBES = {
     "BIDIRECTIONAL_SEQUENCE_LSTM[float32-many-size67-cross-linked-*]": (
         "67 steps of 67 units: each multiplies what the one before may have rounded"
     ),
+    "*_SEQUENCE_LSTM[float*-many-steps]": "each step multiplies what the one before rounded",
     "*LSTM[float32-channels-size*]": "the same, through gates, cell and projection",
     "*[float16-saturated-*]": "sums of products of large numbers in half precision",
     "*[per_channel>float16-codes-*]": "2^-11 of the largest code, over the range of one channel",

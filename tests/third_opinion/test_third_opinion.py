@@ -26,7 +26,7 @@ from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.judge.judge import judge
 from nnapi_testkit.judge.verdict import Record, Verdict
 from nnapi_testkit.model.case import Case
-from nnapi_testkit.model.types import Lifetime
+from nnapi_testkit.model.types import Lifetime, Operand
 from nnapi_testkit.op.declare import Scalar
 from nnapi_testkit.oracle import answer
 from nnapi_testkit.oracle.bind import bind, defaults
@@ -78,6 +78,10 @@ FEWEST = 3
 CELLS = ("float32", "int32", "bool8", "quant8", "quant8_signed")
 
 
+def _one_scale(operand: Operand) -> bool:
+    return operand.channel_quant is not None and len(operand.channel_quant.scales) == 1
+
+
 def operands_of(case: Case) -> dict[str, Any]:
     """Attributes and tensors of the case's operation by name."""
     main = case.model.main
@@ -97,12 +101,15 @@ def operands_of(case: Case) -> dict[str, Any]:
             found[spec.name] = None if operand.lifetime == Lifetime.OMITTED else operand
     if found.get("nchw"):
         raise NotShared("LiteRT has no NCHW")
+    if operands[0].type == OperandCode.TENSOR_QUANT8_ASYMM and any(map(_one_scale, operands)):
+        # Not told from the scale of a whole tensor, whose codes would be unsigned as the input's.
+        raise NotShared("LiteRT has no single channel's scale beside unsigned codes")
     return found
 
 
 def shared(ref: CaseRef, case: Case) -> bool:
     """Whether LiteRT could be asked at all: one operation on known shapes of NHWC data."""
-    words = ("relaxed", "unknown", "float16", "special")
+    words = ("relaxed", "unknown", "float16", "special", "fed-scalars")
     empty = any(0 in dims for execution in case.sets for dims in execution.output_dims)
     return (
         ref.kind == "positive"

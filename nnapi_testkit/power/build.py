@@ -22,12 +22,12 @@ from nnapi_testkit.errors import KitError
 from nnapi_testkit.power.instrument import (
     Site,
     instrument,
-    is_planted,
     mutant_sites,
     rule_sites,
     sample,
     sources,
 )
+from nnapi_testkit.power.places import is_planted
 from nnapi_testkit.power.planted import PLANTED, Planted
 
 __all__ = ["Build", "build"]
@@ -108,7 +108,8 @@ def build(mutants: int = MUTANTS, seed: int = SEED, jobs: int = 2) -> Build:
     found = _planted(dict(plain))
     faults = {p.name: p.read_bytes() for p in sorted((emulator / _FAULTS).glob("*.*"))}
     digest = hashlib.sha256(repr((mutants, seed, FLAGS, PLANTED)).encode())
-    digest.update(Path(__file__).with_name("instrument.py").read_bytes())
+    for name in ("instrument.py", "places.py"):
+        digest.update(Path(__file__).with_name(name).read_bytes())
     for name, data in sorted({**found, **faults}.items()):
         digest.update(f"{name}\0{len(data)}\0".encode() + data)
     folder = root / "build" / "power" / digest.hexdigest()[:16]

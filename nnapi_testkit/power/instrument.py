@@ -13,14 +13,14 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from nnapi_testkit.errors import KitError
 
-__all__ = ["Site", "instrument", "mutant_sites", "rule_sites"]
+__all__ = ["Site", "flat", "instrument", "mutant_sites", "parser", "rule_sites", "walk"]
 
 CHECKS = frozenset(
     {
@@ -127,7 +127,8 @@ class Site:
 
 
 @cache
-def _parser() -> Any:
+def parser() -> Any:
+    """Return the parser of C++. Raises KitError where it is not installed."""
     try:
         import tree_sitter
         import tree_sitter_cpp
@@ -138,17 +139,19 @@ def _parser() -> Any:
     return tree_sitter.Parser(tree_sitter.Language(tree_sitter_cpp.language()))
 
 
-def _walk(node: Any, inside: tuple[Any, ...] = ()) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+def walk(node: Any, inside: tuple[Any, ...] = ()) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+    """Yield each node of a tree with those that it stands in, outermost first."""
     yield node, inside
     for child in node.children:
-        yield from _walk(child, (*inside, node))
+        yield from walk(child, (*inside, node))
 
 
 def _text(source: bytes, node: Any) -> str:
     return source[node.start_byte : node.end_byte].decode()
 
 
-def _flat(text: str) -> str:
+def flat(text: str) -> str:
+    """Return the text as one line."""
     return " ".join(text.split())
 
 
@@ -180,7 +183,7 @@ def rule_sites(file: str, source: bytes) -> list[Site]:
     """The rules of one source file, in order."""
     found: list[Site] = []
     names: set[str] = set()
-    for node, inside in _walk(_parser().parse(source).root_node):
+    for node, inside in walk(parser().parse(source).root_node):
         if node.type != "call_expression":
             continue
         function = node.child_by_field_name("function")
@@ -207,7 +210,7 @@ def rule_sites(file: str, source: bytes) -> list[Site]:
                 line,
                 node.start_byte,
                 node.end_byte,
-                _flat(_text(source, node)),
+                flat(_text(source, node)),
                 instead,
                 "inner" if file in INSIDE else "rule",
             )
@@ -240,10 +243,10 @@ def _left_out(source: bytes, function: Any, arguments: Any) -> str | None:
         if method in ("require", "refuse"):
             return "(void)0"
         if method in ("integer", "activation"):
-            return f"{receiver}.scalar<int32_t>({_flat(given[0])})"
+            return f"{receiver}.scalar<int32_t>({flat(given[0])})"
         return None
     if method == "type":
-        return f"::nnapi::faults::anyType({receiver}, {_flat(given[0])})" if given[1:] else None
+        return f"::nnapi::faults::anyType({receiver}, {flat(given[0])})" if given[1:] else None
     # A Shape has a `rank` too, a Binding `inputs`: what is called without arguments checks nothing.
     return "(void)0" if given and receiver in ("v", "where", "view") else None
 
@@ -251,7 +254,7 @@ def _left_out(source: bytes, function: Any, arguments: Any) -> str | None:
 def mutant_sites(file: str, source: bytes) -> list[Site]:
     """Every mutant that the operators below make of the code that computes, in order."""
     found: list[Site] = []
-    for node, inside in _walk(_parser().parse(source).root_node):
+    for node, inside in walk(parser().parse(source).root_node):
         if not _computes(source, node, inside):
             continue
         text = _text(source, node)
@@ -266,46 +269,13 @@ def mutant_sites(file: str, source: bytes) -> list[Site]:
                     line,
                     node.start_byte,
                     node.end_byte,
-                    _flat(text),
-                    _flat(instead),
+                    flat(text),
+                    flat(instead),
                     kind,
                     what,
                 )
             )
     return found
-
-
-@lru_cache(maxsize=4)
-def _switched(planted: bytes) -> tuple[tuple[int, int], ...]:
-    """The places of what is done while a planted fault is on, first byte and last.
-
-    It may repeat what the driver does without it.
-    """
-    found = []
-    for node, _ in _walk(_parser().parse(planted).root_node):
-        if node.type not in ("conditional_expression", "if_statement"):
-            continue
-        condition = node.child_by_field_name("condition").text.lstrip(b"(")
-        if condition.startswith(b"::nnapi::faults::on(") and b"||" not in condition:
-            done = node.child_by_field_name("consequence")
-            found.append((done.start_byte, done.end_byte))
-    return tuple(found)
-
-
-def is_planted(site: Site, planted: bytes, plain: bytes) -> bool:
-    """Whether what is mutated came with a planted fault and is no part of the driver.
-
-    Args:
-        planted: the source with planted faults, in which the site is.
-        plain: the same source without.
-    """
-    if planted[: site.start].endswith(b"faults::on("):
-        return True
-    if any(first <= site.start and site.end <= last for first, last in _switched(planted)):
-        return True
-    rows = planted[site.start : site.end].count(b"\n") + 1
-    before = plain.decode().splitlines()[site.line - 1 : site.line - 1 + rows]
-    return site.text not in _flat(" ".join(before))
 
 
 def _computes(source: bytes, node: Any, inside: tuple[Any, ...]) -> bool:
@@ -459,7 +429,7 @@ def instrument(source: bytes, sites: Iterable[tuple[int, Site]]) -> str:
     wraps: dict[tuple[int, int], list[tuple[int, Site]]] = {}
     for number, site in sites:
         wraps.setdefault((site.start, site.end), []).append((number, site))
-    root = _parser().parse(source).root_node
+    root = parser().parse(source).root_node
     # A tree begins at its first token: what stands before it counts for line numbers.
     head = source[: root.start_byte].decode()
     return head + _render(source, root, wraps, set()) + source[root.end_byte :].decode()

@@ -16,11 +16,11 @@ from nnapi_testkit.power.explained import explanation
 from nnapi_testkit.power.instrument import (
     Site,
     instrument,
-    is_planted,
     mutant_sites,
     rule_sites,
     sample,
 )
+from nnapi_testkit.power.places import is_planted
 
 SOURCE = b"""
 namespace nnapi {

@@ -31,7 +31,8 @@ __all__ = ["Screen", "closing_line", "summary_lines"]
 
 LIFE_SECONDS = 10.0  # between two signs of life where there is no terminal
 _WORST = 5
-_TELLING = 300  # cases from which on it is said which kinds of bug a run excludes
+# From so many cases on it is said which kinds of bug a run excludes: fewer than a tier has.
+_TELLING = 150
 _FINDINGS = 20  # rows of the honesty table that the screen shows
 _OF_ONE = 3  # failures of one operation that are printed in full; the clusters count the others
 _COLOURS = {Exit.PASS: "32", Exit.FAIL: "31", Exit.ERROR: "35"}

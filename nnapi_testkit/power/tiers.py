@@ -98,7 +98,7 @@ def write_tiers(path: Path) -> str:
             "what": row["what"],
             "seen": row["seen"],
             "layer": row["layer"],
-            "cases": _witnesses(kills[fault], suite),
+            "cases": _witnesses(kills[fault], suite, tiers),
         }
         for fault, row in rows.items()
     ]
@@ -128,12 +128,20 @@ def _filled(
     return sorted(chosen)
 
 
-def _witnesses(cases: list[str], suite: Mapping[str, CaseRef]) -> list[str]:
-    """A few cases that notice a fault: of each operation in turn."""
+def _witnesses(
+    cases: list[str], suite: Mapping[str, CaseRef], tiers: Mapping[str, list[str]]
+) -> list[str]:
+    """A few cases that notice a fault: those of the tiers, then of each operation in turn.
+
+    A run of a tier has to be able to say what the tier notices.
+    """
+    known = set(cases)
+    chosen = [case for tier in tiers.values() for case in tier if case in known]
+    found = list(dict.fromkeys(chosen))[: WITNESSES // 2]
     by_operation: dict[str, list[str]] = {}
     for case in cases:
-        by_operation.setdefault(suite[case].operation, []).append(case)
-    found: list[str] = []
+        if case not in found:
+            by_operation.setdefault(suite[case].operation, []).append(case)
     for turn in range(WITNESSES):
         for group in by_operation.values():
             if turn < len(group) and len(found) < WITNESSES:

@@ -37,6 +37,15 @@ def test_tiers_keep_their_power(name: str, most: int, share: float) -> None:
     assert full.cases is None and full.killed >= found.killed
 
 
+@pytest.mark.parametrize("name", ["smoke", "standard"])
+def test_a_run_of_a_tier_can_say_what_the_tier_notices(name: str) -> None:
+    found = tier(name)
+    assert found.cases is not None
+    chosen = set(found.cases)
+    known = json.loads((DATA / "power.json").read_text())
+    assert sum(1 for row in known if chosen & set(row["cases"])) == found.killed
+
+
 def test_a_tier_survives_cases_that_come_and_go() -> None:
     refs = case_index(["ADD"])
     kept = in_tier(refs, "standard")

@@ -21,6 +21,7 @@ from nnapi_testkit import paths
 from nnapi_testkit.errors import KitError
 from nnapi_testkit.power.instrument import (
     Site,
+    flat,
     instrument,
     mutant_sites,
     rule_sites,
@@ -108,7 +109,7 @@ def build(mutants: int = MUTANTS, seed: int = SEED, jobs: int = 2) -> Build:
     found = _planted(dict(plain))
     faults = {p.name: p.read_bytes() for p in sorted((emulator / _FAULTS).glob("*.*"))}
     digest = hashlib.sha256(repr((mutants, seed, FLAGS, PLANTED)).encode())
-    for name in ("instrument.py", "places.py"):
+    for name in ("build.py", "instrument.py", "places.py"):
         digest.update(Path(__file__).with_name(name).read_bytes())
     for name, data in sorted({**found, **faults}.items()):
         digest.update(f"{name}\0{len(data)}\0".encode() + data)
@@ -155,6 +156,8 @@ def _make(
 ) -> None:
     first = len(PLANTED) + 1
     rules = [site for name, data in found.items() for site in _rules(name, data)]
+    # What a planted fault refuses is no rule of the driver.
+    rules = [site for site in rules if site.text in flat(plain[site.file].decode())]
     drawn = sample([site for item in found.items() for site in _mutants(*item)], found, seed)
     drawn = [site for site in drawn if not is_planted(site, found[site.file], plain[site.file])]
     size = first + len(rules) + len(drawn) + 1

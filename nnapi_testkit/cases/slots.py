@@ -419,3 +419,14 @@ def plan_outputs(
         count = spec.many(facts) if spec.many else 1
         found.extend([(spec, code, shape, quant)] * count)
     return found
+
+
+def holds_weights(op: Op, sample: Sample) -> bool:
+    """Whether a sample names the values of weights: they cannot follow when its sizes change."""
+    return any(
+        isinstance(spec, Tensor)
+        and spec.weight
+        and spec.type != "TENSOR_INT32"
+        and isinstance(sample.operands.get(spec.name), Given)
+        for spec in choose_signature(op, sample)
+    )

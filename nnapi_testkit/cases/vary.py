@@ -18,6 +18,7 @@ from typing import Any
 
 from nnapi_testkit.cases.build import Variant, build_case, choose_signature, plan_slots
 from nnapi_testkit.cases.draw import bits, key_of
+from nnapi_testkit.cases.slots import holds_weights
 from nnapi_testkit.model.case import Case
 from nnapi_testkit.op.declare import (
     Cell,
@@ -116,7 +117,7 @@ class _Held:
 def _varied(op_name: str, cell_name: str, sample_name: str, seed: int, held: _Held) -> Sample:
     op, cell, sample = held.op, held.cell, held.sample
     # A contested sample stays: its question lies in its very numbers.
-    if "*" in op.fixed or sample.contest is not None:
+    if "*" in op.fixed or sample.contest is not None or holds_weights(op, sample):
         return sample
     signature = choose_signature(op, sample)
     usual = build_case(op, cell, sample, Variant(), sample.name, seed)

@@ -7,8 +7,9 @@ from functools import cache
 
 from nnapi_testkit.cases.build import choose_signature, level_of
 from nnapi_testkit.cases.derive import Base
+from nnapi_testkit.cases.slots import holds_weights
 from nnapi_testkit.catalog import catalog, operation
-from nnapi_testkit.op.declare import Cell, Given, Op, Sample, Tensor
+from nnapi_testkit.op.declare import Cell, Op, Sample, Tensor
 
 __all__ = ["FLOW", "Part", "highest_rank", "names", "parts", "takes"]
 
@@ -39,23 +40,12 @@ def parts(name: str, level: int) -> tuple[Part, ...]:
             sample
             for sample in Base(op, cell).samples
             if sample.contest is None
-            and not _held_weights(op, sample)
+            and not holds_weights(op, sample)
             and level_of(op, cell, sample, choose_signature(op, sample)) <= level
         )
         if samples:
             found.append(Part(op, cell, samples))
     return tuple(found)
-
-
-def _held_weights(op: Op, sample: Sample) -> bool:
-    """Whether a sample names the values of weights: they cannot follow the sizes of a graph."""
-    return any(
-        isinstance(spec, Tensor)
-        and spec.weight
-        and spec.type != "TENSOR_INT32"
-        and isinstance(sample.operands.get(spec.name), Given)
-        for spec in choose_signature(op, sample)
-    )
 
 
 @cache

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from nnapi_testkit.cases.index import case_index
+from nnapi_testkit.cases.probes import probe_samples
 from nnapi_testkit.cases.quant import drawn_quant
 from nnapi_testkit.cases.vary import Dice, propose, varied
 from nnapi_testkit.catalog import catalog
 from nnapi_testkit.model.case import Case
 from nnapi_testkit.op import Sample
+from nnapi_testkit.op.families.resize import exact_in_single_precision
 from nnapi_testkit.spec.codes import OperandCode
 
 CONV = catalog()["CONV_2D"]
@@ -98,3 +100,36 @@ def test_a_domain_keeps_codes() -> None:
     for n in range(300):
         scale, zero = drawn_quant(kind, (0.5, 1.5), n)
         assert (255 - zero) * scale >= 0.5 + 15 * scale
+
+
+def test_weights_of_values_keep_their_sizes() -> None:
+    """A bias of another size beside them would be no model."""
+    op = catalog()["QUANTIZED_LSTM"]
+    (cell,) = op.cells
+    (sample,) = (s for s in op.samples_for(cell) if s.name == "state-saturates")
+    assert all(varied(op, cell, sample, seed, always) is sample for seed in range(1, 9))
+
+
+@pytest.mark.parametrize(
+    ("size", "out", "centers", "agree"),
+    [(983, 1966, False, False), (3, 7, True, True), (2049, 2049, False, True), (1, 5, False, True)],
+)
+def test_positions_that_single_precision_gives_too(
+    size: int, out: int, centers: bool, agree: bool
+) -> None:
+    assert exact_in_single_precision(size, out, centers) == agree
+
+
+def test_seeds_ask_for_no_positions_that_are_contested() -> None:
+    op = catalog()["RESIZE_NEAREST_NEIGHBOR"]
+    cell = op.cells[0]
+    for sample in probe_samples(op, cell):
+        if sample.name != "wide":
+            continue
+        for seed in range(1, 9):
+            other = varied(op, cell, sample, seed, always)
+            rows, columns = other.operands["input"][1:3]
+            assert exact_in_single_precision(rows, other.operands["height"], False)
+            assert exact_in_single_precision(columns, other.operands["width"], False)
+        return
+    raise AssertionError("there is no wide probe any more")

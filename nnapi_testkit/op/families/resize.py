@@ -66,6 +66,16 @@ def out_shape(facts: Facts) -> tuple[int, ...]:
     return (batch, *out_sizes(facts.values, height, width), depth)
 
 
+def exact_in_single_precision(size: int, out: int, half_pixel_centers: bool) -> bool:
+    """Whether the positions of the nearest pixels are the same in single precision."""
+    half = 1 if half_pixel_centers else 0
+    for i in range(out):
+        ratio: float = unpack("f", pack("f", (i + half / 2) / out))[0]
+        if floor(unpack("f", pack("f", ratio * size))[0]) != (2 * i + half) * size // (2 * out):
+            return False
+    return True
+
+
 def one_alignment(facts: Facts) -> bool:
     """Whether corners are aligned, or pixels have half centers, but not both."""
     return not (facts.get("align_corners") and facts.get("half_pixel_centers"))

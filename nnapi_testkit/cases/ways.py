@@ -27,7 +27,15 @@ from nnapi_testkit.cases.build import choose_signature, level_of
 from nnapi_testkit.cases.edits import base_of, base_variant
 from nnapi_testkit.cases.graph_shapes import samples_in
 from nnapi_testkit.cases.graphs import graph_refs
-from nnapi_testkit.cases.paths import MEMORY_LEVEL, MEMORY_WORD, PATH_LEVEL, PATH_WORD, opened
+from nnapi_testkit.cases.paths import (
+    CACHE_LEVEL,
+    MEMORY_LEVEL,
+    MEMORY_WORD,
+    PATH_LEVEL,
+    PATH_WORD,
+    UNKNOWN_LEVEL,
+    opened,
+)
 from nnapi_testkit.cases.ref import CaseRef
 from nnapi_testkit.model.builder import Builder
 from nnapi_testkit.model.case import Case, Execution, ExecutionPath, Extra, MemoryKind
@@ -40,9 +48,7 @@ __all__ = ["way_refs"]
 OPERATIONS = ("ADD", "CONV_2D", "FULLY_CONNECTED", "SOFTMAX", "CONCATENATION")
 EVERYTHING = "ADD"  # by every path
 PATHS = (ExecutionPath.COMPUTE, ExecutionPath.BURST, ExecutionPath.START_WAIT)
-UNKNOWN_LEVEL = 3
 ROLES_LEVEL = MEMORY_LEVEL[MemoryKind.DEVICE]
-CACHE_LEVEL = 3
 # A chain: rows times columns elements, which so many operations raise and lower by 1 in turn.
 ROWS, COLUMNS, STEPS, LINKS = 128, 1024, 21, 4
 # Of each operation that can be the link: what undoes it, and a constant for both.

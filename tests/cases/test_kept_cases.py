@@ -106,7 +106,6 @@ def test_the_end_of_an_operation_is_a_piece_too(
 def test_damage_costs_time_only(tmp_path: Path, build: Callable[[str], Case], harm: str) -> None:
     folder = tmp_path / "state" / "ADD"
     ids = IDS[:PIECE]
-    first = [KeptCases(folder, ids, build).get(case_id) for case_id in ids][:1]
     cases = KeptCases(folder, ids, build)
     first = [cases.get(case_id) for case_id in ids]
     (place,) = folder.iterdir()
